@@ -1,0 +1,1 @@
+"""The launcher: ``python -m opengait.main --cfgs configs/<model>_<dataset>.yaml``."""

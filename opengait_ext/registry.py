@@ -1,0 +1,45 @@
+"""The named lists from which a config file picks its components.
+
+Each kind of component has one list, written out in the ``__init__.py`` of its folder,
+so that what exists can be read in one place:
+
+    MODELS = Registry("model", [AGW, DinoGRL])
+"""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+
+class Registry:
+    """Holds classes or functions of one kind, found by name.
+
+    Args:
+        kind: What is listed, in the singular, for error messages: ``"model"``.
+        members: Each is listed under its own ``__name__``.
+
+    Raises:
+        ValueError: If two members have one name.
+        KeyError: In ``[...]``, for an unknown name; the message gives the nearest.
+    """
+
+    def __init__(self, kind: str, members: Iterable[Any] = ()) -> None:
+        self.kind = kind
+        self._members: dict[str, Any] = {}
+        for member in members:
+            if member.__name__ in self._members:
+                raise ValueError(f"a {kind} called {member.__name__!r} is listed already")
+            self._members[member.__name__] = member
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._members))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._members:
+            return self._members[name]
+        near = get_close_matches(str(name), self._members, n=1)
+        hint = f" - did you mean {near[0]!r}?" if near else ""
+        raise KeyError(f"no {self.kind} is called {name!r}{hint} (known: {', '.join(self)})")

@@ -1,0 +1,111 @@
+"""Checks arguments against a signature: the signature of a component is its schema."""
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal
+
+_PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+def faults_of(
+    component: Callable[..., Any], arguments: Mapping[str, Any], given: Collection[str] = ()
+) -> list[str]:
+    """Lists what is wrong with arguments: unknown, missing and of the wrong type.
+
+    Args:
+        component: Class or function whose signature and annotations are the schema.
+        arguments: What the config file gives.
+        given: Names that the caller supplies, and no config file may.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(component).parameters.items()
+        if name not in given and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    hints = _hints(component)
+    faults = []
+    for name, value in arguments.items():
+        if name not in parameters:
+            near = get_close_matches(str(name), parameters, n=1)
+            known = ", ".join(parameters) or "none"
+            hint = f"did you mean {near[0]!r}?" if near else f"accepted: {known}"
+            faults.append(f"unknown key {name!r} - {hint}")
+        elif name in hints:
+            faults += [f"{name}{fault}" for fault in _type_faults(value, hints[name])]
+    for name, parameter in parameters.items():
+        if name not in arguments and parameter.default is inspect.Parameter.empty:
+            faults.append(f"missing key {name!r}")
+    return faults
+
+
+def with_dataclasses(component: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Turns nested mappings into the dataclasses that the annotations name."""
+    hints = _hints(component)
+    return {name: _converted(value, hints.get(name)) for name, value in arguments.items()}
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    if isinstance(value, Mapping):
+        for option in (hint, *typing.get_args(hint)):
+            if inspect.isclass(option) and dataclasses.is_dataclass(option):
+                return option(**with_dataclasses(option, value))
+    return value
+
+
+def _hints(component: Callable[..., Any]) -> dict[str, Any]:
+    target = component.__init__ if inspect.isclass(component) else component
+    try:
+        return typing.get_type_hints(target)
+    except (NameError, TypeError):  # annotations of foreign code that only its author can read
+        return {}
+
+
+def _type_faults(value: Any, hint: Any) -> list[str]:
+    """What is wrong with a value, each message to be put right behind the key's name."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if any(not _type_faults(value, option) for option in options):
+            return []
+        wanted = [option for option in options if option is not type(None)]
+        return _type_faults(value, wanted[0])
+    if origin is Literal:
+        if any(value == option and type(value) is type(option) for option in options):
+            return []
+        near = get_close_matches(str(value), [str(option) for option in options], n=1)
+        hint_text = f" - did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(str(option) for option in options)
+        return [f": expected one of {known}, found {value!r}{hint_text}"]
+    if hint is type(None):
+        return [] if value is None else [f": expected null, found {value!r}"]
+    if origin in (list, tuple, Sequence, typing.get_origin(Sequence[int])):
+        return _list_faults(value, options)
+    if inspect.isclass(hint) and dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            return [f": expected keys and values, found {value!r}"]
+        return [f": {fault}" for fault in faults_of(hint, value)]
+    return _plain_faults(value, hint)
+
+
+def _list_faults(value: Any, options: tuple[Any, ...]) -> list[str]:
+    if not isinstance(value, (list, tuple)):
+        return [f": expected a list, found {value!r}"]
+    if not options:
+        return []
+    return [
+        f"[{place}]{fault}"
+        for place, element in enumerate(value)
+        for fault in _type_faults(element, options[0])
+    ]
+
+
+def _plain_faults(value: Any, hint: Any) -> list[str]:
+    if hint not in _PLAIN:
+        return []
+    fits = isinstance(value, hint) or (hint is float and isinstance(value, int))
+    if fits and (hint is bool or not isinstance(value, bool)):
+        return []
+    return [f": expected {_PLAIN[hint]}, found {value!r}"]
