@@ -1,0 +1,196 @@
+"""Distances between embeddings of several parts, a block of queries at a time.
+
+Smaller is nearer. Letters: q queries, g gallery tracklets, d embedding, p parts, b queries
+of one block.
+
+Memory: the gallery is copied once, ``[g, p, d]``. On top of that, the ``[b, g]`` block that
+is handed out and temporaries of at most ``largest_temporary(...)`` elements each; nothing
+grows with ``q * g * p``.
+
+Precision: float64 if an input is float64, else float32, and never less. A squared distance
+is ``|x|^2 + |y|^2 - 2xy``, which in float32 loses all its digits for two embeddings that
+are much nearer to each other than to the origin: equal ones come out as 3e-4 times their
+length instead of 0. Therefore the origin is moved to the mean of the gallery, part by part
+(no distance changes), and what is still smaller than ``CANCELED`` times ``|x|^2 + |y|^2``
+is computed again as ``|x - y|^2``.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+METRICS = ("euclidean", "cosine")
+TILE = 512  # gallery tracklets of one product, so that it stays in the cache
+PARTS = 4  # parts of one batched product
+CANCELED = 1e-3  # below, float32 keeps less than three digits of a squared distance
+PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at a time
+
+Embeddings = Tensor | np.ndarray
+
+
+def part_distance(
+    query: Embeddings, gallery: Embeddings, metric: str = "euclidean", block_size: int = 512
+) -> Tensor:
+    """Gives all distances at once: the blocks of ``distance_blocks``, joined.
+
+    Args:
+        query: ``[q, d, p]``.
+        gallery: ``[g, d, p]``.
+        metric: ``"euclidean"``, the mean over the parts of the Euclidean distances, or
+            ``"cosine"``, 1 minus the mean over the parts of the cosines.
+        block_size: Queries computed at a time.
+
+    Returns:
+        ``[q, g]``, float32 or float64, on the device of the embeddings.
+
+    Raises:
+        ValueError: As in ``distance_blocks``.
+    """
+    blocks = [block for _, block in distance_blocks(query, gallery, metric, block_size)]
+    return torch.cat(blocks)
+
+
+def distance_blocks(
+    query: Embeddings, gallery: Embeddings, metric: str = "euclidean", block_size: int = 512
+) -> Iterator[tuple[int, Tensor]]:
+    """Gives the distances of ``block_size`` queries after the other.
+
+    Args:
+        query: ``[q, d, p]``.
+        gallery: ``[g, d, p]``.
+        metric: ``"euclidean"`` or ``"cosine"``, see ``part_distance``. A zero vector has
+            the cosine 0 with everything.
+        block_size: Queries of a block; the last one may have less.
+
+    Yields:
+        The position of the first query of the block, and the distances ``[b, g]``.
+
+    Raises:
+        ValueError: For an unknown metric, a block of no query, embeddings that are not
+            ``[n, d, p]``, or sizes that differ between query and gallery.
+    """
+    query, gallery = as_tensor(query), as_tensor(gallery)
+    _check(query, gallery, metric, block_size)
+    prepare, compare = _STEPS[metric]
+    prepared = prepare(gallery, torch.promote_types(_precision(query), _precision(gallery)))
+    del gallery  # the caller may have let go of it
+    for start in range(0, len(query), block_size):
+        yield start, compare(query[start : start + block_size], *prepared)
+
+
+def as_tensor(embeddings: Embeddings) -> Tensor:
+    """Gives a tensor without gradient; the memory of a writable array is shared."""
+    if isinstance(embeddings, np.ndarray):
+        embeddings = np.require(embeddings, requirements=["C", "W"])
+    return torch.as_tensor(embeddings).detach()
+
+
+def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) -> int:
+    """Bounds the elements of any tensor made for one block, the gallery's copy left out.
+
+    Args:
+        queries: Queries of the block.
+        gallery: Tracklets of the gallery.
+        embedding: Size of an embedding.
+        parts: Parts of an embedding.
+
+    Returns:
+        Number of elements; it does not depend on how many queries there are in all.
+    """
+    products = min(PARTS, parts) * queries * min(TILE, gallery)
+    places = 3 * products  # where something is computed again: part, query, gallery tracklet
+    squares = min(PARTS, parts) * min(TILE, gallery) * embedding
+    again = max(PAIR_ELEMENTS, embedding)
+    return max(places, squares, again, queries * gallery, queries * embedding * parts)
+
+
+def _precision(embeddings: Tensor) -> torch.dtype:
+    return torch.float64 if embeddings.dtype == torch.float64 else torch.float32
+
+
+def _check(query: Tensor, gallery: Tensor, metric: str, block_size: int) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"no metric is called {metric!r} (known: {', '.join(METRICS)})")
+    if block_size < 1:
+        raise ValueError(f"block_size is {block_size}; expected at least 1 query")
+    for name, embeddings in (("query", query), ("gallery", gallery)):
+        if embeddings.ndim != 3 or 0 in embeddings.shape:
+            raise ValueError(
+                f"the {name} embeddings have the shape {list(embeddings.shape)}; expected "
+                "[tracklets, embedding, parts] and none of them 0"
+            )
+    if query.shape[1:] != gallery.shape[1:]:
+        raise ValueError(
+            f"query and gallery differ in [embedding, parts]: {list(query.shape[1:])} and "
+            f"{list(gallery.shape[1:])}; both must come from the same model"
+        )
+
+
+@torch.no_grad()
+def _centered_gallery(gallery: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Gives the gallery without its mean, ``[g, p, d]``, and the mean, ``[p, d]``."""
+    by_part = gallery.transpose(1, 2)  # [g, p, d]
+    first = by_part[0].to(dtype)
+    # By way of the first tracklet, because the mean of equal numbers is not always that
+    # number: a gallery of equal embeddings has to become exactly zero.
+    centered = _without(first, by_part)
+    center = first + centered.mean(0)
+    return _without(center, by_part, centered), center
+
+
+def _without(center: Tensor, by_part: Tensor, out: Tensor | None = None) -> Tensor:
+    """Gives ``[n, p, d]`` minus ``[p, d]``, whatever the strides, with d innermost in memory."""
+    out = by_part.new_empty(by_part.shape, dtype=center.dtype) if out is None else out
+    return torch.sub(by_part, center, out=out)
+
+
+@torch.no_grad()
+def _euclidean_block(query: Tensor, gallery: Tensor, center: Tensor) -> Tensor:
+    """Gives the mean over the parts of the Euclidean distances, ``[b, g]``."""
+    query = _without(center, query.transpose(1, 2)).transpose(0, 1)  # [p, b, d]
+    total = query.new_zeros(query.shape[1], len(gallery))
+    for start in range(0, len(gallery), TILE):
+        tile = gallery[start : start + TILE].transpose(0, 1)  # [p, t, d]
+        for part in range(0, len(query), PARTS):
+            squared = _squared(query[part : part + PARTS], tile[part : part + PARTS])
+            total[:, start : start + TILE] += squared.sqrt_().sum(0)
+    return total.div_(len(query))
+
+
+def _squared(x: Tensor, y: Tensor) -> Tensor:
+    """Gives the squared distances ``[p, b, t]`` of ``[p, b, d]`` to ``[p, t, d]``."""
+    norms = x.square().sum(2)[:, :, None] + y.square().sum(2)[:, None, :]  # [p, b, t]
+    squared = torch.empty_like(norms)
+    # Autocast leaves operations with "out" alone; it would take 16 bits otherwise.
+    torch.baddbmm(norms, x, y.transpose(1, 2), alpha=-2, out=squared)
+    canceled = (squared < norms.mul_(CANCELED)).nonzero()  # [m, 3]
+    for part, row, column in (
+        places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // x.shape[2]))
+    ):
+        squared[part, row, column] = (x[part, row] - y[part, column]).square_().sum(1)
+    return squared.clamp_min_(0)
+
+
+@torch.no_grad()
+def _unit_gallery(gallery: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
+    """Gives the gallery ``[g, d * p]`` with every part of length 1."""
+    return (functional.normalize(gallery.to(dtype)).flatten(1),)
+
+
+@torch.no_grad()
+def _cosine_block(query: Tensor, gallery: Tensor) -> Tensor:
+    """Gives 1 minus the mean over the parts of the cosines, ``[b, g]``."""
+    parts = query.shape[2]
+    query = functional.normalize(query.to(gallery.dtype)).flatten(1)  # [b, d * p]
+    cosines = query.new_empty(len(query), len(gallery))
+    torch.mm(query, gallery.t(), out=cosines)  # out: see _squared
+    return cosines.div_(-parts).add_(1)
+
+
+_STEPS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], Callable[..., Tensor]]] = {
+    "euclidean": (_centered_gallery, _euclidean_block),
+    "cosine": (_unit_gallery, _cosine_block),
+}
