@@ -1,0 +1,1 @@
+"""Layers that models share; torch only, no host, no loss."""
