@@ -1,0 +1,43 @@
+"""Filters of fixed kernel over maps. Shape letters: see README, "Shapes"."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Sobel(nn.Module):
+    """Gives how fast a map changes along the width and along the height, per channel.
+
+    The kernels are ``[1, 0, -1]`` along one axis times ``[1, 2, 1]`` along the other; a ramp
+    that rises by one a pixel gives 8 in absolute value.
+
+    Source: Sobel and Feldman, "A 3x3 Isotropic Gradient Operator for Image Processing", 1968.
+
+    Args:
+        border: What lies outside the map: ``replicate`` (its nearest pixel, so that a constant
+            map changes nowhere) or ``zeros``.
+
+    Shape:
+        - Input: ``[f, c, h, w]``.
+        - Output: along x and along y, each ``[f, c, h, w]``.
+    """
+
+    kernels: Tensor
+
+    def __init__(self, border: Literal["replicate", "zeros"] = "replicate") -> None:
+        super().__init__()
+        self.mode = "constant" if border == "zeros" else "replicate"
+        along_x = torch.tensor([1.0, 2.0, 1.0])[:, None] * torch.tensor([1.0, 0.0, -1.0])
+        kernels = torch.stack([along_x, along_x.T])[:, None]  # [2, 1, 3, 3]
+        self.register_buffer("kernels", kernels, persistent=False)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Filters ``[f, c, h, w]`` along x and along y."""
+        channels = maps.shape[1]
+        kernels = self.kernels.to(maps.dtype).repeat(channels, 1, 1, 1)  # [2 c, 1, 3, 3]
+        framed = functional.pad(maps, (1, 1, 1, 1), mode=self.mode)
+        changes = functional.conv2d(framed, kernels, groups=channels)  # [f, 2 c, h, w]
+        along_x, along_y = changes.unflatten(1, (channels, 2)).unbind(2)
+        return along_x, along_y

@@ -1,0 +1,108 @@
+"""What keeps DinoGRL's silhouettes and soft body parts in order: Eq. 5, 7 and 8.
+
+Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for
+Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
+https://doi.org/10.1145/3746027.3755413, Section 3.2. Letter: ``f`` frames.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..layers.morphology import Sobel
+from .base import BaseLoss, Result, wide
+
+
+class MaskLoss(BaseLoss):
+    """Gives how far the features decoded from the masks are from the true ones (Eq. 5).
+
+    Per frame the Euclidean length of the difference over all its entries, then the mean over
+    the frames. Written so, it grows with the number of entries: for 512 tokens of 384
+    channels it is 443 times the typical difference of one entry, and the paper's weight of 1
+    would drown every other loss. With ``normalized`` it is divided by the square root of that
+    number, which makes it the root mean square difference of a frame: the scale of the mean
+    squared error in the authors' published code, at any size of image or transformer.
+
+    Args:
+        loss_term_weight: Factor of this loss in the sum of all losses (lambda 1).
+        normalized: Whether to divide; False is Eq. 5 to the letter.
+
+    Shape:
+        - reconstruction, target: ``[f, c, h, w]``.
+
+    Raises:
+        ValueError: In ``forward``, if the two shapes differ.
+    """
+
+    def __init__(self, loss_term_weight: float = 1.0, normalized: bool = True) -> None:
+        super().__init__(loss_term_weight)
+        self.normalized = normalized
+
+    def forward(self, reconstruction: Tensor, target: Tensor) -> Result:
+        """Compares ``[f, c, h, w]`` with its target."""
+        if reconstruction.shape != target.shape:
+            raise ValueError(
+                f"reconstruction {list(reconstruction.shape)}, target {list(target.shape)}: "
+                "expected equal shapes [f, c, h, w]"
+            )
+        difference = wide(reconstruction) - wide(target)
+        length = torch.linalg.vector_norm(difference, dim=(1, 2, 3))  # [f]
+        if self.normalized:
+            length = length / math.sqrt(difference[0].numel())
+        loss = length.mean()
+        return loss, {"loss": loss.detach()}
+
+
+class SmoothnessLoss(BaseLoss):
+    """Gives how fast maps change from pixel to pixel (Eq. 7).
+
+    The absolute answers of the two Sobel filters, added, each channel by itself; the mean over
+    pixels and channels, then over frames. Outside the map its nearest pixel is repeated, so
+    that the border of the image is not taken for an edge.
+
+    Args:
+        loss_term_weight: Factor of this loss in the sum of all losses (lambda 2).
+
+    Shape:
+        - maps: ``[f, c, h, w]``.
+    """
+
+    def __init__(self, loss_term_weight: float = 1.0) -> None:
+        super().__init__(loss_term_weight)
+        self.sobel = Sobel()
+
+    def forward(self, maps: Tensor) -> Result:
+        """Measures the maps ``[f, c, h, w]``."""
+        with torch.autocast(maps.device.type, enabled=False):
+            along_x, along_y = self.sobel(wide(maps))
+        loss = along_x.abs().mean() + along_y.abs().mean()
+        return loss, {"loss": loss.detach()}
+
+
+class DiversityLoss(BaseLoss):
+    """Gives how unevenly the channels of a map are used (Eq. 8).
+
+    A channel's share is its sum over the frame divided by the sum of all channels; the loss is
+    ``log2(c)`` minus the entropy of the shares in bits, per frame, then the mean. 0 if all
+    channels are used alike, ``log2(c)`` if one is used alone, or none.
+
+    Args:
+        loss_term_weight: Factor of this loss in the sum of all losses (lambda 3).
+        eps: Added to the sum and inside the logarithm; the value of the published code.
+
+    Shape:
+        - maps: ``[f, c, h, w]``, not negative.
+    """
+
+    def __init__(self, loss_term_weight: float = 1.0, eps: float = 1e-6) -> None:
+        super().__init__(loss_term_weight)
+        self.eps = eps
+
+    def forward(self, maps: Tensor) -> Result:
+        """Measures the maps ``[f, c, h, w]``."""
+        used = wide(maps).sum((2, 3))  # [f, c]
+        shares = used / (used.sum(1, keepdim=True) + self.eps)
+        entropy = -(shares * (shares + self.eps).log2()).sum(1)  # [f]
+        loss = (math.log2(maps.shape[1]) - entropy).mean()
+        return loss, {"loss": loss.detach()}
