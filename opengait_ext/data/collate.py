@@ -1,0 +1,60 @@
+"""Samples to batches."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .dataset import Sample
+
+
+class Batch(NamedTuple):
+    """Tracklets side by side.
+
+    Attributes:
+        frames: uint8 ``[n, s, 3, h, w]``, or ``[1, f, 3, h, w]``, one tracklet behind the
+            other, where their numbers of frames differ.
+        labels: int64 ``[n]``.
+        types: ``"rgb"`` or ``"ir"`` for each tracklet.
+        views: The tracklets' own names.
+        lengths: int32 ``[1, n]``, the numbers of frames where they differ; else None.
+        positions: int64 ``[n]``, places in the dataset.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    types: list[str]
+    views: list[str]
+    lengths: Tensor | None
+    positions: Tensor
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Gives a batch of samples in their order.
+
+    Raises:
+        UserError: If the samples' frames differ in height or width.
+    """
+    clips = [sample.frames for sample in samples]
+    sizes = sorted({tuple(clip.shape[-2:]) for clip in clips})
+    if len(sizes) > 1:
+        found = ", ".join(f"{height} x {width}" for height, width in sizes)
+        raise UserError(
+            f"a batch with frames of different sizes ({found}): put Resize first in transform"
+        )
+    lengths = None
+    if len({len(clip) for clip in clips}) == 1:
+        frames = torch.stack(clips).contiguous()  # [n, s, 3, h, w]
+    else:
+        frames = torch.cat(clips).contiguous()[None]  # [1, f, 3, h, w]
+        lengths = torch.tensor([[len(clip) for clip in clips]], dtype=torch.int32)
+    return Batch(
+        frames=frames,
+        labels=torch.tensor([sample.label for sample in samples]),
+        types=[sample.type for sample in samples],
+        views=[sample.view for sample in samples],
+        lengths=lengths,
+        positions=torch.tensor([sample.position for sample in samples]),
+    )

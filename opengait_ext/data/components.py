@@ -1,0 +1,23 @@
+"""Everything of the data package that needs torch, and the lists that a config picks from."""
+
+from ..registry import Registry
+from .collate import Batch, collate
+from .dataset import Sample, TrackletDataset
+from .samplers import IdentitySampler, OrderedSampler
+from .transforms import (
+    ChannelAdaptiveGray,
+    ChannelErasing,
+    ChannelExchange,
+    HorizontalFlip,
+    PadCrop,
+    Resize,
+    Transform,
+)
+
+__all__ = ["SAMPLERS", "TRANSFORMS", "Batch", "Sample", "TrackletDataset", "Transform", "collate"]
+
+SAMPLERS = Registry("sampler", [IdentitySampler, OrderedSampler])
+TRANSFORMS = Registry(
+    "transform",
+    [ChannelAdaptiveGray, ChannelErasing, ChannelExchange, HorizontalFlip, PadCrop, Resize],
+)

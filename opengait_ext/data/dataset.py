@@ -1,0 +1,182 @@
+"""Prepared tracklets as samples: one class for every dataset."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..errors import UserError
+from .frames import FRAME_RULES, FrameRule, decode, pick_frames
+from .layout import FOLDERS, Partition, Tracklet, read_frames
+from .transforms import Resize, Transform
+
+Request = tuple[int, int]
+_NAMED_PATHS = 5
+
+
+class Sample(NamedTuple):
+    """One tracklet as the network gets it.
+
+    Attributes:
+        frames: uint8 ``[s, 3, h, w]``, RGB.
+        label: Place of the identity in ``TrackletDataset.pids``.
+        type: ``"rgb"`` or ``"ir"``.
+        view: The tracklet's own name below identity and type.
+        position: Place in ``TrackletDataset.tracklets``.
+    """
+
+    frames: Tensor
+    label: int
+    type: str
+    view: str
+    position: int
+
+
+class TrackletDataset(Dataset[Sample]):
+    """Gives tracklets of a prepared dataset, decoded and transformed.
+
+    A sample is asked for by ``(position, seed)`` and follows from these two alone: the seed
+    decides which frames are drawn and what the transforms do.
+
+    Args:
+        root: Folder of the prepared dataset.
+        partition: Its tracklets and their splits.
+        splits: Names of the splits to take.
+        transform: Called in this order with the frames, the modality and a generator. Frames
+            of unequal size need a ``Resize`` in the first place.
+        frames: Frames of each tracklet; 0 for all.
+        frame_rule: How these are taken, see ``pick_frames``.
+        positions: Of these splits' tracklets take only those that stand in
+            ``partition.tracklets`` here, in this order.
+
+    Attributes:
+        tracklets: What the dataset gives, by position.
+        pids: The identities, sorted as text.
+        labels: Of each tracklet, the place of its identity in ``pids``.
+
+    Raises:
+        UserError: If a split has no tracklets, a tracklet's folder is missing, a frame cannot
+            be decoded, the rule is unknown, or frames differ in size and nothing resizes them.
+        LayoutError: In ``[...]``, if a tracklet's file is missing, damaged or too short.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        partition: Partition,
+        splits: Sequence[str],
+        transform: Sequence[Transform],
+        frames: int,
+        frame_rule: FrameRule,
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        if frames < 0:
+            raise UserError(f"frames: expected a number above 0, or 0 for all, found {frames}")
+        if frame_rule not in FRAME_RULES:
+            raise UserError(
+                f"frame_rule: expected one of {', '.join(FRAME_RULES)}, found {frame_rule!r}"
+            )
+        self.root = Path(root)
+        self.transform = list(transform)
+        self.frames = frames
+        self.frame_rule: FrameRule = frame_rule
+        self.tracklets = _chosen_tracklets(partition, splits, positions, self.root)
+        self.pids = sorted({tracklet.pid for tracklet in self.tracklets})
+        place = {pid: label for label, pid in enumerate(self.pids)}
+        self.labels = [place[tracklet.pid] for tracklet in self.tracklets]
+        first = self.transform[0] if self.transform else None
+        self._resize = first if isinstance(first, Resize) else None
+        _check_folders(self.root, self.tracklets)
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+    def __getitem__(self, request: Request) -> Sample:
+        position, seed = request
+        tracklet = self.tracklets[position]
+        rng = np.random.default_rng(seed)
+        wanted = pick_frames(tracklet.frames, self.frames, self.frame_rule, rng)
+        frames = self._read(tracklet, wanted)  # [s, 3, h, w]
+        for change in self.transform:
+            frames = change(frames, tracklet.modality, rng)
+        kind = FOLDERS[tracklet.modality]
+        return Sample(frames, self.labels[position], kind, tracklet.view, position)
+
+    def _read(self, tracklet: Tracklet, wanted: np.ndarray) -> Tensor:
+        """Gives uint8 ``[s, 3, h, w]``; a frame that is wanted twice is decoded once."""
+        indices, place = np.unique(wanted, return_inverse=True)
+        folder = self.root / tracklet.path
+        images = read_frames(folder, indices.tolist())
+        decoded = [
+            self._decoded(image, folder, index)
+            for image, index in zip(images, indices.tolist(), strict=True)
+        ]
+        sizes = {image.shape[:2] for image in decoded}
+        if len(sizes) > 1:
+            return torch.cat([self._resized(image, folder, sizes) for image in decoded])[place]
+        # Interleaved as decoded, and only seen as [s, 3, h, w]: resizing is twice as fast so.
+        return torch.from_numpy(np.stack([decoded[p] for p in place])).permute(0, 3, 1, 2)
+
+    def _decoded(self, image: bytes | np.ndarray, folder: Path, index: int) -> np.ndarray:
+        target = self._resize
+        height, width = (target.height, target.width) if target else (0, 0)
+        try:
+            return decode(image, height, width)
+        except ValueError as fault:
+            raise UserError(
+                f"{folder}: frame {index} cannot be decoded: {fault}. Prepare this tracklet again"
+            ) from fault
+
+    def _resized(self, image: np.ndarray, folder: Path, sizes: set[tuple[int, ...]]) -> Tensor:
+        if self._resize is None:
+            found = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
+            raise UserError(
+                f"{folder}: its frames have different sizes ({found}): put Resize first in "
+                "transform"
+            )
+        frame = torch.from_numpy(image).permute(2, 0, 1)[None]
+        return self._resize(frame, "", np.random.default_rng(0))
+
+
+def _chosen_tracklets(
+    partition: Partition, splits: Sequence[str], positions: Sequence[int] | None, root: Path
+) -> list[Tracklet]:
+    sizes: dict[str, int] = {}
+    for tracklet in partition.tracklets:
+        sizes[tracklet.split] = sizes.get(tracklet.split, 0) + 1
+    for split in splits:
+        if split not in sizes:
+            known = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "none at all"
+            raise UserError(
+                f"{root}: the partition of {partition.dataset} has no tracklets in the split "
+                f"{split!r} (tracklets: {known})"
+            )
+    if positions is None:
+        positions = range(len(partition.tracklets))
+    candidates = (partition.tracklets[position] for position in positions)
+    return [tracklet for tracklet in candidates if tracklet.split in splits]
+
+
+def _check_folders(root: Path, tracklets: Sequence[Tracklet]) -> None:
+    """Lists each parent folder once, which on shared disks is far faster than asking for each."""
+    names_by_parent: dict[str, set[str]] = {}
+    for tracklet in tracklets:
+        parent, _, name = tracklet.path.rpartition("/")
+        names_by_parent.setdefault(parent, set()).add(name)
+    missing: list[str] = []
+    for parent, names in names_by_parent.items():
+        folder = root / parent
+        there = set(os.listdir(folder)) if folder.is_dir() else set()
+        missing += [str(folder / name) for name in sorted(names - there)]
+    if missing:
+        named = "\n  ".join(missing[:_NAMED_PATHS])
+        raise UserError(
+            f"{root}: {len(missing)} of {len(tracklets)} tracklets of the partition are missing; "
+            f"prepare the data again, or correct dataset_root. Missing are:\n  {named}"
+            + ("\n  ..." if len(missing) > _NAMED_PATHS else "")
+        )

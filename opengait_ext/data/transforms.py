@@ -1,0 +1,279 @@
+"""Changes of a tracklet's frames, before they are normalized: uint8 in, uint8 out.
+
+Every transform is called as ``transform(frames, modality, rng)`` with uint8 ``[s, 3, h, w]``,
+``"visible"`` or ``"infrared"``, and the generator that all its random numbers come from. None
+changes the tensor that it gets. Unless ``per_frame`` is set, one draw holds for the whole
+tracklet, so that its frames still fit together; the published codes draw for each frame.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..vision import torchvision
+from .channels import channel_copied, gray
+
+Transform = Callable[[Tensor, str, np.random.Generator], Tensor]
+Modality = Literal["both", "visible", "infrared"]
+
+_functional = torchvision.transforms.v2.functional
+
+
+class Resize:
+    """Brings frames to one size, bilinear with antialiasing.
+
+    Put it first: the dataset then applies it to each frame of a tracklet whose frames differ
+    in size, and lets JPEG files of at least twice this size be decoded smaller.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+
+    Raises:
+        UserError: If a size is below 1.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        if height < 1 or width < 1:
+            raise UserError(f"Resize: expected at least 1 x 1 pixels, found {height} x {width}")
+        self.height = height
+        self.width = width
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives ``[s, 3, height, width]``."""
+        return _functional.resize(frames, [self.height, self.width], antialias=True)
+
+
+class PadCrop:
+    """Pads frames on all sides and cuts a window of the old size out at a random place.
+
+    Args:
+        padding: In pixels.
+        value: Brightness of the padding, 0 (black) to 255.
+        per_frame: Draw the place for each frame.
+
+    Raises:
+        UserError: If the padding or the value is out of range.
+    """
+
+    def __init__(self, padding: int, value: int = 0, per_frame: bool = False) -> None:
+        if padding < 0:
+            raise UserError(f"PadCrop: padding: expected 0 pixels or more, found {padding}")
+        if not 0 <= value <= 255:
+            raise UserError(f"PadCrop: value: expected 0 to 255, found {value}")
+        self.padding = padding
+        self.value = value
+        self.per_frame = per_frame
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives frames of the size they had."""
+        height, width = frames.shape[-2:]
+        padded = _functional.pad(frames, [self.padding] * 4, fill=self.value)
+        places = rng.integers(2 * self.padding + 1, size=(len(frames), 2)).tolist()
+        if not self.per_frame:
+            return _functional.crop(padded, *places[0], height, width)
+        crops = [
+            _functional.crop(frame, *place, height, width)
+            for frame, place in zip(padded, places, strict=True)
+        ]
+        return torch.stack(crops)
+
+
+class HorizontalFlip:
+    """Mirrors frames left to right.
+
+    Args:
+        probability: Of a flip.
+        per_frame: Draw for each frame; mirrored frames then stand between others.
+
+    Raises:
+        UserError: If the probability is outside 0 to 1.
+    """
+
+    def __init__(self, probability: float, per_frame: bool = False) -> None:
+        self.probability = _checked_probability("HorizontalFlip", probability)
+        self.per_frame = per_frame
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives the frames, mirrored or not."""
+        if not self.per_frame:
+            mirror = rng.random() < self.probability
+            return _functional.horizontal_flip(frames) if mirror else frames
+        chosen = torch.from_numpy(rng.random(len(frames)) < self.probability)
+        mirrored = _functional.horizontal_flip(frames)
+        return torch.where(chosen[:, None, None, None], mirrored, frames)
+
+
+class ChannelErasing:
+    """Fills a random rectangle with one color ("channel random erasing").
+
+    Source: Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition",
+    ICCV 2021, https://github.com/mangye16/Cross-Modal-Re-ID-baseline; the rectangle is that of
+    Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
+
+    Args:
+        probability: Of erasing.
+        area: Least and greatest part of the picture that is erased.
+        aspect: The height is at least this, at most its reciprocal, times the width.
+        fill: Color, 0 to 255 per channel: ImageNet's mean, which becomes 0 when normalized.
+            The authors' code erases after normalization with what is (152, 144, 129) here.
+        modality: Which tracklets it may change.
+        per_frame: Draw for each frame.
+
+    Raises:
+        UserError: If an argument is out of range.
+    """
+
+    tries = 100
+
+    def __init__(
+        self,
+        probability: float,
+        area: tuple[float, float] = (0.02, 0.4),
+        aspect: float = 0.3,
+        fill: tuple[int, int, int] = (124, 116, 104),
+        modality: Modality = "both",
+        per_frame: bool = False,
+    ) -> None:
+        self.probability = _checked_probability("ChannelErasing", probability)
+        if len(area) != 2 or not 0 < area[0] <= area[1] <= 1:
+            raise UserError(
+                f"ChannelErasing: area: expected two parts of the picture in ascending order, "
+                f"above 0 and up to 1, found {list(area)}"
+            )
+        if not 0 < aspect <= 1:
+            raise UserError(f"ChannelErasing: aspect: expected above 0, up to 1, found {aspect}")
+        if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
+            raise UserError(
+                f"ChannelErasing: fill: expected three values from 0 to 255, found {list(fill)}"
+            )
+        self.area = area
+        self.aspect = aspect
+        self.fill = torch.tensor(fill, dtype=torch.uint8)[:, None, None]
+        self.modality = _checked_modality("ChannelErasing", modality)
+        self.per_frame = per_frame
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives the frames, erased or not."""
+        if self.modality not in ("both", modality):
+            return frames
+        if not self.per_frame:
+            return self._erased(frames, rng)
+        return torch.stack([self._erased(frame, rng) for frame in frames])
+
+    def _erased(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        if rng.random() >= self.probability:
+            return frames
+        height, width = frames.shape[-2:]
+        for _ in range(self.tries):
+            area = rng.uniform(*self.area) * height * width
+            aspect = rng.uniform(self.aspect, 1 / self.aspect)
+            h, w = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+            if h < height and w < width:
+                top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+                return _functional.erase(frames, top, left, h, w, self.fill)
+        return frames
+
+
+class ChannelAdaptiveGray:
+    """Copies one channel to all three, or makes the frames gray, or leaves them.
+
+    One of four cases is drawn: the three channels, and a fourth that makes gray with the given
+    probability. Three quarters of the tracklets are thus changed whatever the probability is.
+
+    Source: as for ``ChannelErasing``, whose authors apply it to infrared frames.
+
+    Args:
+        probability: Of gray in the fourth case.
+        modality: Which tracklets it may change.
+        normalized: Copy and mix what the frames will be after ImageNet normalization, as the
+            authors' code does; a copy then changes infrared frames as well, although their
+            channels are equal. Without it, plain values are copied.
+        per_frame: Draw for each frame.
+
+    Raises:
+        UserError: If the probability or the modality is none.
+    """
+
+    def __init__(
+        self,
+        probability: float,
+        modality: Modality = "both",
+        normalized: bool = True,
+        per_frame: bool = False,
+    ) -> None:
+        self.probability = _checked_probability("ChannelAdaptiveGray", probability)
+        self.modality = _checked_modality("ChannelAdaptiveGray", modality)
+        self.normalized = normalized
+        self.per_frame = per_frame
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives the frames, their channels replaced or not."""
+        if self.modality not in ("both", modality):
+            return frames
+        if not self.per_frame:
+            return self._changed(frames, rng)
+        return torch.cat([self._changed(frame, rng) for frame in frames.split(1)])
+
+    def _changed(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        case = int(rng.integers(4))
+        if case < 3:
+            return channel_copied(frames, case, self.normalized)
+        return gray(frames, self.normalized) if rng.random() < self.probability else frames
+
+
+class ChannelExchange:
+    """Copies one channel, drawn anew each time, to all three.
+
+    Source: as for ``ChannelErasing``, whose authors apply it to visible frames.
+
+    Args:
+        probability: Of a copy; drawn once for the tracklet in any case.
+        modality: Which tracklets it may change.
+        normalized: As in ``ChannelAdaptiveGray``.
+        per_frame: Draw the channel for each frame.
+
+    Raises:
+        UserError: If the probability or the modality is none.
+    """
+
+    def __init__(
+        self,
+        probability: float,
+        modality: Modality = "both",
+        normalized: bool = True,
+        per_frame: bool = False,
+    ) -> None:
+        self.probability = _checked_probability("ChannelExchange", probability)
+        self.modality = _checked_modality("ChannelExchange", modality)
+        self.normalized = normalized
+        self.per_frame = per_frame
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Gives the frames, one of their channels in the place of all, or unchanged."""
+        if self.modality not in ("both", modality) or rng.random() >= self.probability:
+            return frames
+        if not self.per_frame:
+            return channel_copied(frames, int(rng.integers(3)), self.normalized)
+        channels = rng.integers(3, size=len(frames)).tolist()
+        copies = [
+            channel_copied(frame, channel, self.normalized)
+            for frame, channel in zip(frames.split(1), channels, strict=True)
+        ]
+        return torch.cat(copies)
+
+
+def _checked_probability(name: str, probability: float) -> float:
+    if not 0 <= probability <= 1:
+        raise UserError(f"{name}: probability: expected 0 to 1, found {probability}")
+    return probability
+
+
+def _checked_modality(name: str, modality: Modality) -> Modality:
+    if modality not in ("both", "visible", "infrared"):
+        raise UserError(f"{name}: modality: expected both, visible or infrared, found {modality!r}")
+    return modality

@@ -1,0 +1,126 @@
+"""``partition.json``: what is written is read back, and what contradicts itself is named."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from opengait_ext.data import layout
+from opengait_ext.data.layout import (
+    LayoutError,
+    Partition,
+    Task,
+    Tracklet,
+    read_partition,
+    write_partition,
+)
+
+
+def partition_of(**changes):
+    tracklets = [
+        Tracklet("0001/rgb/D3-T1", "0001", 3, "visible", 12, "train"),
+        Tracklet("0001/ir/D2-T2", "0001", 2, "infrared", 13, "train"),
+        Tracklet("0002/ir/D2-T3", "0002", 2, "infrared", 13, "val"),
+        Tracklet("0503/ir/D2-T1", "0503", 2, "infrared", 14, "test"),
+        Tracklet("0503/rgb/D10-T2", "0503", 10, "visible", 15, "test"),
+    ]
+    tasks = {"test": {"infrared_to_visible": Task([3], [4]), "visible_to_infrared": Task([4], [3])}}
+    protocol = {"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12}
+    return replace(Partition("Tiny", tracklets, tasks, protocol, {"digest": "d"}), **changes)
+
+
+def test_a_partition_comes_back_as_it_was_written(tmp_path):
+    write_partition(tmp_path / "new" / "partition.json", partition_of())
+    assert read_partition(tmp_path / "new" / "partition.json") == partition_of()
+
+
+def test_a_partition_names_the_identities_for_opengait(tmp_path):
+    write_partition(tmp_path / "p.json", partition_of())
+    content = json.loads((tmp_path / "p.json").read_text())
+    assert content["format"] == "opengait_ext/partition/1"
+    assert content["TRAIN_SET"] == ["0001", "0002"]
+    assert content["TEST_SET"] == ["0503"]
+
+
+def test_the_view_is_the_last_part_of_the_path():
+    assert partition_of().tracklets[4].view == "D10-T2"
+
+
+def test_a_missing_partition_says_what_to_do(tmp_path):
+    with pytest.raises(LayoutError, match=r"p\.json: cannot be read .*prepare the data first"):
+        read_partition(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "not a partition file .JSONDecodeError"),
+        (b"[]", "not a partition file .TypeError"),
+        (b'{"TRAIN_SET": [], "TEST_SET": []}', "not a partition file .KeyError: 'format'"),
+        (b'{"format": "other/1"}', "format is 'other/1', expected 'opengait_ext/partition/1'"),
+        (b"\xff", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_partition_is_refused(tmp_path, content, reason):
+    (tmp_path / "p.json").write_bytes(content)
+    with pytest.raises(LayoutError, match=rf"p\.json: {reason}"):
+        read_partition(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "reason"),
+    [
+        (0, {"modality": "thermal"}, r"tracklets\[0\] '0001/rgb/D3-T1': modality 'thermal'"),
+        (
+            0,
+            {"path": "/etc/rgb/D3-T1"},
+            "path should be '<pid>/<rgb|ir>/<view>', here '0001",
+        ),
+        (0, {"path": "../rgb/D3-T1", "pid": ".."}, "the path should be"),
+        (0, {"pid": 1, "path": "1/rgb/D3-T1"}, "pid 1, expected text"),
+        (0, {"split": "dev"}, "split 'dev', expected one of"),
+        (0, {"frames": 0}, "frames 0, expected at least 1"),
+        (0, {"camid": "3"}, "camid '3', expected a whole number"),
+        (1, {"path": "0001/rgb/D3-T1", "modality": "visible"}, "is listed twice"),
+        (1, {"split": "val"}, "identity '0001' is both in 'train' and in 'val'"),
+    ],
+)
+def test_a_tracklet_that_contradicts_itself_is_named(tmp_path, number, change, reason):
+    tracklets = list(partition_of().tracklets)
+    tracklets[number] = replace(tracklets[number], **change)
+    with pytest.raises(LayoutError, match=r"p\.json: contradicts itself") as error:
+        write_partition(tmp_path / "p.json", partition_of(tracklets=tracklets))
+    assert reason.replace("\\", "") in str(error.value)
+    assert not (tmp_path / "p.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "reason"),
+    [
+        ({"test": {"infrared_to_visible": Task([3], [9])}}, "gallery: position 9, there are 5"),
+        ({"test": {"infrared_to_visible": Task([-1], [4])}}, "query: position -1, there are 5"),
+        ({"test": {"infrared_to_visible": Task([4], [3])}}, "tracklet 4 is not infrared or not"),
+        ({"test": {"infrared_to_visible": Task([2], [4])}}, "tracklet 2 is not infrared or not"),
+        ({"test": {"infrared_to_visible": Task([3, 3], [4])}}, "query: lists a tracklet twice"),
+        ({"test": {"t2v": Task([3], [4])}}, "tasks.test.t2v: expected a split of"),
+    ],
+)
+def test_a_task_that_does_not_fit_the_tracklets_is_named(tmp_path, tasks, reason):
+    write_partition(tmp_path / "p.json", partition_of(tasks={}))
+    content = json.loads((tmp_path / "p.json").read_text())
+    content["tasks"] = {s: {d: vars(t) for d, t in by.items()} for s, by in tasks.items()}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(LayoutError, match=r"p\.json: contradicts itself") as error:
+        read_partition(tmp_path / "p.json")
+    assert reason in str(error.value)
+
+
+def test_many_contradictions_are_counted(tmp_path):
+    tracklets = [replace(t, frames=0) for t in partition_of().tracklets] * 4
+    with pytest.raises(LayoutError, match="and 25 more"):
+        write_partition(tmp_path / "p.json", partition_of(tracklets=tracklets))
+
+
+def test_the_folders_are_those_of_the_contract():
+    assert layout.FOLDERS == {"visible": "rgb", "infrared": "ir"}
+    assert layout.DIRECTIONS == ("infrared_to_visible", "visible_to_infrared")
