@@ -1,0 +1,233 @@
+"""Prepares HITSZ-VCM, or data published in the same form (SynthVVI), for training and testing.
+
+    python datasets/prep/hitsz_vcm.py --source <download> --target data/hitsz_vcm
+
+Reads all three layouts in circulation (identities below Train/ and Test/ or in one folder, lists
+in info/ or beside them), checks them, and writes one file a tracklet and ``partition.json`` with
+the splits, both directions of query and gallery, and the protocol. A run that was stopped goes on
+with the same command. Needs numpy and OpenCV, no torch.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prep_target import DAMAGED, DROPPED, PARTITION, open_target
+from progress import Progress
+from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
+from vcm_lists import read_published
+from vcm_partition import Dropped, count_all, make_partition, select
+from vcm_report import listed, tell_result, tell_source, write_dropped
+from vcm_source import SHOWN, Published
+
+from opengait_ext import __version__
+from opengait_ext.data.layout import Partition, atomic_write, write_partition
+from opengait_ext.errors import UserError
+
+
+def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description="Prepare HITSZ-VCM, or data in its form, for training and testing."
+    )
+    add = parser.add_argument
+    add("--source", type=Path, required=True, help="the published data")
+    add("--target", type=Path, required=True, help="folder for the prepared data")
+    add("--name", default="HITSZ-VCM", help="of the dataset (default: %(default)s)")
+    add(
+        "--min-frames",
+        type=_positive,
+        default=12,
+        metavar="N",
+        help="shorter tracklets are dropped (default: %(default)s, the published protocol)",
+    )
+    add(
+        "--validation",
+        type=_fraction,
+        default=0.1,
+        metavar="SHARE",
+        help="of the training identities, held out to choose models (default: %(default)s)",
+    )
+    add(
+        "--form",
+        choices=FORMS,
+        default="packed",
+        help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
+    )
+    add("--height", type=_positive, default=256, help="pixels, for --form opengait (256)")
+    add("--width", type=_positive, default=128, help="pixels, for --form opengait (128)")
+    add(
+        "--skip-damaged",
+        action="store_true",
+        help="leave damaged images out instead of refusing the data",
+    )
+    add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
+    add(
+        "--workers",
+        type=_positive,
+        default=available_cores(),
+        metavar="N",
+        help="processes (default: the cores of this machine, %(default)s)",
+    )
+    return parser.parse_args(command)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 0 to less than 1")
+    return value
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prepares the data.
+
+    Args:
+        arguments: As `arguments_of` gives them.
+
+    Raises:
+        UserError: If the source, the target or an image is not as it must be.
+    """
+    start = time.monotonic()
+    published = read_published(arguments.source)
+    tell_source(arguments.source, published)
+    settings = {"digest": published.digest, **_options(arguments)}
+    rows = published.rows
+    lengths = [len(row.files) for row in rows]
+    kept, _ = select(rows, lengths, arguments.min_frames)
+    _partition(published, kept, lengths, arguments)  # an empty split is refused before the work
+    open_target(arguments.target, settings, arguments.anew)
+    results = _prepare(published, kept, arguments)
+    for position, result in zip(kept, results, strict=True):
+        lengths[position] = result.frames
+    kept, dropped = select(rows, lengths, arguments.min_frames)
+    partition = _partition(published, kept, lengths, arguments)
+    partition = replace(partition, source=_source(published, partition, dropped, results))
+    write_dropped(arguments.target / DROPPED, dropped)
+    write_partition(arguments.target / PARTITION, partition)
+    tell_result(partition, published, dropped, arguments.target / DROPPED)
+    print(f"\n{arguments.target / PARTITION} written after {time.monotonic() - start:.1f} s")
+
+
+def _partition(
+    published: Published, kept: list[int], lengths: list[int], arguments: argparse.Namespace
+) -> Partition:
+    return make_partition(
+        [published.rows[position] for position in kept],
+        [lengths[position] for position in kept],
+        arguments.name,
+        arguments.min_frames,
+        arguments.validation,
+    )
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Gives the options that decide what is written; how it is done is left out."""
+    names = ["name", "min_frames", "validation", "form"]
+    if arguments.form == "opengait":
+        names += ["height", "width"]
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _prepare(
+    published: Published, kept: list[int], arguments: argparse.Namespace
+) -> list[Prepared]:
+    """Prepares the tracklets and refuses to go on if one failed or is damaged."""
+    jobs = []
+    for row in (published.rows[position] for position in kept):
+        home = published.homes[row.half]
+        images = tuple(str(home / file) for file in row.files)
+        jobs.append(
+            Job(
+                str(arguments.target / row.path),
+                images,
+                arguments.form,
+                arguments.height,
+                arguments.width,
+                arguments.min_frames,
+                arguments.skip_damaged,
+            )
+        )
+    results, failures = [], []
+    with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
+        for job, result in zip(jobs, prepare_all(jobs, arguments.workers), strict=True):
+            results.append(result)
+            progress.add(len(job.images))
+            failures += [result.failure] if result.failure else []
+            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+                break
+    _refuse_failures(arguments.target, failures)
+    _judge_damage(arguments.target, results, arguments.skip_damaged)
+    reused = sum(result.reused for result in results)
+    if reused:
+        print(f"{reused:,} of {len(jobs):,} tracklets were prepared already")
+    return results
+
+
+def _refuse_failures(target: Path, failures: list[str]) -> None:
+    if failures:
+        (target / PARTITION).unlink(missing_ok=True)
+        raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
+
+
+def _judge_damage(target: Path, results: list[Prepared], skip_damaged: bool) -> None:
+    """Lists damaged images; refuses them unless they are to be left out."""
+    damaged = [text for result in results for text in result.damaged]
+    (target / DAMAGED).unlink(missing_ok=True)
+    if not damaged:
+        return
+    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
+    if not skip_damaged:
+        (target / PARTITION).unlink(missing_ok=True)
+        raise UserError(
+            f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
+            "or add --skip-damaged to leave them out."
+        )
+    print(f"left out: {shown}")
+
+
+def _source(
+    published: Published, partition: Partition, dropped: list[Dropped], results: list[Prepared]
+) -> dict[str, object]:
+    return {
+        "digest": published.digest,
+        "tool": "datasets/prep/hitsz_vcm.py",
+        "version": __version__,
+        "layout": published.layout,
+        "counts": count_all(partition),
+        "dropped": [
+            {"tracklet": d.tracklet, "frames": d.frames, "reason": d.reason} for d in dropped
+        ],
+        "damaged_images": sum(len(result.damaged) for result in results),
+    }
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    arguments = arguments_of(command)
+    try:
+        run(arguments)
+    except (UserError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The folder a preparation writes to: begun with which lists and options, and may it go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
+from opengait_ext.errors import UserError
+
+NOTE = ".prepare.json"
+PARTITION, DROPPED, DAMAGED = "partition.json", "dropped.csv", "damaged.txt"
+
+
+class TargetError(UserError):
+    """The target holds something else than this preparation."""
+
+
+def open_target(target: Path, settings: dict[str, Any], anew: bool) -> None:
+    """Begins a preparation in a folder, or goes on with the one that was begun there.
+
+    Args:
+        target: The folder; it is made.
+        settings: All that decides what is written: digest of the lists, options.
+        anew: Remove what an earlier preparation wrote there.
+
+    Raises:
+        TargetError: If the folder holds other things, or was begun with other settings.
+    """
+    note = target / NOTE
+    if note.is_file():
+        if anew:
+            _remove_prepared(target)
+        else:
+            _check_settings(note, settings)
+    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise TargetError(
+            f"--target {target}: is not empty and was not made by this script ({NOTE} is "
+            "missing); choose an empty or a new folder"
+        )
+    for leftover in target.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    atomic_write(note, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def _check_settings(note: Path, settings: dict[str, Any]) -> None:
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+        names = [*settings, *(name for name in before if name not in settings)]
+        changes = [
+            f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now"
+            for name in names
+            if before.get(name) != settings.get(name)
+        ]
+    except (ValueError, AttributeError, TypeError) as error:
+        changes = [f"the note cannot be read ({error})"]
+    if changes:
+        shown = "\n  ".join(changes)
+        raise TargetError(
+            f"{note}: the preparation there was begun with other data or options\n  {shown}\n"
+            "Choose another --target, or add --anew to remove what is prepared there."
+        )
+
+
+def _remove_prepared(target: Path) -> None:
+    """Removes exactly what a preparation writes, and the folders that are empty then."""
+    for folder in [*target.glob("*/rgb"), *target.glob("*/ir")]:
+        for name in (PACKED, PICKLED, ".0-frames.*.tmp"):
+            for path in folder.glob(f"*/{name}"):
+                path.unlink()
+        views = [view for view in folder.iterdir() if view.is_dir()]
+        for path in (*views, folder, folder.parent):
+            if not any(path.iterdir()):
+                path.rmdir()
+    for name in (PARTITION, DROPPED, DAMAGED, NOTE):
+        (target / name).unlink(missing_ok=True)

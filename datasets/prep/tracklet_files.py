@@ -1,0 +1,221 @@
+"""From the image files of tracklets to their prepared files, in several processes.
+
+Every image is decoded once, so that a damaged one is found here and not after hours of training.
+What is finished and not older than its images is left as it is: a preparation that was stopped
+goes on where it stopped.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import cv2
+import numpy as np
+
+from opengait_ext.data.layout import PACKED, PICKLED, write_tracklet, write_tracklet_array
+from opengait_ext.errors import UserError
+
+FORMS = ("packed", "opengait")
+CHUNK = 8  # tracklets handed to a process at once
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor restart
+
+
+@dataclass(frozen=True)
+class Job:
+    """One tracklet to prepare.
+
+    Args:
+        folder: Where its file goes.
+        images: The published files in the order of the frames.
+        form: ``packed`` (bytes unchanged) or ``opengait`` (decoded, one array).
+        height: Of the frames in pixels, for the form of OpenGait.
+        width: Likewise.
+        min_frames: With fewer whole frames nothing is written.
+        skip_damaged: Leave damaged frames out; otherwise a tracklet with one is not written.
+    """
+
+    folder: str
+    images: tuple[str, ...]
+    form: str
+    height: int
+    width: int
+    min_frames: int
+    skip_damaged: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a job.
+
+    Args:
+        frames: Whole frames; they are in the file if ``failure`` is empty and they suffice.
+        damaged: Path and reason of every image that is not whole.
+        reused: Whether the file was there already.
+        failure: What went wrong apart from damaged images, with the path; mostly empty.
+    """
+
+    frames: int
+    damaged: list[str] = field(default_factory=list)
+    reused: bool = False
+    failure: str = ""
+
+
+class DamagedImageError(UserError):
+    """An image file is empty, cut off or no JPEG."""
+
+
+def decode_whole(content: bytes) -> np.ndarray:
+    """Decodes a JPEG of one or three channels and refuses one that is cut off.
+
+    OpenCV paints the missing rest of a cut JPEG gray without a word, so the end mark is looked for.
+
+    Args:
+        content: All bytes of the file.
+
+    Returns:
+        uint8 ``[h, w, 3]``, blue, green, red.
+
+    Raises:
+        DamagedImageError: If the image is not whole.
+    """
+    if not content:
+        raise DamagedImageError("the file is empty")
+    if content[:2] != b"\xff\xd8":
+        raise DamagedImageError("not a JPEG file")
+    if not _has_end(content):
+        raise DamagedImageError(f"cut off after {len(content)} bytes (no end mark)")
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise DamagedImageError(f"cannot be decoded ({error})") from error
+    if image is None:
+        raise DamagedImageError("cannot be decoded")
+    return np.asarray(image)
+
+
+def _has_end(content: bytes) -> bool:
+    """Walks from segment to segment; markers inside a segment (a thumbnail's) do not count."""
+    position = 2
+    while True:
+        marker = _JPEG_MARKER.search(content, position)
+        if marker is None:
+            return False
+        if marker[1] == b"\xd9":
+            return True
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+
+
+def prepare(job: Job) -> Prepared:
+    """Prepares one tracklet, or finds it prepared; never raises, so that no path gets lost."""
+    try:
+        _remove_leftovers(Path(job.folder))
+        if _is_finished(job):
+            return Prepared(len(job.images), reused=True)
+        return _prepare_anew(job)
+    except Exception as error:  # whatever a process meets is told with the tracklet's folder
+        return Prepared(0, failure=f"{job.folder}: {type(error).__name__}: {error}")
+
+
+def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
+    """Prepares all tracklets; gives the results in the order of the jobs, as they come.
+
+    Args:
+        jobs: One a tracklet.
+        workers: Processes; 1 works in this one.
+
+    Raises:
+        UserError: If a process died, for lack of memory as a rule.
+    """
+    if workers <= 1 or len(jobs) <= CHUNK:
+        yield from map(prepare, jobs)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        yield from pool.map(prepare, jobs, chunksize=CHUNK)
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process was ended from outside, for lack of memory as a rule; run the same command "
+            "again with fewer --workers: what is finished is kept"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def available_cores() -> int:
+    """Gives the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops the others
+    cv2.setNumThreads(0)
+
+
+def _prepare_anew(job: Job) -> Prepared:
+    contents, frames, damaged = [], [], []
+    for path in job.images:
+        content = Path(path).read_bytes()
+        try:
+            image = decode_whole(content)
+        except DamagedImageError as error:
+            damaged.append(f"{path}: {error}")
+            continue
+        contents.append(content)
+        if job.form == "opengait":
+            frames.append(_resized(image, job.height, job.width))
+    if damaged and not job.skip_damaged or len(contents) < job.min_frames:
+        _remove_prepared(Path(job.folder))
+    elif job.form == "opengait":
+        write_tracklet_array(job.folder, np.stack(frames))
+    else:
+        write_tracklet(job.folder, contents)
+    return Prepared(len(contents), damaged)
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Gives ``[3, height, width]``, RGB, of an image ``[h, w, 3]``, BGR."""
+    shrinks = image.shape[0] > height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=method))
+    return resized[:, :, ::-1].transpose(2, 0, 1)
+
+
+def _is_finished(job: Job) -> bool:
+    """Whether the prepared file is whole, of the same sizes and not older than the images."""
+    path = Path(job.folder, PICKLED if job.form == "opengait" else PACKED)
+    try:
+        prepared = path.stat()
+    except FileNotFoundError:
+        return False
+    images = [os.stat(image) for image in job.images]
+    if any(image.st_mtime > prepared.st_mtime for image in images):
+        return False
+    if job.form == "opengait":
+        pixels = len(images) * 3 * job.height * job.width
+        return pixels < prepared.st_size < pixels + 1024
+    try:
+        with ZipFile(path) as archive:
+            return [m.file_size for m in archive.infolist()] == [i.st_size for i in images]
+    except BadZipFile:
+        return False
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what a stopped run left under a temporary name."""
+    for path in folder.glob(".0-frames.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_prepared(folder: Path) -> None:
+    for name in (PACKED, PICKLED):
+        Path(folder, name).unlink(missing_ok=True)

@@ -1,0 +1,187 @@
+"""Reading and checking of HITSZ-VCM as it is published: the lists, the names, the folders.
+
+Nothing is decoded or written here. All faults of the lists are collected and shown together.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from vcm_folders import check_files, describe, find_home, find_lists
+from vcm_source import (
+    HALVES,
+    LISTS,
+    MODALITIES,
+    NAME_LISTS,
+    QUERY_LIST,
+    ROW_LISTS,
+    Faults,
+    Published,
+    Row,
+    SourceError,
+)
+
+from opengait_ext.data.layout import FOLDERS, INFRARED
+
+Lines = dict[str, list[tuple[int, str]]]  # name of the list -> its filled lines with numbers
+
+# 0001M2D3T1F126.jpg: identity, modality, camera, tracklet, frame
+NAME = re.compile(
+    r"(?P<pid>[0-9]{4})M(?P<modality>[12])D(?P<camera>[0-9]{1,2})"
+    r"T(?P<tracklet>[0-9]+)F(?P<frame>[0-9]+)(?P<suffix>\.(?i:jpg|jpeg))"
+)
+
+
+def read_published(source: Path) -> Published:
+    """Recognizes the layout, reads the lists and checks that all of it fits together.
+
+    Args:
+        source: The folder of the published data.
+
+    Raises:
+        SourceError: If the folder is missing or of an unknown layout, or with all faults.
+    """
+    lists = find_lists(source)
+    lines = {name: _lines_of(lists / name) for name in LISTS}
+    faults = Faults()
+    query = _read_query(lines, faults)
+    names = {half: _read_names(lines, half, faults) for half in HALVES}
+    rows = [row for half in HALVES for row in _read_rows(lines, half, names[half], query, faults)]
+    _check_query(rows, lines, faults)
+    _check_disjoint(rows, faults)
+    faults.raise_if_any(f"{lists}")
+    remarks = [remark for half in HALVES for remark in _remarks(names[half], half, rows)]
+    homes = {half: find_home(source, half, rows) for half in HALVES}
+    for half in HALVES:
+        remarks += check_files(homes[half], half, rows, faults)
+    faults.raise_if_any(f"{source}")
+    return Published(describe(source, lists, homes), homes, rows, _digest(lines), remarks)
+
+
+def _lines_of(path: Path) -> list[tuple[int, str]]:
+    """Gives the filled lines with their numbers; CRLF and blanks at the ends are left away."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as text ({error})") from error
+    return [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _read_names(lines: Lines, half: str, faults: Faults) -> list[re.Match[str] | None]:
+    """Gives the fields of every name; None stands for a faulty one."""
+    fields = []
+    for number, text in lines[NAME_LISTS[half]]:
+        match = NAME.fullmatch(text)
+        fields.append(match)
+        if match is None:
+            faults.add(
+                f"{NAME_LISTS[half]}:{number}: {text!r}, expected a name like 0001M2D3T1F126.jpg "
+                "(four digits, M1 infrared or M2 visible, camera, tracklet, frame)"
+            )
+    return fields
+
+
+def _file_of(name: re.Match[str]) -> str:
+    folder = FOLDERS[MODALITIES[name["modality"]]]
+    return f"{name['pid']}/{folder}/D{name['camera']}/{name['frame']}{name['suffix']}"
+
+
+def _read_rows(
+    lines: Lines,
+    half: str,
+    names: list[re.Match[str] | None],
+    query: set[int],
+    faults: Faults,
+) -> list[Row]:
+    rows = []
+    for number, (line, text) in enumerate(lines[ROW_LISTS[half]], 1):
+        place = f"{ROW_LISTS[half]}:{line}"
+        values = text.split()
+        if len(values) != 5 or not all(value.isdecimal() for value in values):
+            faults.add(
+                f"{place}: {text!r}, expected: modality start end pid camera (whole numbers)"
+            )
+            continue
+        start, end = int(values[1]), int(values[2])
+        if values[0] not in MODALITIES or not 1 <= start <= end <= len(names):
+            faults.add(
+                f"{place}: {text!r}, expected modality 1 or 2 and 1 <= start <= end <= "
+                f"{len(names)}, the lines of {NAME_LISTS[half]}"
+            )
+            continue
+        frames = [name for name in names[start - 1 : end] if name is not None]
+        for name in _strangers(frames, values):
+            faults.add(f"{place}: {text!r} covers {name}: another identity, modality or camera")
+        modality = MODALITIES[values[0]]
+        is_query = half == "Test" and number in query
+        files = tuple(map(_file_of, frames))
+        pid = f"{int(values[3]):04d}"
+        rows.append(Row(number, pid, int(values[4]), modality, half, is_query, files))
+    return rows
+
+
+def _strangers(frames: list[re.Match[str]], row: list[str]) -> Iterator[str]:
+    """Gives the first name that does not belong to its row."""
+    expected = (row[0], int(row[3]), int(row[4]))
+    for name in frames:
+        if (name["modality"], int(name["pid"]), int(name["camera"])) != expected:
+            yield name.group()
+            return
+
+
+def _read_query(lines: Lines, faults: Faults) -> set[int]:
+    """Gives the row numbers of all tokens of all lines."""
+    query: set[int] = set()
+    count = len(lines[ROW_LISTS["Test"]])
+    for line, text in lines[QUERY_LIST]:
+        for token in text.split():
+            if not token.isdecimal() or not 1 <= int(token) <= count:
+                faults.add(f"{QUERY_LIST}:{line}: {token!r}, expected a row from 1 to {count}")
+            elif int(token) in query:
+                faults.add(f"{QUERY_LIST}:{line}: row {token} is listed a second time")
+            else:
+                query.add(int(token))
+    return query
+
+
+def _check_query(rows: list[Row], lines: Lines, faults: Faults) -> None:
+    """All infrared rows of the test half are queries, and no others."""
+    table = ROW_LISTS["Test"]
+    for row in rows:
+        if row.half == "Test" and row.is_query != (row.modality == INFRARED):
+            place = f"{table}:{lines[table][row.number - 1][0]}"
+            listed = "listed" if row.is_query else "not listed"
+            faults.add(
+                f"{place}: row {row.number} is {row.modality} and {listed} in {QUERY_LIST}, "
+                "expected: all infrared rows are listed, no visible one"
+            )
+
+
+def _check_disjoint(rows: list[Row], faults: Faults) -> None:
+    pids = {half: {row.pid for row in rows if row.half == half} for half in HALVES}
+    for pid in sorted(pids["Train"] & pids["Test"]):
+        faults.add(f"identity {pid} is in {ROW_LISTS['Train']} and in {ROW_LISTS['Test']}")
+    for half in HALVES:
+        if not pids[half]:
+            faults.add(f"{ROW_LISTS[half]}: no tracklet")
+
+
+def _remarks(names: list[re.Match[str] | None], half: str, rows: list[Row]) -> Iterator[str]:
+    """Names what a sound list does not have, though it does no harm."""
+    files = [file for row in rows if row.half == half for file in row.files]
+    listed = {_file_of(name) for name in names if name is not None}
+    twice = len(files) - len(set(files))
+    if twice:
+        yield f"{NAME_LISTS[half]}: {twice} frames belong to two tracklets or are listed twice"
+    free = len(listed.difference(files))
+    if free:
+        yield f"{NAME_LISTS[half]}: {free} names belong to no row of {ROW_LISTS[half]}"
+
+
+def _digest(lines: Lines) -> str:
+    digest = hashlib.sha256()
+    for name in LISTS:
+        words = " ".join(" ".join(text.split()) for _, text in lines[name])
+        digest.update(f"{name}\n{words}\n".encode())
+    return digest.hexdigest()

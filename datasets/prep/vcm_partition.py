@@ -1,0 +1,180 @@
+"""Which tracklets of HITSZ-VCM are used, for what, and how many there are."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vcm_source import Row
+
+from opengait_ext.data.layout import (
+    DIRECTIONS,
+    INFRARED,
+    SPLITS,
+    VISIBLE,
+    Partition,
+    Task,
+    Tracklet,
+)
+from opengait_ext.errors import UserError
+
+MODALITIES = (INFRARED, VISIBLE)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A published tracklet that is not used, and why."""
+
+    tracklet: str
+    half: str
+    pid: str
+    modality: str
+    camid: int
+    frames: int
+    reason: str
+
+
+def select(
+    rows: Sequence[Row], frames: Sequence[int], min_frames: int
+) -> tuple[list[int], list[Dropped]]:
+    """Chooses the tracklets that are used.
+
+    Short tracklets go out first. Then a training identity that is left in one modality only goes
+    out, because every training batch shows an identity in both; in the test half it stays, as a
+    distractor or as a query without a match.
+
+    Args:
+        rows: All published tracklets.
+        frames: How many whole frames each of them has.
+        min_frames: That a tracklet needs.
+
+    Returns:
+        Positions of the used rows, and the others with their reasons, both in the order of rows.
+    """
+    reasons: dict[int, str] = {}
+    for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
+        if count < min_frames:
+            damaged = len(row.files) - count
+            note = f" ({damaged} more are damaged)" if damaged else ""
+            reasons[position] = f"{count} frames{note}, at least {min_frames} needed"
+    seen: dict[str, set[str]] = {}
+    for position, row in enumerate(rows):
+        if row.half == "Train" and position not in reasons:
+            seen.setdefault(row.pid, set()).add(row.modality)
+    for position, row in enumerate(rows):
+        if row.half == "Train" and position not in reasons and len(seen[row.pid]) < 2:
+            reasons[position] = f"training identity {row.pid} is left with {row.modality} only"
+    dropped = [
+        Dropped(row.path, row.half, row.pid, row.modality, row.camid, count, reasons[position])
+        for position, (row, count) in enumerate(zip(rows, frames, strict=True))
+        if position in reasons
+    ]
+    return [position for position in range(len(rows)) if position not in reasons], dropped
+
+
+def validation_identities(pids: set[str], fraction: float) -> set[str]:
+    """Takes a fixed part of the training identities for validation.
+
+    The identities are ranked by the sha256 of their number, so the choice depends on nothing else
+    and changes little if a few identities come or go.
+
+    Args:
+        pids: Training identities.
+        fraction: 0 for none, else at least one and at most all but one are taken.
+    """
+    ranked = sorted(pids, key=lambda pid: hashlib.sha256(pid.encode()).hexdigest())
+    count = round(fraction * len(ranked))
+    if fraction > 0.0:
+        count = min(max(count, 1), len(ranked) - 1)
+    return set(ranked[:count])
+
+
+def make_partition(
+    rows: Sequence[Row],
+    frames: Sequence[int],
+    dataset: str,
+    min_frames: int,
+    validation: float,
+) -> Partition:
+    """Gives the partition of the used rows, without ``source``.
+
+    Args:
+        rows: Used tracklets.
+        frames: How many frames each of them has.
+        dataset: Name, printed beside results.
+        min_frames: That every tracklet has; noted in the protocol.
+        validation: Fraction of the training identities.
+
+    Raises:
+        UserError: If a split that is needed is empty.
+    """
+    training = {row.pid for row in rows if row.half == "Train"}
+    held_out = validation_identities(training, validation)
+    tracklets = [
+        Tracklet(row.path, row.pid, row.camid, row.modality, count, _split(row, held_out))
+        for row, count in zip(rows, frames, strict=True)
+    ]
+    for split, modality in (("train", VISIBLE), ("test", INFRARED), ("test", VISIBLE)):
+        if not any(t.split == split and t.modality == modality for t in tracklets):
+            raise UserError(
+                f"no {modality} tracklet of at least {min_frames} frames is left for {split}; "
+                "lower --min-frames, or use more data"
+            )
+    tasks = {"val": _tasks(tracklets, "val")} if held_out else {}
+    tasks["test"] = _tasks(tracklets, "test")
+    protocol = {"name": "vcm", "ignore": "same_pid_camid", "min_frames": min_frames}
+    return Partition(dataset, tracklets, tasks, protocol)
+
+
+def _split(row: Row, held_out: set[str]) -> str:
+    if row.half == "Test":
+        return "test"
+    return "val" if row.pid in held_out else "train"
+
+
+def _tasks(tracklets: list[Tracklet], split: str) -> dict[str, Task]:
+    """All infrared tracklets query all visible ones, and the reverse."""
+    positions = {
+        modality: [
+            position
+            for position, t in enumerate(tracklets)
+            if (t.split, t.modality) == (split, modality)
+        ]
+        for modality in MODALITIES
+    }
+    pairs = {direction: direction.split("_to_") for direction in DIRECTIONS}
+    return {
+        direction: Task(positions[query], positions[gallery])
+        for direction, (query, gallery) in pairs.items()
+    }
+
+
+def count_all(partition: Partition) -> dict[str, Any]:
+    """Counts identities, tracklets and frames, one-sided identities, queries without a match."""
+    counts: dict[str, Any] = {}
+    for split in SPLITS:
+        for modality in MODALITIES:
+            chosen = [t for t in partition.tracklets if (t.split, t.modality) == (split, modality)]
+            counts.setdefault(split, {})[modality] = {
+                "identities": len({t.pid for t in chosen}),
+                "tracklets": len(chosen),
+                "frames": sum(t.frames for t in chosen),
+            }
+    test = [t for t in partition.tracklets if t.split == "test"]
+    sides = [{t.pid for t in test if t.modality == modality} for modality in MODALITIES]
+    counts["test_identities_in_one_modality"] = len(sides[0] ^ sides[1])
+    counts["queries_without_match"] = {
+        f"{split} {direction}": _unmatched(partition.tracklets, task)
+        for split, tasks in partition.tasks.items()
+        for direction, task in tasks.items()
+    }
+    return counts
+
+
+def _unmatched(tracklets: list[Tracklet], task: Task) -> int:
+    """Counts queries whose identity stands in no other camera of the gallery."""
+    cameras: dict[str, set[int]] = {}
+    for position in task.gallery:
+        cameras.setdefault(tracklets[position].pid, set()).add(tracklets[position].camid)
+    queries = [tracklets[position] for position in task.query]
+    return sum(not cameras.get(query.pid, set()) - {query.camid} for query in queries)

@@ -1,0 +1,113 @@
+"""What the preparation of HITSZ-VCM tells: tables, lists, the comparison with official counts."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+from vcm_partition import MODALITIES, Dropped
+from vcm_source import SHOWN, Published, Row
+
+from opengait_ext.data.layout import INFRARED, SPLITS, VISIBLE, Partition, atomic_write
+
+# Rows and tracklets of at least 12 frames of the published data.
+OFFICIAL_ROWS = {"Train": 11061, "Test": 10802}
+OFFICIAL_TRACKLETS = {
+    ("Train", INFRARED): 4291,
+    ("Train", VISIBLE): 5460,
+    ("Test", INFRARED): 4584,
+    ("Test", VISIBLE): 5099,
+}
+
+
+def listed(head: str, lines: list[str]) -> str:
+    """Gives a heading with the first lines of a list and the number of the others."""
+    more = len(lines) - SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "\n  ".join([head, *lines[:SHOWN], *rest])
+
+
+def write_dropped(path: Path, dropped: list[Dropped]) -> None:
+    """Writes the dropped tracklets with their reasons as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Dropped))
+    writer.writerows(astuple(tracklet) for tracklet in dropped)
+    atomic_write(path, text.getvalue().encode())
+
+
+def tell_source(source: Path, published: Published) -> None:
+    """Prints which layout was found, how much there is, and what is odd."""
+    frames = sum(len(row.files) for row in published.rows)
+    print(f"{source}: {published.layout}; {len(published.rows):,} tracklets, {frames:,} frames")
+    for remark in published.remarks:
+        print(f"  {remark}")
+
+
+def tell_result(
+    partition: Partition, published: Published, dropped: list[Dropped], dropped_list: Path
+) -> None:
+    """Prints the table of what was prepared, what is odd, and what was dropped.
+
+    Args:
+        partition: With its counts in ``source``.
+        published: The published data.
+        dropped: Tracklets that are not used.
+        dropped_list: The file that lists them all.
+    """
+    counts = partition.source["counts"]
+    print("\n" + "\n".join(table(counts)))
+    one_sided = counts["test_identities_in_one_modality"]
+    if one_sided:
+        print(f"{one_sided} test identities are seen in one modality only; they stay")
+    for task, number in counts["queries_without_match"].items():
+        if number:
+            print(f"{task}: {number} queries have no match in another camera")
+    if dropped:
+        lines = [f"{d.tracklet}: {d.reason}" for d in dropped]
+        share = len(dropped) / len(published.rows)
+        print("\n" + listed(f"{len(dropped):,} tracklets dropped ({share:.1%})", lines))
+        print(f"  all of them: {dropped_list}")
+    if partition.dataset == "HITSZ-VCM":
+        differences = list(official_differences(published.rows, partition))
+        if differences:
+            print("\n" + "\n".join(differences))
+
+
+def table(counts: dict[str, Any]) -> Iterator[str]:
+    """Gives the lines of the table of identities, tracklets and frames."""
+    columns = ("identities", "tracklets", "frames")
+    yield f"{'split':<8}{'modality':<10}" + "".join(f"{column:>12}" for column in columns)
+    for split in SPLITS:
+        for modality in MODALITIES:
+            numbers = counts[split][modality]
+            cells = "".join(f"{numbers[column]:>12,}" for column in columns)
+            yield f"{split:<8}{modality:<10}{cells}"
+
+
+def official_differences(rows: Sequence[Row], partition: Partition) -> Iterator[str]:
+    """Compares with the counts of HITSZ-VCM, if the number of rows is of that order.
+
+    Yields:
+        A line for every count: the official one, the one found, and whether they differ.
+    """
+    if len(rows) < sum(OFFICIAL_ROWS.values()) // 2:
+        return
+    for half, official in OFFICIAL_ROWS.items():
+        found = sum(row.half == half for row in rows)
+        yield _compared(f"{half}, rows of the list", official, found)
+    if partition.protocol["min_frames"] != 12:
+        return
+    for (half, modality), official in OFFICIAL_TRACKLETS.items():
+        found = sum(
+            (t.split == "test") == (half == "Test") and t.modality == modality
+            for t in partition.tracklets
+        )
+        yield _compared(f"{half}, {modality} tracklets", official, found)
+
+
+def _compared(what: str, official: int, found: int) -> str:
+    mark = "" if official == found else "   differs"
+    return f"{what:<28}{official:>8,} official{found:>8,} found{mark}"

@@ -1,0 +1,162 @@
+"""The lists of HITSZ-VCM: what is accepted, and what every fault says."""
+
+import re
+
+import pytest
+from vcm_tree import WALKS, contents_of, edit, prepare_tree, write_vcm_tree
+
+from opengait_ext.data.layout import read_partition
+
+
+def refused(tmp_path, capsys, change, *expected):
+    """Publishes data with one defect, expects each text in the message and nothing written."""
+    change(write_vcm_tree(tmp_path / "raw"))
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 1
+    message = capsys.readouterr().err
+    for text in expected:
+        assert text in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        ("split", "identities in Train/ and Test/, lists in info/"),
+        ("flat", "identities in one folder, lists in info/"),
+        ("beside", "identities in one folder, lists in the same folder"),
+    ],
+)
+def test_every_published_layout_is_recognized_and_gives_the_same_files(
+    tmp_path, capsys, layout, told
+):
+    write_vcm_tree(tmp_path / "raw", layout=layout)
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
+    assert f"{told}; 20 tracklets, 80 frames" in capsys.readouterr().out
+    write_vcm_tree(tmp_path / "other")
+    prepare_tree(tmp_path / "other", tmp_path / "expected")
+    found, expected = contents_of(tmp_path / "out"), contents_of(tmp_path / "expected")
+    assert {k: v for k, v in found.items() if k != "partition.json"} == {
+        k: v for k, v in expected.items() if k != "partition.json"
+    }
+
+
+def test_line_ends_blank_lines_and_one_query_a_line_change_nothing(tmp_path):
+    digests = []
+    for folder in ("plain", "edited"):
+        lists = write_vcm_tree(tmp_path / folder)
+        if folder == "edited":
+            for path in lists.iterdir():
+                lines = path.read_text().split("\n")
+                path.write_bytes("\r\n".join([*lines, "", " "]).encode())
+            query = lists / "query_IDX.txt"
+            query.write_text("\n".join(query.read_text().split()) + "\n\n")
+        assert prepare_tree(tmp_path / folder, tmp_path / f"{folder}_out") == 0
+        partition = read_partition(tmp_path / f"{folder}_out" / "partition.json")
+        digests.append(partition.source["digest"])
+        assert len(partition.tasks["test"]["infrared_to_visible"].query) == 4
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("train_name.txt", "0001M1D2T1F1.jpg", "10001M1D2T1F1.jpg", "train_name.txt:1: '10001M1"),
+        ("train_name.txt", "0001M1D2T1F6.jpg", "0001m1D2T1F6.jpg", "train_name.txt:2: '0001m1"),
+        ("train_name.txt", "0001M1D2T1F1.jpg", "0001M3D2T1F1.jpg", "expected a name like 0001M2"),
+        ("train_name.txt", "0001M1D2T1F1.jpg", "0001M1D2T1F1.jpg.jpg", "train_name.txt:1:"),
+        ("train_name.txt", "0001M1D2T1F1.jpg", "../1M1D2T1F1.jpg", "train_name.txt:1:"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0009 2", "0001M1D2T1F1.jpg: another"),
+        ("track_train_info.txt", "1 1 4 0001 2", "2 1 4 0001 2", "0001M1D2T1F1.jpg: another"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0001 3", "0001M1D2T1F1.jpg: another"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 1 99 0001 2", "1 <= start <= end <= 48"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 0 4 0001 2", "track_train_info.txt:1: '1 0 4"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 4 1 0001 2", "track_train_info.txt:1: '1 4 1"),
+        ("track_train_info.txt", "1 1 4 0001 2", "3 1 4 0001 2", "expected modality 1 or 2"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1e0 1 4 0001 2", "modality start end pid camera"),
+        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0001", "modality start end pid camera"),
+        ("query_IDX.txt", "1 2", "1 9", "query_IDX.txt:1: '9', expected a row from 1 to 8"),
+        ("query_IDX.txt", "1 2", "1 x", "query_IDX.txt:1: 'x', expected a row from 1 to 8"),
+        ("query_IDX.txt", "1 2", "1 1 2", "query_IDX.txt:1: row 1 is listed a second time"),
+        ("query_IDX.txt", "1 2", "1 2 3", "track_test_info.txt:3: row 3 is visible and listed in"),
+        ("query_IDX.txt", "1 2", "1", "track_test_info.txt:2: row 2 is infrared and not listed in"),
+    ],
+)
+def test_a_fault_in_a_list_is_named_with_file_and_line(tmp_path, capsys, file, old, new, expected):
+    refused(tmp_path, capsys, lambda lists: edit(lists / file, old, new), expected, "faults")
+
+
+def test_an_identity_in_both_halves_is_refused(tmp_path, capsys):
+    def change(lists):
+        for file in ("test_name.txt", "track_test_info.txt"):
+            text = (lists / file).read_text()
+            (lists / file).write_text(re.sub(r"(?m)0503(?=M| )", "0001", text))
+
+    expected = "identity 0001 is in track_train_info.txt and in track_test_info.txt"
+    refused(tmp_path, capsys, change, expected)
+
+
+def test_an_empty_list_is_refused(tmp_path, capsys):
+    def change(lists):
+        (lists / "track_train_info.txt").write_text("\n")
+
+    refused(tmp_path, capsys, change, "track_train_info.txt: no tracklet")
+
+
+def test_missing_images_are_counted_and_the_first_twenty_named(tmp_path, capsys):
+    def change(lists):
+        for path in sorted((lists.parent / "Train").rglob("*.jpg"))[:23]:
+            path.unlink()
+
+    missing = str(tmp_path / "raw" / "Train" / "0001" / "ir" / "D10" / "1.jpg")
+    expected = (f"{missing}: listed in train_name.txt, but not there", "23 faults", "and 3 more")
+    refused(tmp_path, capsys, change, *expected)
+
+
+def test_a_missing_list_is_named(tmp_path, capsys):
+    expected = "info: query_IDX.txt missing beside the other lists"
+    refused(tmp_path, capsys, lambda lists: (lists / "query_IDX.txt").unlink(), expected)
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path, capsys):
+    def change(lists):
+        (lists / "query_IDX.txt").write_bytes(b"\xff\xfe\x00")
+
+    refused(tmp_path, capsys, change, "query_IDX.txt: cannot be read as text")
+
+
+def test_missing_data_say_what_was_expected(tmp_path, capsys):
+    assert prepare_tree(tmp_path / "nowhere", tmp_path / "out") == 1
+    message = capsys.readouterr().err
+    assert f"--source {tmp_path / 'nowhere'}: no such folder; expected one of" in message
+    assert "<pid>/<ir|rgb>/D<camera>/<frame>.jpg" in message
+
+
+def test_a_folder_too_high_is_told_which_one_was_meant(tmp_path, capsys):
+    write_vcm_tree(tmp_path / "download" / "VCM")
+    assert prepare_tree(tmp_path / "download", tmp_path / "out") == 1
+    message = capsys.readouterr().err
+    assert "no lists here (found: ['VCM'])" in message
+    assert f"did you mean --source {tmp_path / 'download' / 'VCM'}?" in message
+
+
+def test_an_archive_that_wraps_its_folder_is_found(tmp_path, capsys):
+    write_vcm_tree(tmp_path / "raw")
+    (tmp_path / "raw" / "Train").rename(tmp_path / "raw" / "moved")
+    (tmp_path / "raw" / "Train").mkdir()
+    (tmp_path / "raw" / "moved").rename(tmp_path / "raw" / "Train" / "Train")
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
+    assert "identities in Train/Train/ and Test/, lists in info/" in capsys.readouterr().out
+
+
+def test_what_is_odd_but_harmless_is_remarked(tmp_path, capsys):
+    lists = write_vcm_tree(tmp_path / "raw", WALKS)
+    edit(lists / "track_train_info.txt", "1 5 8 0001 10\n", "1 5 7 0001 10\n")
+    edit(lists / "track_train_info.txt", "2 9 12 0001 2\n", "2 9 12 0001 2\n2 9 12 0001 2\n")
+    folder = tmp_path / "raw" / "Train" / "0001" / "ir" / "D2"
+    for stray in ("999.jpg", "._1.jpg", "Thumbs.db"):
+        (folder / stray).write_bytes(b"stray")
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    assert "train_name.txt: 4 frames belong to two tracklets or are listed twice" in told
+    assert "train_name.txt: 1 names belong to no row of track_train_info.txt" in told
+    assert "2 images are in no list and are left out" in told

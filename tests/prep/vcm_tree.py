@@ -1,0 +1,121 @@
+"""Tiny data in the published form of HITSZ-VCM, made on the spot; and its preparation."""
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "datasets" / "prep"))
+
+FRAMES = 4
+CODES = {"infrared": 1, "visible": 2}
+FOLDERS = {"infrared": "ir", "visible": "rgb"}
+LISTS = {
+    "Train": ("train_name.txt", "track_train_info.txt"),
+    "Test": ("test_name.txt", "track_test_info.txt"),
+}
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One tracklet to be published."""
+
+    half: str
+    pid: int
+    modality: str
+    camera: int
+    frames: int = FRAMES
+
+
+def people(half, pids):
+    """Everybody in two cameras of each modality; camera 2 stands for both modalities."""
+    cameras = {"infrared": (2, 10), "visible": (2, 3)}
+    return [
+        Walk(half, pid, modality, camera)
+        for pid in pids
+        for modality in ("infrared", "visible")
+        for camera in cameras[modality]
+    ]
+
+
+WALKS = [*people("Train", (1, 2, 3)), *people("Test", (503, 504))]
+
+
+def jpeg(value, gray=False):
+    """A tiny whole JPEG, 16 x 8."""
+    image = np.full((16, 8, 3), value % 256, np.uint8)
+    image[: value % 16] //= 2
+    return cv2.imencode(".jpg", image[:, :, 0] if gray else image)[1].tobytes()
+
+
+def write_vcm_tree(root, walks=WALKS, layout="split"):
+    """Publishes tracklets; layout is split, flat or beside. Gives the folder of the lists."""
+    lists = root if layout == "beside" else root / "info"
+    lists.mkdir(parents=True, exist_ok=True)
+    next_frame = {}
+    for half, (name_list, row_list) in LISTS.items():
+        home = root / half if layout == "split" else root
+        names, rows = [], []
+        mine = [walk for walk in walks if walk.half == half]
+        for tracklet, walk in enumerate(mine, 1):
+            key = (walk.pid, walk.modality, walk.camera)
+            rows.append((CODES[walk.modality], len(names) + 1, len(names) + walk.frames,
+                         f"{walk.pid:04d}", walk.camera))  # fmt: skip
+            folder = home / f"{walk.pid:04d}" / FOLDERS[walk.modality] / f"D{walk.camera}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for _ in range(walk.frames):
+                frame = next_frame.get(key, 1)
+                next_frame[key] = frame + 5
+                code = f"M{CODES[walk.modality]}D{walk.camera}T{tracklet}F{frame}"
+                names.append(f"{walk.pid:04d}{code}.jpg")
+                (folder / f"{frame}.jpg").write_bytes(jpeg(len(names) + 7 * walk.pid))
+        (lists / name_list).write_text("".join(f"{name}\n" for name in names))
+        (lists / row_list).write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+        queries = [str(n) for n, walk in enumerate(mine, 1) if walk.modality == "infrared"]
+    (lists / "query_IDX.txt").write_text(" ".join(queries))
+    age(root)
+    return lists
+
+
+def age(root):
+    """Makes all files a minute old, so that what is prepared now is newer."""
+    for path in root.rglob("*.jpg"):
+        old = path.stat().st_mtime - 60.0
+        os.utime(path, (old, old))
+
+
+def edit(path, old, new):
+    """Replaces text in a list, which must hold it."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def shorten(walks, frames, **wanted):
+    """Gives the walks; those with the wanted fields get so many frames."""
+    return [
+        replace(w, frames=frames) if all(getattr(w, k) == v for k, v in wanted.items()) else w
+        for w in walks
+    ]
+
+
+def prepare_tree(source, target, *options):
+    """Runs the script in this process; gives its exit status."""
+    import hitsz_vcm
+
+    command = ["--source", str(source), "--target", str(target), "--min-frames", "3"]
+    return hitsz_vcm.main([*command, "--workers", "1", *options])
+
+
+def contents_of(root):
+    """Gives the sha256 of every file below a folder."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
