@@ -1,0 +1,28 @@
+"""Freezing: written once, and it holds in ``train()`` too."""
+
+from functools import partial
+from typing import TypeVar
+
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def freeze(module: Module) -> Module:
+    """Gives the same module, frozen: no gradient for its parameters, eval mode for good.
+
+    A model calls ``train()`` on all its children; on a frozen one that call changes nothing, so
+    dropout stays off and running statistics stay as they were loaded. The names of its weights
+    do not change; weights can still be loaded, and the module copied and moved.
+
+    Args:
+        module: Any module; changed in place.
+    """
+    module.eval().requires_grad_(False)
+    module.train = partial(_stay, module)  # type: ignore[method-assign]
+    return module
+
+
+def _stay(module: Module, mode: bool = True) -> Module:
+    """Stands in for ``train`` of a frozen module: does nothing, whatever the mode."""
+    return module

@@ -1,0 +1,7 @@
+"""Models, one file a paper. To add one: a file, two lines here, a config, a test."""
+
+from ..registry import Registry
+from .agw import AGW
+from .dinogrl import DinoGRL
+
+MODELS = Registry("model", [AGW, DinoGRL])

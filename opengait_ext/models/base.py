@@ -1,0 +1,96 @@
+"""The contract between a model and its host, whichever host that is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Inputs = tuple[list[Tensor], Tensor, list[str], list[str], Tensor | None]
+Outputs = dict[str, dict[str, Any]]
+
+PICTURES = 8  # frames that visual_summary shows
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in 0..1
+INFRARED_TYPE = "ir"  # the name of the folder, which OpenGait hands on as the type of a sequence
+
+
+class BaseModel(nn.Module):
+    """Holds what a model is, apart from who trains it.
+
+    A subclass writes ``build`` (its signature is the schema of ``model_cfg``) and
+    ``forward``, and loads pretrained weights in ``init_parameters``, which the host
+    calls after ``build_network``.
+
+    Shape of ``forward(inputs)``, with ``inputs = (ipts, labels, types, views, lengths)``:
+        - ``ipts[0]``: ``[n, s, 3, h, w]`` normalized frames and ``lengths`` None, or
+          ``[1, f, 3, h, w]``, all frames in a row, and ``lengths`` ``[1, n]``.
+        - ``labels``: ``[n]`` int64; ``types``: n of ``"rgb"`` or ``"ir"``; ``views``: n names.
+        - returns ``training_feat`` (keyword arguments of the losses, by ``log_prefix``; empty
+          when the model is in eval mode), ``visual_summary`` and ``inference_feat`` with
+          ``embeddings`` ``[n, d, p]``.
+    """
+
+    iteration: int = 0
+
+    def build_network(self, model_cfg: Mapping[str, Any]) -> None:
+        """Builds the network from a config section (the name by which OpenGait calls it)."""
+        self.build(**{key: value for key, value in model_cfg.items() if key != "model"})
+
+    def build(self, *args: Any, **kwargs: Any) -> None:
+        """Makes the layers; each model has its own signature."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is built")
+
+    def init_parameters(self) -> None:
+        """Loads pretrained weights; the host calls it once after ``build_network``."""
+
+
+def frames_of(inputs: Inputs) -> tuple[Tensor, list[int]]:
+    """Gives all frames of a batch in a row, and how many belong to each tracklet.
+
+    Returns:
+        Frames ``[f, 3, h, w]`` and n lengths, whose sum is ``f``.
+    """
+    frames, lengths = inputs[0][0], inputs[4]
+    if lengths is None:
+        n, s = frames.shape[:2]
+        return frames.flatten(0, 1), [s] * n  # [f, 3, h, w]
+    return frames.squeeze(0), [int(length) for length in lengths.flatten().tolist()]
+
+
+def infrared_frames(inputs: Inputs, lengths: Sequence[int]) -> Tensor:
+    """Tells which frames of a batch are infrared.
+
+    Args:
+        inputs: What ``forward`` is given.
+        lengths: Frames of each tracklet, as :func:`frames_of` gives them.
+
+    Returns:
+        ``[f]`` bool, on the device of the frames.
+    """
+    infrared = [
+        kind == INFRARED_TYPE
+        for kind, length in zip(inputs[2], lengths, strict=True)
+        for _ in range(length)
+    ]
+    return torch.tensor(infrared, device=inputs[0][0].device)
+
+
+def check_frame_size(frames: Tensor, image_size: Sequence[int]) -> None:
+    """Refuses frames ``[f, 3, h, w]`` that have another height and width than the model.
+
+    Raises:
+        ValueError: With both sizes, and where to change them.
+    """
+    size = list(frames.shape[-2:])
+    if size != list(image_size):
+        raise ValueError(
+            f"frames of {size[0]} x {size[1]} pixels, but model_cfg.image_size is "
+            f"{list(image_size)}: make the Resize of the transforms agree with it"
+        )
+
+
+def pictures_of(frames: Tensor) -> Tensor:
+    """Gives the first of the normalized frames as pictures ``[m, 3, h, w]`` from 0 to 1."""
+    few = frames[:PICTURES].detach().float()
+    mean, deviation = (few.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+    return (few * deviation + mean).clamp(0, 1)

@@ -1,0 +1,245 @@
+"""DinoGRL: gait from a frozen DINOv2, and appearance, each made better by the other."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..layers.enhancement import PBMGE, SetToParts
+from ..layers.frozen import freeze
+from ..layers.gait import SASG, GaitMaps
+from ..layers.parts import PartBNNeck
+from ..layers.pooling import Statistic
+from ..layers.resnet import ResNetStages, TwoStreamResNet
+from ..layers.vit import VisionTransformer
+from ..weights import load_weights
+from .base import (
+    PICTURES,
+    BaseModel,
+    Inputs,
+    Outputs,
+    check_frame_size,
+    frames_of,
+    infrared_frames,
+    pictures_of,
+)
+
+DINOV2_HINT = "Download Meta's file (the command stands at the head of the config), or give null."
+MASK_HINT = "Give null to start the mask branch from random weights."
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DINOv2:
+    """Sizes of the frozen transformer; they must be those of its weights."""
+
+    embed_dim: int  # channels of a token
+    depth: int  # blocks
+    num_heads: int  # attention heads of a block
+    patch_size: int  # side of a patch, in pixels
+    input_size: list[int]  # height and width to which frames are brought, in pixels
+    pretrain_grid: int  # side of the position table, in tokens
+    taps: list[int]  # blocks whose tokens are joined, counted from 0
+
+
+class DinoGRL(BaseModel):
+    """Gives several embeddings a tracklet, from its gait and from its appearance.
+
+    Figure 2 of the paper: the tokens of a frozen DINOv2 become silhouettes and gait maps
+    (SASG), from which a ResNet learns gait; a second ResNet, after AGW, learns appearance from
+    the frames. Both are pooled over the frames and cut into strips, and at each granularity
+    the global vector of either stream is enhanced by the strips of the other (PBMGE). The
+    original and the enhanced global vectors are supervised and, by default, compared.
+
+    Where the paper is silent: gait maps have a quarter of the image's size, as the appearance
+    stream has behind its stem; the mask loss compares tokens; the gait encoder is the stages
+    of a ResNet; PBMGE works on parts of ``part_channels``; logits are cosines.
+
+    Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for Video-Based
+    Visible-Infrared Person Re-Identification", ACM MM 2025,
+    https://doi.org/10.1145/3746027.3755413.
+
+    Args of ``build``:
+        num_identities: Identities k of the training set.
+        image_size: Height and width of a frame, in pixels; multiples of 16.
+        dinov2: Sizes of the frozen transformer.
+        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
+        mask_weights: Path of a state dict of the mask branch; null: random.
+        backbone: Depth of the ResNets of both streams.
+        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random.
+        non_local: Non-local blocks in each of the four stages of the appearance stream.
+        stem_relu: Whether the stems of the appearance stream have their ReLU.
+        set_pooling: Statistic of the frames of a tracklet.
+        bins: Strips per level, the first 1; each divides ``image_size[0] / 16``.
+        part_channels: Channels d of a part.
+        share_granularities: One set of PBMGE's weights a stream, not one a granularity.
+        joint_learning: Whether the identity losses reach SASG (Table 6).
+        enhancement: Without it there are no strips, and one global vector a stream (Table 3).
+        embedding_parts: What is compared: the global vectors alone, or all strips too.
+        normalize_embeddings: Whether each part is brought to unit length, so that both streams
+            weigh alike in a distance; the paper does not say that it does.
+
+    Shape:
+        - ``training_feat``, for each stream, ``gait`` and ``appearance``: ``*_id`` with logits
+          ``[n, k, g]``, ``*_triplet`` with embeddings ``[n, d, g]``, of the ``g = len(bins)``
+          global vectors; ``mask``, ``smoothness`` and ``diversity`` with maps ``[f, c, h, w]``.
+        - ``inference_feat``: embeddings ``[n, d, p]``, those of gait first.
+    """
+
+    def build(
+        self,
+        *,
+        num_identities: int,
+        image_size: list[int],
+        dinov2: DINOv2,
+        dinov2_weights: str | None,
+        mask_weights: str | None = None,
+        backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50",
+        backbone_weights: str | None = "imagenet",
+        non_local: Sequence[int] = (0, 2, 3, 0),
+        stem_relu: bool = True,
+        set_pooling: Statistic = "max",
+        bins: Sequence[int] = (1, 2, 4, 8, 16),
+        part_channels: int = 256,
+        share_granularities: bool = False,
+        joint_learning: bool = True,
+        enhancement: bool = True,
+        embedding_parts: Literal["globals", "all"] = "globals",
+        normalize_embeddings: bool = True,
+    ) -> None:
+        """Makes the layers; the arguments are explained at the class."""
+        bins = list(bins) if enhancement else [1]
+        _check_sizes(image_size, bins)
+        self.image_size = list(image_size)
+        self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
+        self.backbone_weights = backbone_weights
+        self.globals_only, self.normalize = embedding_parts == "globals", normalize_embeddings
+
+        sizes = dict(dinov2) if isinstance(dinov2, Mapping) else asdict(dinov2)
+        self.dinov2 = freeze(VisionTransformer(image_size=sizes.pop("input_size"), **sizes))
+        self.sasg = SASG(
+            channels=sizes["embed_dim"],
+            levels=len(sizes["taps"]),
+            token_grid=self.dinov2.grid,
+            map_size=[side // 4 for side in image_size],
+            joint_learning=joint_learning,
+        )
+        self.gait_encoder = ResNetStages(backbone)
+        self.appearance_encoder = TwoStreamResNet(backbone, 1, non_local, stem_relu)
+        width = self.gait_encoder.channels
+        self.gait_parts = SetToParts(width, part_channels, bins, set_pooling)
+        self.appearance_parts = SetToParts(width, part_channels, bins, set_pooling)
+        self.pbmge = PBMGE(part_channels, bins, share_granularities)
+        self.gait_neck = PartBNNeck(len(bins), part_channels, num_identities)
+        self.appearance_neck = PartBNNeck(len(bins), part_channels, num_identities)
+
+    def init_parameters(self) -> None:
+        """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
+        _load(self.dinov2, self.dinov2_weights, "dinov2_weights", DINOV2_HINT)
+        _load(self.sasg.mask, self.mask_weights, "mask_weights", MASK_HINT)
+        for encoder in (self.gait_encoder, self.appearance_encoder):
+            encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Gives what is trained, shown and compared, of a batch of tracklets.
+
+        Raises:
+            ValueError: If the frames have not ``image_size``, or in training for one tracklet.
+        """
+        frames, lengths = frames_of(inputs)
+        check_frame_size(frames, self.image_size)
+        infrared = infrared_frames(inputs, lengths)
+
+        last, joined = self._tokens(frames)  # [f, t, d], [f, t, 4 d]: f4 and fc
+        made = self.sasg(last, joined)  # S and M, [f, 64, h / 4, w / 4]
+        gait = self.gait_parts(self.gait_encoder(made.maps), lengths)  # [n, d, p]
+        appearance = self.appearance_parts(self.appearance_encoder(frames, infrared), lengths)
+        gait_globals, appearance_globals = self.pbmge(gait, appearance)  # [n, d, g]
+
+        trained: dict[str, dict[str, Tensor]] = {}
+        if self.training:
+            trained |= _of_silhouettes(made, last)
+            trained |= _of_identity("gait", gait_globals, self.gait_neck, inputs[1])
+            trained |= _of_identity(
+                "appearance", appearance_globals, self.appearance_neck, inputs[1]
+            )
+        streams = [(gait, gait_globals), (appearance, appearance_globals)]
+        return {
+            "training_feat": trained,
+            "visual_summary": _pictures(frames, made),
+            "inference_feat": {"embeddings": self._compared(streams)},
+        }
+
+    def sasg_maps(self, frames: Tensor) -> GaitMaps:
+        """Gives silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
+        return self.sasg(*self._tokens(frames))
+
+    def _tokens(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens of the last block, and of all tapped blocks joined; never trained."""
+        with torch.no_grad():
+            return self.dinov2(frames)
+
+    def _compared(self, streams: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The embeddings ``[n, d, p]``, from the parts and the global vectors of each stream."""
+        if self.globals_only:
+            parts = [vectors for _, vectors in streams]
+        else:  # the first of the global vectors is also the first of the parts
+            parts = [part for strips, vectors in streams for part in (strips, vectors[:, :, 1:])]
+        embeddings = torch.cat(parts, dim=2)
+        return functional.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+
+def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]]:
+    """What L_mask, L_smo and L_div compare (Eq. 5, 7, 8)."""
+    target = last.transpose(1, 2).reshape(made.reconstruction.shape)
+    return {
+        "mask": {"reconstruction": made.reconstruction, "target": target},
+        "smoothness": {"maps": made.gait_prior},
+        "diversity": {"maps": made.gait_prior},
+    }
+
+
+def _of_identity(
+    stream: str, vectors: Tensor, neck: nn.Module, labels: Tensor
+) -> dict[str, dict[str, Tensor]]:
+    """What the identity losses of a stream compare (Eq. 17)."""
+    _, logits = neck(vectors)  # [n, k, g]
+    return {
+        f"{stream}_id": {"logits": logits, "labels": labels},
+        f"{stream}_triplet": {"embeddings": vectors, "labels": labels},
+    }
+
+
+def _pictures(frames: Tensor, made: GaitMaps) -> dict[str, Tensor]:
+    """A few frames, their silhouettes, and E_g with its channels in three groups, from 0 to 1."""
+    groups = made.gait_prior[:PICTURES].detach().chunk(3, dim=1)
+    return {
+        "image/input": pictures_of(frames),
+        "image/silhouette": made.silhouettes[:PICTURES].detach(),
+        "image/gait_map": torch.cat([group.sum(1, keepdim=True) for group in groups], dim=1),
+    }
+
+
+def _load(module: nn.Module, path: str | None, key: str, hint: str) -> None:
+    if path is None:
+        logger.warning("model_cfg.%s is null: %s is random", key, type(module).__name__)
+        return
+    load_weights(module, path, where=f"model_cfg.{key}", hint=hint)
+
+
+def _check_sizes(image_size: Sequence[int], bins: Sequence[int]) -> None:
+    if len(image_size) != 2 or any(side < 16 or side % 16 for side in image_size):
+        raise ValueError(
+            f"image_size {list(image_size)}: expected height and width in pixels, multiples of 16"
+        )
+    rows = image_size[0] // 16
+    uneven = [count for count in bins if count < 1 or rows % count]
+    if uneven:
+        raise ValueError(
+            f"bins {list(bins)}: an image {image_size[0]} pixels high has a feature map of {rows} "
+            f"rows, which has no {uneven} equal strips; leave these out, or change image_size"
+        )
