@@ -61,7 +61,8 @@ def main(command: Sequence[str] | None = None) -> int:
         return 2
     changes = list(arguments.changes)
     if arguments.iter is not None:
-        changes += [f"{name}.restore_hint={arguments.iter}" for name in ("trainer_cfg", "evaluator_cfg")]
+        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
+        changes.append(f"{section}.restore_hint={arguments.iter}")
     from opengait_ext.config import load_config
     from opengait_ext.errors import UserError
 

@@ -1,0 +1,236 @@
+"""Checkpoints of a run: saved whole or not at all, found again, compared with the model."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .files import write_json, write_whole
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 20
+# Prefixes that other programs put before a model's keys.
+_WRAPPERS = ("module.", "_orig_mod.")
+_FOREIGN = "loss_aggregator."
+
+
+class CheckpointError(UserError):
+    """A checkpoint is missing, unreadable, of another model, or cannot be written."""
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """The folder of a run's checkpoints, ``<save_name>-<iteration, 5 digits>.pt``.
+
+    Attributes:
+        folder: ``output/<dataset>/<model>/<save_name>/checkpoints``.
+        save_name: Stem of the files.
+        keep: Newest checkpoints that stay, besides the best; 0: all stay.
+    """
+
+    folder: Path
+    save_name: str
+    keep: int = 2
+
+    def path(self, iteration: int) -> Path:
+        """Gives the file of an iteration."""
+        return self.folder / f"{self.save_name}-{iteration:05d}.pt"
+
+    def iterations(self) -> list[int]:
+        """Gives the iterations that have a checkpoint, oldest first."""
+        form = re.compile(re.escape(self.save_name) + r"-(\d{5,})\.pt")
+        matches = [form.fullmatch(path.name) for path in self.folder.glob("*.pt")]
+        return sorted(int(match[1]) for match in matches if match)
+
+    def best(self) -> dict[str, Any] | None:
+        """Gives what is noted of the best checkpoint: its iteration, score and split."""
+        path = self.folder / "best.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def save(self, content: Mapping[str, Any]) -> Path:
+        """Writes the checkpoint of ``content["iteration"]``, then removes superseded ones.
+
+        Raises:
+            CheckpointError: If it cannot be written; all earlier checkpoints stay.
+        """
+        path = self.path(content["iteration"])
+        earlier = self.iterations()
+        try:
+            write_whole(path, lambda temporary: torch.save(dict(content), temporary))
+            if content.get("best"):
+                write_json(self.folder / "best.json", content["best"])
+        except (OSError, RuntimeError) as fault:  # torch reports a full disk as RuntimeError
+            last = f"{self.path(earlier[-1])} is whole" if earlier else "there is no earlier one"
+            raise CheckpointError(
+                f"{path}: the checkpoint could not be written ({_cause(fault)}). The last good "
+                f"checkpoint: {last}. Free some space, then start the same command again with "
+                "restore_hint: auto to go on from there."
+            ) from fault
+        self._prune()
+        return path
+
+    def clean(self) -> None:
+        """Removes what a run that was killed in the middle of saving left behind."""
+        for path in self.folder.glob(f".{self.save_name}-*.tmp"):
+            path.unlink()
+
+    def set_aside(self, above: int) -> None:
+        """Moves checkpoints of later iterations away: a run that goes back would mix with them."""
+        later = [iteration for iteration in self.iterations() if iteration > above]
+        if not later:
+            return
+        number = 1
+        while (folder := self.folder.with_name(f"checkpoints-before-{number}")).exists():
+            number += 1
+        folder.mkdir(parents=True)
+        for iteration in later:
+            self.path(iteration).rename(folder / self.path(iteration).name)
+        best = self.best()
+        if best and best["iteration"] > above:
+            (self.folder / "best.json").rename(folder / "best.json")
+        logger.warning(
+            "%d checkpoints of an earlier run (up to iteration %d) were moved to %s",
+            len(later), later[-1], folder,
+        )  # fmt: skip
+
+    def find(self, hint: int | str, keep: str = "last") -> Path | None:
+        """Gives the checkpoint that a ``restore_hint`` means.
+
+        Args:
+            hint: ``auto``, an iteration, or a path.
+            keep: What ``auto`` means: ``last``, or one of the ways to be best.
+
+        Returns:
+            The file; None for ``auto`` if there is no checkpoint yet.
+
+        Raises:
+            CheckpointError: If a checkpoint that the hint names is not there.
+        """
+        if hint == "auto":
+            wanted = (self.best() or {}).get("iteration") if keep != "last" else None
+            iterations = [wanted] if wanted is not None else self.iterations()[-1:]
+            if not iterations:
+                return None
+            path = self.path(iterations[0])
+        else:
+            path = self.path(hint) if isinstance(hint, int) else Path(hint)
+        if not path.is_file():
+            known = ", ".join(map(str, self.iterations())) or "none"
+            raise CheckpointError(
+                f"{path}: there is no such checkpoint (iterations in {self.folder}: {known})"
+            )
+        return path
+
+    def _prune(self) -> None:
+        if not self.keep:
+            return
+        best = (self.best() or {}).get("iteration")
+        for iteration in self.iterations()[: -self.keep]:
+            if iteration != best:
+                self.path(iteration).unlink()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, which cannot run code while it is read.
+
+    Args:
+        path: A file of this engine, of OpenGait, or a bare state dict.
+
+    Returns:
+        A dict with at least ``model``, a state dict without wrappers' prefixes.
+
+    Raises:
+        CheckpointError: If the file is no such thing.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:
+        raise CheckpointError(
+            f"{path}: this file cannot be read as a checkpoint ({_cause(fault)})"
+        ) from fault
+    if isinstance(content, Mapping) and not isinstance(content.get("model"), Mapping):
+        content = {"model": content}
+    weights = content["model"] if isinstance(content, Mapping) else None
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise CheckpointError(f"{path}: expected the weights of a model, found something else")
+    return {**content, "model": {_bare(key): value for key, value in weights.items()}}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, path: Path) -> None:
+    """Loads weights into a model, or says in which keys and shapes they differ.
+
+    Args:
+        model: Gets the weights.
+        weights: By key.
+        strict: True: any difference is an error. False: what fits is loaded and the rest logged.
+        path: Where the weights come from, for the message.
+
+    Raises:
+        CheckpointError: If they differ and ``strict``, or if nothing fits.
+    """
+    weights = {key: value for key, value in weights.items() if not key.startswith(_FOREIGN)}
+    own = model.state_dict()
+    fitting = {
+        key: value for key, value in weights.items() if key in own and own[key].shape == value.shape
+    }
+    differences = differences_of(own, weights)
+    if differences and (strict or not fitting):
+        raise CheckpointError(
+            "\n".join(
+                [
+                    f"{path}: this checkpoint is not of this model "
+                    f"({len(fitting)} of {len(own)} keys fit):",
+                    *differences,
+                    "Take the config file that the checkpoint was made with, or set "
+                    "restore_strict: false to load what fits.",
+                ]
+            )
+        )
+    if differences:
+        logger.warning(
+            "%s: %d of %d keys fit and are loaded\n%s",
+            path, len(fitting), len(own), "\n".join(differences),
+        )  # fmt: skip
+    model.load_state_dict(fitting, strict=False)
+
+
+def differences_of(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """Lists in which keys and shapes a model (``own``) and weights differ, a line each."""
+    shapes = [
+        f"{key}: the model has {list(own[key].shape)}, the file {list(weights[key].shape)}"
+        for key in own
+        if key in weights and own[key].shape != weights[key].shape
+    ]
+    missing = [f"{key} {list(own[key].shape)}" for key in own if key not in weights]
+    unknown = [f"{key} {list(weights[key].shape)}" for key in weights if key not in own]
+    return [
+        *_listed("of another shape", shapes),
+        *_listed("not in the file", missing),
+        *_listed("not in the model", unknown),
+    ]
+
+
+def _listed(title: str, lines: list[str]) -> list[str]:
+    if not lines:
+        return []
+    more = [f"    ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [f"  {title} ({len(lines)}):", *(f"    {line}" for line in lines[:_SHOWN]), *more]
+
+
+def _bare(key: str) -> str:
+    for prefix in _WRAPPERS:
+        key = key.removeprefix(prefix)
+    return key
+
+
+def _cause(fault: BaseException) -> str:
+    text = str(fault).strip().split("\n")[0]
+    return f"{type(fault).__name__}: {text[:200]}"

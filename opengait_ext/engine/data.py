@@ -1,0 +1,237 @@
+"""From the config to batches: the data are made if they are missing, read and dealt out."""
+
+import logging
+import shlex
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..config import build
+from ..data.collate import collate
+from ..data.dataset import TrackletDataset
+from ..data.layout import Partition, read_partition
+from ..errors import UserError
+from .catalog import Catalog, given_to
+from .distributed import Group
+from .interrupt import ignore_signals
+from .options import DataOptions
+
+logger = logging.getLogger(__name__)
+
+PREPARATION = Path("datasets/prep")
+_PREFETCHED = 4  # batches that each process reads ahead
+
+
+class DataError(UserError):
+    """The data of a config are not there, or cannot be made, or do not fit the config."""
+
+
+def ready_partition(options: DataOptions, group: Group) -> Partition:
+    """Reads the partition; makes the data first if they are missing and may be made.
+
+    Args:
+        options: ``data_cfg``.
+        group: The first process makes the data; the others wait.
+
+    Raises:
+        DataError: If they are missing, or a command failed or did not make them.
+    """
+    path = Path(options.dataset_partition)
+    if group.leads and not path.is_file():
+        _prepare(options, path)
+    group.barrier()
+    return read_partition(path)
+
+
+def make_dataset(
+    options: DataOptions,
+    partition: Partition,
+    splits: Sequence[str],
+    section: Any,
+    where: str,
+    catalog: Catalog,
+) -> TrackletDataset:
+    """Builds the dataset of some splits.
+
+    Args:
+        options: ``data_cfg``.
+        partition: Of the dataset.
+        splits: Which of its splits.
+        section: ``trainer_cfg`` or ``evaluator_cfg``: transforms, and the sampler, which says
+            how many frames of a tracklet are read and which.
+        where: Its name, for messages.
+        catalog: Where the transforms come from.
+    """
+    transform = [
+        build(catalog.transforms, entry, where=f"{where}.transform[{place}]")
+        for place, entry in enumerate(section["transform"])
+    ]
+    sampler = section["sampler"]
+    return TrackletDataset(
+        options.dataset_root,
+        partition,
+        list(splits),
+        transform,
+        sampler["frames"],
+        sampler["frame_rule"],
+    )
+
+
+def make_sampler(
+    dataset: TrackletDataset, section: Any, where: str, catalog: Catalog, **offered: Any
+) -> Any:
+    """Builds the sampler of a section; it is offered what it may ask for.
+
+    Args:
+        dataset: Whose tracklets are drawn.
+        section: ``trainer_cfg`` or ``evaluator_cfg``.
+        where: Its name, for messages.
+        catalog: Where the sampler comes from.
+        **offered: ``seed``, ``start``, ``total``, ``rank``, ``world_size``.
+    """
+    entry = section["sampler"]
+    given = given_to(catalog.samplers[entry["type"]], {"dataset": dataset, **offered})
+    return build(catalog.samplers, entry, where=f"{where}.sampler", **given)
+
+
+def make_loader(
+    dataset: TrackletDataset, sampler: Any, workers: int, device: torch.device
+) -> DataLoader[Any]:
+    """Gives the loader of a dataset.
+
+    Its processes draw no random numbers from the main process, compute with one thread each,
+    and leave signals to it.
+
+    Args:
+        dataset: What is read.
+        sampler: Yields lists of requests.
+        workers: Processes; 0: the main process reads.
+        device: Where the batches go: memory is pinned for cuda.
+    """
+    return DataLoader(
+        _Speaking(dataset),
+        batch_sampler=sampler,
+        collate_fn=_collated,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=start_worker,
+        prefetch_factor=_PREFETCHED if workers else None,
+        generator=torch.Generator(),
+    )
+
+
+def batches_of(loader: Iterable[Any]) -> Generator[Any, None, None]:
+    """Gives the batches of a loader; closing it ends the loader's processes.
+
+    Raises:
+        UserError: What a process found wrong with a file, as it was said there.
+    """
+    iterator = iter(loader)
+    try:
+        for batch in iterator:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+    finally:
+        del iterator  # the last reference
+
+
+class _Speaking(Dataset[Any]):
+    """A dataset that hands errors on as samples: a loader's process would bury the message."""
+
+    def __init__(self, dataset: TrackletDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, request: tuple[int, int]) -> Any:
+        try:
+            return self.dataset[request]
+        except UserError as fault:
+            return fault
+
+
+def _collated(samples: Sequence[Any]) -> Any:
+    faults = [sample for sample in samples if isinstance(sample, UserError)]
+    if faults:
+        return faults[0]
+    try:
+        return collate(samples)
+    except UserError as fault:
+        return fault
+
+
+def start_worker(number: int) -> None:
+    """Sets up a process of the loader."""
+    ignore_signals()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def check_identities(model_cfg: Any, dataset: TrackletDataset) -> None:
+    """Compares the model's classes with the identities of the training data.
+
+    Raises:
+        DataError: If ``model_cfg.num_identities`` is another number.
+    """
+    wanted, found = model_cfg.get("num_identities"), len(dataset.pids)
+    if wanted is not None and wanted != found:
+        raise DataError(
+            f"model_cfg.num_identities is {wanted}, but the training data have {found} identities "
+            f"(data_cfg.train_splits). Set num_identities: {found}, or prepare the data again."
+        )
+
+
+def _prepare(options: DataOptions, path: Path) -> None:
+    plan = options.prepare
+    commands = "\n".join(f"  {_shown(command)}" for command in plan.commands)
+    if not plan.run or not plan.commands:
+        raise DataError(
+            f"{path}: the data are not there (data_cfg.dataset_partition).\n"
+            f"Where to ask for them: {plan.access}\n"
+            f"Then run, with your own paths:\n{commands}"
+        )
+    programs = [_program(command) for command in plan.commands]
+    for command, program in zip(plan.commands, programs, strict=True):
+        logger.info("the data are missing; running: %s", _shown(command))
+        status = subprocess.run([sys.executable, *program], check=False).returncode
+        if status:
+            raise DataError(
+                f"data_cfg.prepare.commands: '{_shown(command)}' ended with exit status {status}; "
+                "its messages stand above"
+            )
+    if not path.is_file():
+        raise DataError(
+            f"{path}: data_cfg.prepare.commands ran, but did not make this file "
+            f"(data_cfg.dataset_partition):\n{commands}"
+        )
+
+
+def _shown(command: str) -> str:
+    return f"python {command}" if command.split(" ")[0].endswith(".py") else command
+
+
+def _program(command: str) -> list[str]:
+    """Gives a command's words, if it is a script that a config file may start."""
+    words = shlex.split(command)
+    words = words[1:] if words[:1] == ["python"] else words
+    allowed = PREPARATION.resolve()
+    script = Path(words[0]).resolve() if words else allowed
+    if script.suffix != ".py" or not script.is_relative_to(allowed):
+        raise DataError(
+            f"data_cfg.prepare.commands: expected a Python script below {PREPARATION}, "
+            f"found {command!r}"
+        )
+    if not script.is_file():
+        raise DataError(
+            f"data_cfg.prepare.commands: there is no {script}; start from the folder that holds "
+            f"{PREPARATION}"
+        )
+    return words

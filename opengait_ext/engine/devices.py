@@ -1,0 +1,143 @@
+"""Devices, precision, and the batch on its way to the device."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import ConfigError
+from .distributed import local_rank
+
+# Mean and standard deviation of ImageNet's RGB values, each in 0..1.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Gives the device of a run.
+
+    Args:
+        name: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda`` or ``mps``. With cuda,
+            each process of a machine takes the device of its number.
+
+    Raises:
+        ConfigError: If this machine or this torch has no such device.
+    """
+    available = [kind for kind in ("cuda", "mps", "cpu") if _is_available(kind)]
+    kind = available[0] if name == "auto" else name
+    if kind not in available:
+        raise ConfigError(
+            f"--device {name}: torch {torch.__version__} finds no such device here "
+            f"(there is: {', '.join(available)})"
+        )
+    if kind != "cuda":
+        return torch.device(kind)
+    if local_rank() >= torch.cuda.device_count():
+        raise ConfigError(
+            f"process {local_rank()} of this machine has no device of its own: there are "
+            f"{torch.cuda.device_count()}. Start fewer processes (torchrun --nproc_per_node)."
+        )
+    device = torch.device("cuda", local_rank())
+    torch.cuda.set_device(device)
+    return device
+
+
+@dataclass(frozen=True)
+class Computation:
+    """On which device, and how precisely, a forward pass is computed.
+
+    Attributes:
+        device: Where tensors live.
+        dtype: What autocast lowers matrix products to; float32: no autocast.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def precision(self) -> str:
+        """Names the precision as the config file does."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def described(self) -> str:
+        """Names the precision, and says if the device has to emulate it."""
+        emulated = self.dtype is torch.bfloat16 and not computes_bfloat16(self.device)
+        return f"{self.precision} (emulated, slower than float32)" if emulated else self.precision
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Gives the context of a forward pass."""
+        if self.dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Gives the scaler of the loss, which is on for float16 on cuda only."""
+        enabled = self.device.type == "cuda" and self.dtype is torch.float16
+        return torch.amp.GradScaler(self.device.type, enabled=enabled)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Moves a model to the device; kernels in channels-last order, where that is faster."""
+        model = model.to(self.device)
+        if self.device.type in ("cpu", "cuda"):
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Moves a batch to the device and gives OpenGait's tuple.
+
+        Args:
+            batch: ``frames`` uint8 ``[n, s, 3, h, w]`` (or ``[1, f, 3, h, w]`` with
+                ``lengths``), ``labels`` ``[n]``, ``types``, ``views``, ``lengths``.
+
+        Returns:
+            ``([frames], labels, types, views, lengths)``, the frames float32 in 0..1 minus
+            ImageNet's mean, divided by its deviation.
+        """
+        frames = batch.frames.to(self.device, non_blocking=True).float().div_(255)
+        mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
+        deviation = torch.tensor(DEVIATION, device=self.device).view(3, 1, 1)
+        frames = frames.sub_(mean).div_(deviation)
+        labels = batch.labels.to(self.device, non_blocking=True)
+        return [frames], labels, list(batch.types), list(batch.views), batch.lengths
+
+
+def choose_computation(device: torch.device, precision: str, where: str) -> Computation:
+    """Gives the computation that a config file asks for, or the best for ``auto``.
+
+    Args:
+        device: Where it runs.
+        precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``: bfloat16 where the
+            processor computes with it, else float32.
+        where: The key's place, for the message.
+
+    Raises:
+        ConfigError: If the device cannot compute in that precision.
+    """
+    if precision == "auto":
+        precision = "bfloat16" if computes_bfloat16(device) else "float32"
+    dtype = _DTYPES[precision]
+    if dtype is torch.float16 and device.type == "cpu":
+        raise ConfigError(f"{where}: float16 needs cuda or mps; on cpu take bfloat16 or float32")
+    return Computation(device, dtype)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Tells whether the device has instructions for bfloat16."""
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
+    # Private names, so any of them may be missing in another torch.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(hasattr(torch.cpu, name) and getattr(torch.cpu, name)() for name in probes)
+
+
+def _is_available(kind: str) -> bool:
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())

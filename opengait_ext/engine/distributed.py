@@ -1,0 +1,121 @@
+"""The only calls of torch.distributed; all of them do nothing in a single process."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+# Long enough for rank 0 to prepare a dataset or to rank a large gallery while the others wait.
+_PATIENCE = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a run.
+
+    Attributes:
+        rank: Number of this process.
+        size: How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Tells whether this process writes the files."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Waits for all processes."""
+        if self.size > 1:
+            dist.barrier()
+
+    def gather(self, value: Any) -> list[Any]:
+        """Gives the values of all processes, by rank, to each of them."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def collect(self, value: Any) -> list[Any] | None:
+        """Gives the values of all processes, by rank, to the first one; None to the others."""
+        if self.size == 1:
+            return [value]
+        values = [None] * self.size if self.leads else None
+        dist.gather_object(value, values)
+        return values
+
+    def largest(self, value: int, device: torch.device) -> int:
+        """Gives the largest value of all processes."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value, device=device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor)
+
+    def joined(self, tensor: Tensor) -> Tensor:
+        """Gives the tensors of all processes, one behind the other, with their gradient.
+
+        The loss of the union is the same number on every rank, and each rank sends back
+        the gradient of its own rows only. Averaging over ranks, as
+        DistributedDataParallel does, would then shrink it, so it is multiplied by their number.
+        """
+        return tensor if self.size == 1 or not tensor.dim() else _Joined.apply(tensor, self)
+
+    def wrapped(self, model: nn.Module, find_unused_parameters: bool = False) -> nn.Module:
+        """Gives the model whose backward pass averages gradients over the processes."""
+        if self.size == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(
+            model, find_unused_parameters=find_unused_parameters
+        )
+
+
+class _Joined(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, group: Group) -> Tensor:  # noqa: D102
+        rows = torch.tensor([len(tensor)], device=tensor.device)
+        counts = [torch.zeros_like(rows) for _ in range(group.size)]
+        dist.all_gather(counts, rows)
+        lengths = [int(count) for count in counts]
+        padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])
+        padded[: len(tensor)] = tensor
+        parts = [torch.empty_like(padded) for _ in range(group.size)]
+        dist.all_gather(parts, padded)
+        ctx.group, ctx.start, ctx.length = group, sum(lengths[: group.rank]), len(tensor)
+        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+        own = gradients[0].narrow(0, ctx.start, ctx.length)
+        return own * ctx.group.size, None
+
+
+def local_rank() -> int:
+    """Gives the number of this process on its machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+@contextmanager
+def process_group(device_type: str) -> Iterator[Group]:
+    """Joins the processes that torchrun started; without it, this process is alone.
+
+    Args:
+        device_type: ``cuda`` chooses the backend nccl, anything else gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Group()
+        return
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,109 @@
+"""Embeds the tracklets of a dataset, shared by the processes of a run."""
+
+import logging
+import time
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..config import ConfigError
+from ..data.dataset import TrackletDataset
+from .data import batches_of, make_loader, make_sampler
+from .devices import Computation
+from .partial import PartialEmbeddings
+from .progress import Clock
+from .run import Run
+
+logger = logging.getLogger(__name__)
+
+_LOGGED = 20  # seconds between two log lines where there is no terminal
+
+
+def embed(
+    run: Run,
+    model: nn.Module,
+    dataset: TrackletDataset,
+    computation: Computation,
+    partial: PartialEmbeddings | None = None,
+) -> np.ndarray | None:
+    """Embeds all tracklets of a dataset.
+
+    Args:
+        run: The run; its processes share the work.
+        model: Is left in eval mode.
+        dataset: What is embedded.
+        computation: Device and precision.
+        partial: Keeps what this process has embedded, so that it can go on later.
+
+    Returns:
+        float32 ``[N, d, p]`` in the dataset's order; None in all processes but the first.
+
+    Raises:
+        ConfigError: If the model's embeddings are not ``[n, d, p]``.
+    """
+    settings = run.settings
+    sampler = make_sampler(
+        dataset, settings.config["evaluator_cfg"], "evaluator_cfg", settings.catalog,
+        rank=run.group.rank, world_size=run.group.size,
+    )  # fmt: skip
+    parts = list(partial.parts) if partial else []
+    requests = list(sampler)
+    left = requests[len(parts) :]
+    done = sum(map(len, requests)) - sum(map(len, left))
+    report = _Report(run, sum(map(len, requests)), done)
+    loader = make_loader(dataset, left, settings.data.num_workers, computation.device)
+    model.eval()
+    with torch.no_grad(), closing(batches_of(loader)) as batches:
+        for batch in batches:
+            with computation.autocast():
+                features = model(computation.inputs(batch))["inference_feat"]["embeddings"]
+            if features.dim() != 3 or len(features) != len(batch.labels):
+                raise ConfigError(
+                    f"{settings.model_name} gave embeddings {list(features.shape)} for "
+                    f"{len(batch.labels)} tracklets; expected [tracklets, channels, parts]"
+                )
+            parts.append((batch.positions.numpy(), features.float().cpu().numpy()))
+            if partial:
+                partial.add(*parts[-1])
+            report.add(len(batch.labels))
+    run.live.clear()
+    return _in_order(run.group.collect(parts), len(dataset))
+
+
+class _Report:
+    """Tells how far a test is."""
+
+    def __init__(self, run: Run, total: int, done: int) -> None:
+        self._run = run
+        self._clock = Clock(total, done)
+        self._told = self._last = time.perf_counter()
+        if done:
+            logger.info("%d of %d tracklets were embedded before", done, total)
+
+    def add(self, tracklets: int) -> None:
+        now = time.perf_counter()
+        self._clock.add(tracklets, now - self._last)
+        self._last = now
+        clock, live = self._clock, self._run.live
+        if live.due and self._run.group.leads:
+            live.show(self._text())
+        if now - self._told > _LOGGED or clock.done == clock.total:
+            self._told = now
+            logger.info("%s", self._text(), extra={"live": True})
+
+    def _text(self) -> str:
+        clock = self._clock
+        return f"test: {clock.done}/{clock.total}  {clock.rate:.1f} tracklets/s  {clock.left} left"
+
+
+def _in_order(shares: list[Any] | None, count: int) -> np.ndarray | None:
+    if shares is None:
+        return None
+    positions = np.concatenate([part[0] for share in shares for part in share])
+    embeddings = np.concatenate([part[1] for share in shares for part in share])
+    order = np.argsort(positions)
+    assert np.array_equal(positions[order], np.arange(count)), "a tracklet is missing or twice"
+    return embeddings[order]

@@ -1,0 +1,158 @@
+"""The config sections that the engine itself reads, as dataclasses: their fields are the keys."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
+Keep = Literal["last", "best", "best_on_test"]
+
+VALIDATION_SPLIT = "val"
+_PLAIN_NAME = re.compile(r"\w[\w.+-]*")
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What makes the data when they are missing.
+
+    Attributes:
+        run: True: the engine runs the commands; false: it only names them.
+        access: Where the data can be asked for.
+        commands: Python scripts below ``datasets/prep`` with their arguments, in order.
+    """
+
+    run: bool
+    access: str
+    commands: list[str]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the prepared data lie, and which part of them trains.
+
+    Attributes:
+        dataset_name: First folder of the output path.
+        dataset_root: Folder of the prepared tracklets.
+        dataset_partition: The ``partition.json`` of that folder.
+        train_splits: Splits of the partition that are trained on.
+        num_workers: Processes that read and transform; 0: the main process does it.
+        prepare: What makes the data.
+    """
+
+    dataset_name: str
+    dataset_root: str
+    dataset_partition: str
+    train_splits: list[str]
+    num_workers: int
+    prepare: PrepareOptions
+
+    def faults(self) -> Iterator[str]:
+        """Names the values that no run can have."""
+        yield from _name_faults("dataset_name", self.dataset_name)
+        yield from _least("num_workers", self.num_workers, 0)
+        if not self.train_splits:
+            yield "train_splits: expected at least one split, such as [train], found []"
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How a model is trained.
+
+    Attributes:
+        save_name: Last folder of the output path, and stem of the checkpoints' names.
+        seed: Of the weights, the batches and the augmentation.
+        total_iter: Iterations of the whole training.
+        log_iter: A log line and a point of each curve every so many iterations.
+        save_iter: A checkpoint every so many iterations.
+        eval_iter: A test on the validation split every so many iterations; 0: none.
+        keep: Which checkpoint the test takes: the last, the best on the validation split,
+            or the best on the test split (a published habit, named in the result).
+        restore_hint: ``auto`` goes on from the newest checkpoint of this run; 0 starts anew;
+            n goes on from iteration n; a path gives the weights only.
+        restore_strict: Whether a checkpoint has to fit the model in every key.
+        precision: Of the forward pass; losses are always computed in float32.
+        accumulate: Pieces that a batch is computed in; the gradient stays that of the batch.
+        clip_grad_norm: Largest norm of the gradient; 0: any.
+        sampler: Draws the batches.
+        transform: Augmentation, in order.
+        keep_checkpoints: Newest checkpoints that stay, besides the best; 0: all stay.
+        sync_batch_norm: Statistics over all processes; on cuda only.
+        find_unused_parameters: For models of which a part rests, in several processes.
+    """
+
+    save_name: str
+    seed: int
+    total_iter: int
+    log_iter: int
+    save_iter: int
+    eval_iter: int
+    keep: Keep
+    restore_hint: int | str
+    restore_strict: bool
+    precision: Precision
+    accumulate: int
+    clip_grad_norm: float
+    sampler: dict[str, Any]
+    transform: list[dict[str, Any]]
+    keep_checkpoints: int = 2
+    sync_batch_norm: bool = False
+    find_unused_parameters: bool = False
+
+    def faults(self) -> Iterator[str]:
+        """Names the values that no run can have."""
+        yield from _name_faults("save_name", self.save_name)
+        for name in ("total_iter", "log_iter", "save_iter", "accumulate"):
+            yield from _least(name, getattr(self, name), 1)
+        for name in ("seed", "eval_iter", "clip_grad_norm", "keep_checkpoints"):
+            yield from _least(name, getattr(self, name), 0)
+        yield from _hint_faults(self.restore_hint)
+        if self.keep != "last" and not self.eval_iter:
+            yield f"keep: {self.keep!r} needs tests during the training: set eval_iter above 0"
+
+
+@dataclass(frozen=True)
+class EvaluatorOptions:
+    """How a model is tested; further keys are arguments of the evaluator.
+
+    Attributes:
+        save_name: The trainer's ``save_name``.
+        restore_hint: ``auto``, or 0 right after training, takes the checkpoint that
+            ``trainer_cfg.keep`` names; n that of iteration n; a path that file.
+        restore_strict: Whether the checkpoint has to fit the model in every key.
+        precision: Of the forward pass; embeddings are stored in float32.
+        eval_func: The protocol.
+        split: Which split of the partition is tested.
+        sampler: Deals the tracklets out.
+        transform: What happens to the frames, in order.
+    """
+
+    save_name: str
+    restore_hint: int | str
+    restore_strict: bool
+    precision: Precision
+    eval_func: str
+    split: str
+    sampler: dict[str, Any]
+    transform: list[dict[str, Any]]
+
+    def faults(self) -> Iterator[str]:
+        """Names the values that no run can have."""
+        yield from _hint_faults(self.restore_hint)
+
+
+def _name_faults(name: str, value: str) -> Iterator[str]:
+    if not _PLAIN_NAME.fullmatch(value):
+        yield f"{name}: expected letters, digits and any of . _ - +, found {value!r}"
+
+
+def _least(name: str, value: float, least: int) -> Iterator[str]:
+    if value < least:
+        yield f"{name}: expected {least} or more, found {value}"
+
+
+def _hint_faults(hint: int | str) -> Iterator[str]:
+    if isinstance(hint, int) and hint < 0:
+        yield f"restore_hint: expected auto, 0, an iteration or a path, found {hint}"
+    elif isinstance(hint, str) and not (hint == "auto" or hint.endswith((".pt", ".pth"))):
+        yield f"restore_hint: expected auto, an iteration or the path of a .pt file, found {hint!r}"

@@ -1,0 +1,136 @@
+"""What a run says while it works: log lines, and one live line on a terminal."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+_FORM = "[%(asctime)s] [%(levelname)s]: %(message)s"
+_PAUSE = 0.2  # seconds between two states of the live line
+_ERASE = "\r\x1b[2K"
+
+
+class LiveLine:
+    """One line of a terminal that is written over and over; elsewhere, it stays silent.
+
+    Args:
+        stream: Where to write; without it, the standard error output.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.active = self.stream.isatty()
+        self._shown = False
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Tells whether a new state would be seen."""
+        return self.active and time.monotonic() >= self._next
+
+    def show(self, text: str) -> None:
+        """Puts a text in place of the one that stands there."""
+        if self.active:
+            self.stream.write(_ERASE + text)
+            self.stream.flush()
+            self._shown = True
+            self._next = time.monotonic() + _PAUSE
+
+    def clear(self) -> None:
+        """Takes the text away, so that something else can be written."""
+        if self._shown:
+            self.stream.write(_ERASE)
+            self.stream.flush()
+            self._shown = False
+
+
+class _Console(logging.Handler):
+    """Writes records above the live line; what the live line shows already is left out."""
+
+    def __init__(self, live: LiveLine) -> None:
+        super().__init__()
+        self.live = live
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record."""
+        if self.live.active and getattr(record, "live", False):
+            return
+        self.live.clear()
+        self.live.stream.write(self.format(record) + "\n")
+        self.live.stream.flush()
+
+
+@contextmanager
+def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[None]:
+    """Sends this package's log to the console, and to a file if there is a folder for it.
+
+    A program that set up logging itself keeps its own console.
+
+    Args:
+        folder: Gets ``<date-time>.txt``.
+        live: The live line, which log lines must not tear.
+        rank: Of this process; only the first one reports, the others warn.
+    """
+    logger = logging.getLogger("opengait_ext")
+    form = logging.Formatter(_FORM, "%Y-%m-%d %H:%M:%S")
+    handlers: list[logging.Handler] = []
+    if not logging.getLogger().handlers:
+        handlers.append(_Console(live))
+    if folder is not None and rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = datetime.now().strftime("%Y-%m-%d-%H-%M-%S.txt")
+        handlers.append(logging.FileHandler(folder / name, encoding="utf-8"))
+    level = logger.level
+    logger.setLevel(logging.INFO if rank == 0 else logging.WARNING)
+    for handler in handlers:
+        handler.setFormatter(form)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        live.clear()
+        logger.setLevel(level)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class Clock:
+    """Measures how fast a run goes, without the time in which it did something else.
+
+    Args:
+        total: Units of the whole work.
+        done: Units that were done before.
+    """
+
+    def __init__(self, total: int, done: int = 0) -> None:
+        self.total = total
+        self.done = done
+        self._before = done
+        self._seconds = 0.0
+
+    def add(self, units: int, seconds: float) -> None:
+        """Adds finished work and the time it took."""
+        self.done += units
+        self._seconds += seconds
+
+    @property
+    def rate(self) -> float:
+        """Gives units per second."""
+        return (self.done - self._before) / max(self._seconds, 1e-9)
+
+    @property
+    def left(self) -> str:
+        """Gives the time that the rest will take, as text."""
+        return duration((self.total - self.done) / self.rate) if self.rate else "?"
+
+
+def duration(seconds: float) -> str:
+    """Gives a time as ``m:ss`` or ``h:mm:ss``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,0 +1,88 @@
+"""Where a result comes from: program, packages, machine, data, config."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def versions() -> dict[str, str]:
+    """Gives the versions of Python, of the packages that compute, and of this one."""
+    from ..vision import torchvision
+
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "numpy": np.__version__,
+        "opengait_ext": __version__,
+    }
+
+
+def commit() -> dict[str, Any] | None:
+    """Gives the commit that this package stands at.
+
+    Returns:
+        ``{"hash": ..., "changed": ...}``, the latter whether files differ from it; None if the
+        package is not under git's control, or there is no git.
+    """
+    # A package that was installed into somebody's repository is not part of it.
+    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    head = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    return None if head is None else {"hash": head, "changed": bool(changes)}
+
+
+def last_edit() -> int:
+    """Gives when a source file of this package was last written, in nanoseconds."""
+    return max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
+
+
+def now() -> str:
+    """Gives the time in ISO form, with the offset to UTC."""
+    return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
+
+
+def differences(old: Any, new: Any, place: str = "") -> list[str]:
+    """Lists the values in which two configs differ: ``section.key: old -> new``."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        pairs = [(str(key), old.get(key), new.get(key)) for key in {**old, **new}]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(str(index), old[index], new[index]) for index in range(len(old))]
+    else:
+        return [] if old == new else [f"{place}: {old!r} -> {new!r}"]
+    return [
+        line
+        for key, before, after in pairs
+        for line in differences(before, after, f"{place}.{key}" if place else key)
+    ]
+
+
+def config_file(command: list[str]) -> str:
+    """Gives what stands behind ``--cfgs`` on a command line, or an empty text."""
+    for place, word in enumerate(command):
+        if word == "--cfgs":
+            return "".join(command[place + 1 : place + 2])
+        if word.startswith("--cfgs="):
+            return word.removeprefix("--cfgs=")
+    return ""
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(_PACKAGE), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

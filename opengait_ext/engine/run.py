@@ -1,0 +1,120 @@
+"""What training and test have in common."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import ConfigError
+from ..errors import UserError
+from .catalog import Settings
+from .checkpoint import CheckpointStore, load_weights, read_checkpoint
+from .devices import Computation, choose_computation
+from .distributed import Group
+from .progress import LiveLine
+from .provenance import commit, now, versions
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["OUTPUT", "Run", "load_model", "make_model", "now", "provenance"]
+
+OUTPUT = Path("output")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one config.
+
+    Attributes:
+        settings: The checked config.
+        device: Of this process.
+        group: The processes.
+        command: The command line.
+        live: The live line of the terminal.
+    """
+
+    settings: Settings
+    device: torch.device
+    group: Group
+    command: list[str]
+    live: LiveLine
+
+    @property
+    def folder(self) -> Path:
+        """Gives ``output/<dataset>/<model>/<save_name>``, OpenGait's form."""
+        settings = self.settings
+        return (
+            OUTPUT / settings.data.dataset_name / settings.model_name / settings.trainer.save_name
+        )
+
+    @property
+    def store(self) -> CheckpointStore:
+        """Gives the checkpoints of the run."""
+        options = self.settings.trainer
+        return CheckpointStore(
+            self.folder / "checkpoints", options.save_name, options.keep_checkpoints
+        )
+
+    def computation(self, precision: str, where: str) -> Computation:
+        """Gives the computation of a section's precision."""
+        return choose_computation(self.device, precision, where)
+
+
+def make_model(run: Run, computation: Computation) -> nn.Module:
+    """Builds the model of the config, with its first weights, on the device.
+
+    Raises:
+        ConfigError: If the model refuses a value of ``model_cfg``.
+    """
+    section = run.settings.config["model_cfg"]
+    try:
+        model = run.settings.catalog.models[section["model"]]()
+        model.build_network(section)
+        model.init_parameters()
+    except UserError:
+        raise
+    except ValueError as fault:
+        raise ConfigError(f"model_cfg ({section['model']}): {fault}") from fault
+    return computation.place(model)
+
+
+def load_model(
+    run: Run, computation: Computation, path: Path, strict: bool
+) -> tuple[nn.Module, int]:
+    """Builds the model with the weights of a checkpoint.
+
+    Returns:
+        The model, and the iteration of the checkpoint (0 if it does not say).
+    """
+    model = make_model(run, computation)
+    content = read_checkpoint(path)
+    load_weights(model, content["model"], strict, path)
+    iteration = content.get("iteration", 0)
+    model.iteration = iteration
+    logger.info("testing %s (iteration %d)", path, iteration)
+    return model, iteration
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """Gives what every record of a run holds about where it comes from."""
+    return {
+        "config": run.settings.config,
+        "seed": run.settings.trainer.seed,
+        "versions": versions(),
+        "commit": commit(),
+        "device": described_device(run.device),
+        "processes": run.group.size,
+        "command": run.command,
+    }
+
+
+def described_device(device: torch.device) -> str:
+    """Names a device, with its model where torch tells it."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()})"
+    return str(device)

@@ -1,0 +1,94 @@
+"""Learning rates by iteration."""
+
+from typing import Any, Literal
+
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    StepLR,
+)
+from torch.optim.optimizer import Optimizer
+
+from ..registry import Registry
+
+
+class WarmupSteps(LRScheduler):
+    """Raises the learning rate linearly, then lowers it in steps.
+
+    With ``e`` the number of iterations or finished epochs since the start, the learning rate of
+    every parameter group is its configured one times
+
+    ``(warmup_factor * (1 - e / warmup) + e / warmup  if e < warmup else 1)
+    * gamma ** (how many milestones are <= e)``.
+
+    For unit epoch, warmup 10 and factor 0.01 this is ``0.01 * (1 - e / 10) + e / 10``, the
+    warm-up of most re-identification code. The host steps once per iteration; the state is the
+    iteration alone.
+
+    Args:
+        optimizer: Whose learning rates are set.
+        unit: What ``warmup`` and ``milestones`` are counted in.
+        warmup: Length of the warm-up; 0: none.
+        warmup_factor: Factor at the very start.
+        milestones: When the learning rate is multiplied by ``gamma``.
+        gamma: Factor at each milestone.
+        iterations_per_epoch: For unit epoch; 0 in a config file: the host counts them.
+
+    Raises:
+        ValueError: If epochs are asked for and nobody says how long one is.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        unit: Literal["iteration", "epoch"],
+        warmup: int,
+        warmup_factor: float,
+        milestones: list[int],
+        gamma: float,
+        iterations_per_epoch: int = 0,
+    ) -> None:
+        if unit == "epoch" and iterations_per_epoch < 1:
+            raise ValueError(
+                f"unit is 'epoch', so iterations_per_epoch has to be 1 or more, "
+                f"found {iterations_per_epoch}"
+            )
+        self.iterations_per_unit = iterations_per_epoch if unit == "epoch" else 1
+        self.warmup = warmup
+        self.warmup_factor = warmup_factor
+        self.milestones = sorted(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, iteration: int) -> float:
+        """Gives what the configured learning rate is multiplied by at an iteration from 0."""
+        elapsed = iteration // self.iterations_per_unit
+        factor = self.gamma ** sum(milestone <= elapsed for milestone in self.milestones)
+        if elapsed < self.warmup:
+            share = elapsed / self.warmup
+            factor *= self.warmup_factor * (1 - share) + share
+        return factor
+
+    def get_lr(self) -> list[Any]:
+        """Gives the learning rate of each parameter group; torch's scheduler calls it."""
+        return [base * self.factor(self.last_epoch) for base in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives the iteration, which is all there is to restore."""
+        return {"last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes to the iteration of the state and sets the learning rates that hold there."""
+        self.last_epoch = state_dict["last_epoch"]
+        self._last_lr = self.get_lr()
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
+
+
+SCHEDULES = Registry(
+    "schedule",
+    [WarmupSteps, MultiStepLR, StepLR, ExponentialLR, CosineAnnealingLR, OneCycleLR],
+)

@@ -1,0 +1,95 @@
+"""A whole run: checks, data, training, test."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import ConfigError
+from .catalog import Catalog, own_catalog
+from .data import ready_partition
+from .devices import choose_device
+from .distributed import process_group
+from .progress import LiveLine, logging_to
+from .provenance import config_file
+from .run import Run, described_device
+from .sections import check
+from .tester import chosen_checkpoint, test
+from .training import train
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    cfg: Mapping[str, Any],
+    phase: Literal["train", "test", "both"] = "both",
+    device: str = "auto",
+    log_to_file: bool = False,
+    command: list[str] | None = None,
+    catalog: Catalog | None = None,
+) -> dict[str, Any]:
+    """Trains and tests what a config file describes, on any device.
+
+    One process, or as many as torchrun started.
+
+    Args:
+        cfg: The sections of the config file.
+        phase: ``train``, ``test``, or both, one after the other.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        log_to_file: Also write the log to ``<output folder>/logs``.
+        command: The command line, for the record.
+        catalog: Where components come from; without it, from this package.
+
+    Returns:
+        What ``metrics.json`` holds; after training alone, the iteration. All processes but the
+        first return an empty dict after a test.
+
+    Raises:
+        ConfigError: If the config is wrong; all faults are named.
+        UserError: If data or a checkpoint are missing or unfit, or a loss is not finite.
+        Stopped: When a signal ended the training; its state is saved.
+    """
+    settings = check(cfg, catalog or own_catalog(), phase)
+    chosen = choose_device(device)
+    live = LiveLine()
+    with process_group(chosen.type) as group:
+        this = Run(settings, chosen, group, list(command or []), live)
+        logs = this.folder / "logs" if log_to_file else None
+        with logging_to(logs, live, group.rank):
+            _introduce(this, phase)
+            _check_hints(this, phase)
+            partition = ready_partition(settings.data, group)
+            iteration = train(this, partition) if phase != "test" else 0
+            if phase == "train":
+                return {"iteration": iteration}
+            path, selection = chosen_checkpoint(this, this.store, trained=phase == "both")
+            return test(this, partition, path, selection)
+
+
+def _introduce(this: Run, phase: str) -> None:
+    settings = this.settings
+    parts = {"train": ("trainer",), "test": ("evaluator",)}.get(phase, ("trainer", "evaluator"))
+    precisions = [
+        this.computation(getattr(settings, name).precision, f"{name}_cfg.precision").described
+        + (" in training" if name == "trainer" else " in the test")
+        for name in parts
+    ]
+    logger.info(
+        "host embedded; device %s; processes: %d; precision: %s",
+        described_device(this.device), this.group.size, ", ".join(precisions),
+    )  # fmt: skip
+    logger.info(
+        "config %s; seed %d; output %s",
+        config_file(this.command) or "of the calling program", settings.trainer.seed, this.folder,
+    )  # fmt: skip
+
+
+def _check_hints(this: Run, phase: str) -> None:
+    """Looks for named checkpoints before data are read or made."""
+    if phase == "test":
+        chosen_checkpoint(this, this.store, trained=False)
+    elif this.settings.trainer.restore_hint != 0:
+        this.store.find(this.settings.trainer.restore_hint)
+    hint = this.settings.evaluator.restore_hint
+    if phase == "both" and isinstance(hint, str) and hint != "auto" and not Path(hint).is_file():
+        raise ConfigError(f"evaluator_cfg.restore_hint: there is no {hint}")

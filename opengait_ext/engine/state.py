@@ -1,0 +1,93 @@
+"""What training changes, and a checkpoint therefore holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import random_state
+from .checkpoint import CheckpointError, load_weights
+from .distributed import Group
+from .objective import Objective
+
+
+@dataclass
+class TrainingState:
+    """Everything that training changes.
+
+    Attributes:
+        model: The network, not wrapped.
+        objective: Losses, which may have parameters.
+        optimizer: Of both.
+        schedule: Of its learning rates.
+        scaler: Of the loss, for float16.
+        iteration: Finished iterations.
+        evaluated: Iteration of the last test.
+        best: Iteration and score of the best test so far, and on which split it was.
+    """
+
+    model: nn.Module
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+    scaler: torch.amp.GradScaler
+    iteration: int = 0
+    evaluated: int = 0
+    best: dict[str, Any] | None = None
+
+    def content(self, group: Group, device: torch.device) -> dict[str, Any]:
+        """Gives what a checkpoint holds of this state; every process has to call it."""
+        return {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "iteration": self.iteration,
+            "evaluated": self.evaluated,
+            "best": self.best,
+            "rng": group.gather(random_state.captured(device)),
+        }
+
+    def restore(self, content: Mapping[str, Any], strict: bool, path: Path) -> None:
+        """Goes back to the state of a checkpoint, but for the random generators.
+
+        Raises:
+            CheckpointError: If it is of another model, or holds the weights alone.
+        """
+        lacking = [key for key in ("optimizer", "scheduler", "iteration") if key not in content]
+        if lacking:
+            raise CheckpointError(
+                f"{path}: training cannot go on from it, because it holds no "
+                f"{', '.join(lacking)}. Give its path as trainer_cfg.restore_hint to start from "
+                "its weights."
+            )
+        load_weights(self.model, content["model"], strict, path)
+        try:
+            self.objective.load_state_dict(content.get("objective") or {})
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.schedule.load_state_dict(content["scheduler"])
+            if content.get("scaler"):
+                self.scaler.load_state_dict(content["scaler"])
+        except (RuntimeError, ValueError, KeyError) as fault:
+            raise CheckpointError(
+                f"{path}: losses, optimizer or schedule are others than when it was saved "
+                f"({fault}). Take the config file that it was made with, or give the path as "
+                "trainer_cfg.restore_hint to start from its weights."
+            ) from fault
+        self.iteration = content["iteration"]
+        self.evaluated = content.get("evaluated", 0)
+        self.best = content.get("best")
+
+    def restore_random(
+        self, content: Mapping[str, Any], group: Group, device: torch.device
+    ) -> bool:
+        """Puts this process's random generators back; says whether the checkpoint has them."""
+        states = content.get("rng") or []
+        if len(states) != group.size:
+            return False
+        random_state.restore(states[group.rank], device)
+        return True

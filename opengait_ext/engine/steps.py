@@ -1,0 +1,203 @@
+"""One forward and backward pass over a batch, in one piece or in several."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config import ConfigError
+from . import random_state
+from .devices import Computation
+from .objective import Objective, Terms
+
+Features = dict[str, Any]
+Summary = dict[str, Tensor]
+
+
+class Step:
+    """Computes the gradient of a batch.
+
+    In several pieces, the gradient is still that of the whole batch, although only one piece
+    is held in memory: the outputs of all pieces are computed without a graph, the losses are
+    taken of them all together, and then each piece is computed again, with the same random
+    numbers, to send its share of the gradient back. Statistics of batch normalization alone
+    are those of a piece; running averages are updated once per piece.
+
+    Source: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+    Setup", RepL4NLP 2021, https://arxiv.org/abs/2101.06983.
+
+    Args:
+        model: May be wrapped for several processes.
+        objective: The losses.
+        computation: Device and precision.
+        scaler: Of the loss, for float16.
+        pieces: How many pieces a batch is cut into.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        computation: Computation,
+        scaler: torch.amp.GradScaler,
+        pieces: int = 1,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.computation = computation
+        self.scaler = scaler
+        self.pieces = pieces
+
+    def __call__(self, batch: Any) -> tuple[Terms, Summary]:
+        """Adds the gradient of a batch to the parameters.
+
+        Args:
+            batch: As it comes out of the loader.
+
+        Returns:
+            The losses, and the model's ``visual_summary`` (of the last piece).
+        """
+        if self.pieces == 1:
+            features, summary = self._forward(self.model, batch)
+            terms = self.objective(features)
+            self._send_back(terms.total)
+            return terms, summary
+        return self._in_pieces(cut(batch, self.pieces))
+
+    def _in_pieces(self, batches: Sequence[Any]) -> tuple[Terms, Summary]:
+        device = self.computation.device
+        plain = getattr(self.model, "module", self.model)
+        states, outputs = [], []
+        with torch.no_grad(), _unchanged_buffers(plain):
+            for batch in batches:
+                states.append(random_state.captured(device))
+                outputs.append(self._forward(plain, batch)[0])
+        leaves = [map_tensors(output, _leaf) for output in outputs]
+        terms = self.objective(joined(leaves, [len(batch.labels) for batch in batches]))
+        self._send_back(terms.total)
+        summary: Summary = {}
+        for number, batch in enumerate(batches):
+            random_state.restore(states[number], device)
+            last = number == len(batches) - 1
+            with nullcontext() if last else self._unsynchronized():
+                features, summary = self._forward(self.model, batch)
+                _send_gradients_back(features, leaves[number])
+        return terms, summary
+
+    def _forward(self, model: nn.Module, batch: Any) -> tuple[Features, Summary]:
+        with self.computation.autocast():
+            result = model(self.computation.inputs(batch))
+        return result["training_feat"], result.get("visual_summary") or {}
+
+    def _send_back(self, total: Tensor) -> None:
+        if not total.requires_grad:
+            raise ConfigError(
+                "the losses do not depend on any parameter that is trained: is all of the "
+                "model frozen?"
+            )
+        self.scaler.scale(total).backward()
+
+    def _unsynchronized(self) -> Any:
+        no_sync: Any = getattr(self.model, "no_sync", nullcontext)
+        return no_sync()
+
+
+def cut(batch: Any, count: int) -> list[Any]:
+    """Cuts a batch between tracklets; every piece gets its share of either modality.
+
+    Args:
+        batch: A named tuple as the loader gives it.
+        count: How many pieces.
+
+    Returns:
+        The pieces, of the same type.
+
+    Raises:
+        ConfigError: If there are fewer tracklets than pieces.
+    """
+    n = len(batch.labels)
+    if count > n:
+        raise ConfigError(
+            f"trainer_cfg.accumulate: a batch of {n} tracklets cannot be cut into {count} pieces"
+        )
+    by_type = sorted(range(n), key=lambda place: batch.types[place])  # stable
+    return [_part(batch, sorted(by_type[number::count])) for number in range(count)]
+
+
+def _part(batch: Any, places: list[int]) -> Any:
+    if batch.lengths is None:
+        frames, lengths = batch.frames[places], None
+    else:
+        tracklets = batch.frames[0].split(batch.lengths.flatten().tolist())
+        frames = torch.cat([tracklets[place] for place in places]).unsqueeze(0)  # [1, f, 3, h, w]
+        lengths = batch.lengths[:, places]
+    return batch._replace(
+        frames=frames,
+        labels=batch.labels[places],
+        types=[batch.types[place] for place in places],
+        views=[batch.views[place] for place in places],
+        lengths=lengths,
+        positions=batch.positions[places],
+    )
+
+
+def map_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Gives nested dicts with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(inner, change) for key, inner in value.items()}
+    return value
+
+
+def joined(outputs: Sequence[Any], tracklets: Sequence[int]) -> Any:
+    """Joins what the pieces returned along the first dimension.
+
+    Args:
+        outputs: Nested dicts of the same keys. Numbers (tensors without dimension) become
+            their mean over the tracklets.
+        tracklets: How many each piece has.
+    """
+    first = outputs[0]
+    if isinstance(first, dict):
+        return {key: joined([output[key] for output in outputs], tracklets) for key in first}
+    if not isinstance(first, Tensor):
+        return first
+    if first.dim():
+        return torch.cat(list(outputs))
+    weights = torch.tensor(tracklets, dtype=first.dtype, device=first.device)
+    return (torch.stack(list(outputs)) * weights).sum() / weights.sum()
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.is_floating_point())
+
+
+def _send_gradients_back(features: Any, leaves: Any) -> None:
+    tensors, gradients = [], []
+    for tensor, leaf in zip(_tensors(features), _tensors(leaves), strict=True):
+        if tensor.requires_grad and leaf.grad is not None:
+            tensors.append(tensor)
+            gradients.append(leaf.grad)
+    torch.autograd.backward(tensors, gradients)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _tensors(inner)
+
+
+@contextmanager
+def _unchanged_buffers(model: nn.Module) -> Iterator[None]:
+    """Undoes what a forward pass does to buffers, such as running averages."""
+    before = [buffer.clone() for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.copy_(value)

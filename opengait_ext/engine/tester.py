@@ -1,0 +1,203 @@
+"""Embeds the tracklets of a split, has them evaluated, and writes down what came out."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import ConfigError
+from ..data.dataset import TrackletDataset
+from ..data.layout import FOLDERS, Partition, Tracklet
+from .checkpoint import CheckpointStore
+from .data import make_dataset
+from .devices import Computation
+from .embedding import embed
+from .files import write_json, write_whole
+from .partial import PartialEmbeddings
+from .provenance import last_edit
+from .run import Run, load_model, now, provenance
+
+logger = logging.getLogger(__name__)
+
+_SOURCE = ("digest", "tool", "version", "counts")
+
+
+def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str, Any]:
+    """Tests a checkpoint and writes ``test/metrics.json`` and ``test/embeddings.npz``.
+
+    Args:
+        run: The run.
+        partition: Of the data.
+        path: The checkpoint.
+        selection: How it was chosen, for the record.
+
+    Returns:
+        What ``metrics.json`` holds; an empty dict in all processes but the first.
+    """
+    started, begin = now(), time.perf_counter()
+    options = run.settings.evaluator
+    computation = run.computation(options.precision, "evaluator_cfg.precision")
+    model, iteration = load_model(run, computation, path, options.restore_strict)
+    dataset = split_of(run, partition, options.split)
+    partial = _partial(run, partition, path, computation)
+    with closing(partial):
+        embeddings = embed(run, model, dataset, computation, partial)
+    if embeddings is None:
+        partial.remove()
+        return {}
+    result = evaluate(run, embeddings, dataset.tracklets, options.split)
+    notes = {
+        "frames": f"{dataset.frames or 'all'} per tracklet ({dataset.frame_rule})",
+        "checkpoint": f"{path.name} ({selection})",
+    }
+    result = replace(result, notes={**result.notes, **notes})
+    logger.info("result\n%s", result)
+    content = {
+        "result": result.to_dict(),
+        "protocol": partition.protocol,
+        "data": described(run, partition),
+        "iteration": iteration,
+        "checkpoint": str(path),
+        "selection": selection,
+        "precision": computation.precision,
+        **provenance(run),
+        "time": {
+            "started": started,
+            "finished": now(),
+            "seconds": round(time.perf_counter() - begin, 1),
+        },
+    }
+    folder = run.folder / "test"
+    _write_embeddings(folder / "embeddings.npz", embeddings, dataset.tracklets)
+    write_json(folder / "metrics.json", content)
+    partial.remove()
+    logger.info("written to %s", folder)
+    return content
+
+
+def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
+    """Gives the dataset of a split, read as ``evaluator_cfg`` says.
+
+    Raises:
+        ConfigError: If the partition says nothing about who queries whom in this split.
+    """
+    settings = run.settings
+    if not partition.tasks.get(split):
+        known = ", ".join(name for name, tasks in partition.tasks.items() if tasks) or "none"
+        raise ConfigError(
+            f"{settings.data.dataset_partition}: there is no retrieval task for the split "
+            f"{split!r} (splits with tasks: {known})"
+        )
+    section = settings.config["evaluator_cfg"]
+    return make_dataset(
+        settings.data, partition, [split], section, "evaluator_cfg", settings.catalog
+    )
+
+
+def evaluate(run: Run, embeddings: np.ndarray, tracklets: Sequence[Tracklet], split: str) -> Any:
+    """Has embeddings evaluated by the protocol of ``evaluator_cfg``.
+
+    Args:
+        run: The run.
+        embeddings: ``[N, d, p]``.
+        tracklets: Those N.
+        split: Which tasks of the partition.
+
+    Returns:
+        The evaluator's result.
+    """
+    settings = run.settings
+    evaluator = settings.catalog.evaluators[settings.evaluator.eval_func]
+    data = {
+        "embeddings": embeddings,
+        "labels": [tracklet.pid for tracklet in tracklets],
+        "types": [FOLDERS[tracklet.modality] for tracklet in tracklets],
+        "views": [tracklet.view for tracklet in tracklets],
+    }
+    return evaluator(
+        data,
+        settings.data.dataset_name,
+        partition=settings.data.dataset_partition,
+        split=split,
+        **settings.evaluator_arguments,
+    )
+
+
+def chosen_checkpoint(run: Run, store: CheckpointStore, trained: bool) -> tuple[Path, str]:
+    """Gives the checkpoint to test, and how it was chosen.
+
+    Args:
+        run: The run.
+        store: Its checkpoints.
+        trained: Whether this run has just trained; a hint of 0 then means ``auto``.
+
+    Raises:
+        ConfigError: If there is no checkpoint.
+    """
+    hint = run.settings.evaluator.restore_hint
+    hint = "auto" if trained and hint == 0 else hint
+    path = store.find(hint, run.settings.trainer.keep)
+    if path is None:
+        raise ConfigError(
+            f"{store.folder}: there is no checkpoint to test; train first (--phase train), or "
+            "give one as evaluator_cfg.restore_hint"
+        )
+    if hint != "auto":
+        return path, "given by hand"
+    best = store.best() if run.settings.trainer.keep != "last" else None
+    return path, f"best on {best['measured_on']}" if best else "last"
+
+
+def described(run: Run, partition: Partition) -> dict[str, Any]:
+    """Gives what identifies the data, and how much there is in each split."""
+    splits: dict[str, dict[str, int]] = {}
+    for name in sorted({tracklet.split for tracklet in partition.tracklets}):
+        members = [tracklet for tracklet in partition.tracklets if tracklet.split == name]
+        splits[name] = {
+            "tracklets": len(members),
+            "identities": len({tracklet.pid for tracklet in members}),
+        }
+    return {
+        "dataset": partition.dataset,
+        "partition": run.settings.data.dataset_partition,
+        "source": {key: value for key, value in partition.source.items() if key in _SOURCE},
+        "splits": splits,
+        "trained_on": run.settings.data.train_splits,
+    }
+
+
+def _partial(
+    run: Run, partition: Partition, path: Path, computation: Computation
+) -> PartialEmbeddings:
+    """Gives the file of what is embedded already, if everything is as it was then."""
+    facts = provenance(run)
+    conditions = {
+        "checkpoint": [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns],
+        "precision": computation.precision,
+        "tracklets": [[tracklet.path, tracklet.frames] for tracklet in partition.tracklets],
+        "sections": [facts["config"][name] for name in ("data_cfg", "model_cfg", "evaluator_cfg")],
+        **{name: facts[name] for name in ("versions", "commit", "device", "processes")},
+        "edited": last_edit(),
+    }
+    name = f".embeddings-{run.group.rank}.partial"
+    return PartialEmbeddings(run.folder / "test" / name, conditions)
+
+
+def _write_embeddings(path: Path, embeddings: np.ndarray, tracklets: Sequence[Tracklet]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                embeddings=embeddings,
+                pid=np.array([tracklet.pid for tracklet in tracklets]),
+                camid=np.array([tracklet.camid for tracklet in tracklets]),
+                modality=np.array([tracklet.modality for tracklet in tracklets]),
+                path=np.array([tracklet.path for tracklet in tracklets]),
+            )
+
+    write_whole(path, write)

@@ -1,0 +1,184 @@
+"""Puts a training run together: data, model, losses, optimizer, and where to go on from."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..config import build
+from ..data.dataset import TrackletDataset
+from ..data.layout import Partition
+from . import random_state
+from .catalog import SOLVERS, build_schedule, losses_of
+from .checkpoint import CheckpointStore, load_weights, read_checkpoint
+from .data import check_identities, make_dataset, make_loader, make_sampler
+from .devices import Computation
+from .embedding import embed
+from .journal import Journal
+from .objective import Objective
+from .options import VALIDATION_SPLIT
+from .provenance import differences
+from .run import Run, make_model, provenance
+from .state import TrainingState
+from .steps import Step
+from .summary import Summary
+from .tester import evaluate, split_of
+from .trainer import Evaluate, Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def train(run: Run, partition: Partition) -> int:
+    """Trains the model of a run to its last iteration.
+
+    Returns:
+        The iteration that it stands at.
+    """
+    settings, options, group = run.settings, run.settings.trainer, run.group
+    computation = run.computation(options.precision, "trainer_cfg.precision")
+    dataset = make_dataset(
+        settings.data, partition, settings.data.train_splits, settings.config["trainer_cfg"],
+        "trainer_cfg", settings.catalog,
+    )  # fmt: skip
+    check_identities(settings.config["model_cfg"], dataset)
+    validation = _validation_set(run, partition)
+    epoch = _describe(run, dataset)
+    random_state.seed_everything(options.seed)
+    state = _new_state(run, computation, epoch)
+    store = run.store
+    content, path = _restored(run, state, store)
+    if group.leads:
+        store.clean()
+    sampler = make_sampler(
+        dataset, settings.config["trainer_cfg"], "trainer_cfg", settings.catalog,
+        seed=options.seed, start=state.iteration, total=options.total_iter,
+        rank=group.rank, world_size=group.size,
+    )  # fmt: skip
+    model = group.wrapped(state.model, options.find_unused_parameters)
+    trainer = Trainer(
+        options,
+        state,
+        Step(model, state.objective, computation, state.scaler, options.accumulate),
+        make_loader(dataset, sampler, settings.data.num_workers, computation.device),
+        lambda batch: [dataset.tracklets[place].path for place in batch.positions.tolist()],
+        store,
+        provenance(run),
+        group,
+        Journal(
+            options.total_iter,
+            options.log_iter,
+            state.iteration,
+            group.leads,
+            Summary(run.folder, state.iteration) if group.leads else None,
+            run.live,
+        ),
+        _evaluation(run, state.model, validation),
+    )
+    random_state.seed_everything(options.seed + group.rank + group.size * state.iteration)
+    if content is not None and not state.restore_random(content, group, computation.device):
+        logger.warning(
+            "%s holds no random states for %d processes: from here on, the run is another than "
+            "without the break", path, group.size,
+        )  # fmt: skip
+    del content
+    trainer.run()
+    return state.iteration
+
+
+def _describe(run: Run, dataset: TrackletDataset) -> int:
+    """Logs the size of data and batch; gives how many iterations an epoch has."""
+    settings = run.settings
+    sampler = make_sampler(
+        dataset, settings.config["trainer_cfg"], "trainer_cfg", settings.catalog,
+        seed=settings.trainer.seed, total=1, world_size=run.group.size,
+    )  # fmt: skip
+    share = len(next(iter(sampler)))
+    epoch = math.ceil(len(dataset) / (share * run.group.size))
+    pieces = settings.trainer.accumulate
+    logger.info(
+        "training data: %d tracklets of %d identities; %d tracklets a batch (%d in each "
+        "process%s); an epoch is %d iterations",
+        len(dataset), len(dataset.pids), share * run.group.size, share,
+        f", computed in {pieces} pieces" if pieces > 1 else "", epoch,
+    )  # fmt: skip
+    return epoch
+
+
+def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
+    config, options = run.settings.config, run.settings.trainer
+    model = make_model(run, computation)
+    if options.sync_batch_norm and run.group.size > 1:
+        if computation.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        else:
+            logger.warning("trainer_cfg.sync_batch_norm: only cuda has it; left out")
+    objective = Objective(losses_of(config, run.settings.catalog), run.group)
+    objective = objective.to(computation.device)
+    parameters = [
+        parameter
+        for module in (model, objective)
+        for parameter in module.parameters()
+        if parameter.requires_grad
+    ]
+    optimizer = build(
+        SOLVERS, config["optimizer_cfg"], where="optimizer_cfg", key="solver", params=parameters
+    )
+    schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch)
+    return TrainingState(model, objective, optimizer, schedule, computation.scaler())
+
+
+def _restored(
+    run: Run, state: TrainingState, store: CheckpointStore
+) -> tuple[dict[str, Any] | None, Path | None]:
+    """Goes where ``restore_hint`` says; gives the checkpoint that training goes on from."""
+    options = run.settings.trainer
+    path = store.find(options.restore_hint) if options.restore_hint != 0 else None
+    content = None
+    if path is not None:
+        found = read_checkpoint(path)
+        if options.restore_hint == "auto" or isinstance(options.restore_hint, int):
+            state.restore(found, options.restore_strict, path)
+            content = found
+            logger.info("going on from %s (iteration %d)", path, state.iteration)
+            for line in differences(found.get("config", {}), run.settings.config):
+                if "restore_hint" not in line:
+                    logger.warning("the config has changed since then: %s", line)
+        else:
+            load_weights(state.model, found["model"], options.restore_strict, path)
+            logger.info("starting from the weights of %s, at iteration 0", path)
+    run.group.barrier()  # before files are moved, every process has read its own
+    if run.group.leads:
+        store.set_aside(above=state.iteration)
+    return content, path
+
+
+def _validation_set(run: Run, partition: Partition) -> TrackletDataset | None:
+    options = run.settings.trainer
+    if not options.eval_iter:
+        return None
+    on_test = options.keep == "best_on_test"
+    return split_of(run, partition, run.settings.evaluator.split if on_test else VALIDATION_SPLIT)
+
+
+def _evaluation(run: Run, model: nn.Module, dataset: TrackletDataset | None) -> Evaluate:
+    """Gives the test between two iterations."""
+    computation = run.computation(run.settings.evaluator.precision, "evaluator_cfg.precision")
+
+    def evaluation() -> tuple[float, dict[str, float]]:
+        assert dataset is not None
+        embeddings = embed(run, model, dataset, computation)
+        score, numbers = math.nan, {}
+        if embeddings is not None:
+            split = dataset.tracklets[0].split
+            result = evaluate(run, embeddings, dataset.tracklets, split)
+            logger.info("result\n%s", result)
+            score = result.mean_average_precision
+            numbers = {
+                f"{split}/{name.removeprefix('scalar/')}": value
+                for name, value in result.scalars().items()
+            }
+        return run.group.gather(score)[0], numbers
+
+    return evaluation
