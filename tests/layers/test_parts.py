@@ -14,11 +14,11 @@ def test_part_linear_equals_one_matrix_product_a_part():
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_part_linear_starts_within_the_bound_of_the_whole_tensor():
-    torch.manual_seed(0)
+def test_part_linear_starts_within_the_bound_of_each_matrix():
     weight = PartLinear(31, 64, 8).weight
-    bound = math.sqrt(6 / ((31 + 64) * 8))
-    assert bound * 0.99 < weight.abs().max() <= bound
+    bound = math.sqrt(6 / (64 + 8))
+    for matrix in weight:
+        assert bound * 0.9 < matrix.abs().max() <= bound
 
 
 def neck_and_input():
