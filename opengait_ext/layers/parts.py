@@ -37,39 +37,49 @@ class PartLinear(nn.Module):
 
 
 class PartBNNeck(nn.Module):
-    """Normalizes the vector of each part, and compares it with a prototype of each identity.
+    """Normalizes the vector of each part, and classifies it by a classifier of its own.
 
-    Batch normalization over the ``d * p`` entries (index ``channel * p + part``), then unit
-    length over the channels; the logits are the cosines to the identities' prototypes.
+    Batch normalization over the ``d * p`` entries (index ``channel * p + part``); then either
+    a linear classifier, as in AGW, whose logits have no bound, or, with ``cosine``, the cosines
+    to a prototype of each identity, which a loss multiplies by a scale (OpenGait's form).
 
     Source: Luo et al., "A Strong Baseline and Batch Normalization Neck for Deep Person
     Re-identification", TMM 2020, https://arxiv.org/abs/1906.08332; one neck a part as in
-    Fan et al., "GaitPart", CVPR 2020. The prototypes start as in :class:`PartLinear`.
+    Fan et al., "GaitPart", CVPR 2020.
 
     Args:
         parts: Number of parts p.
         channels: Channels d of a part's vector.
         classes: Number of training identities k.
+        cosine: Whether logits are cosines.
 
     Shape:
         - Input: ``[n, d, p]``.
-        - Output: features ``[n, d, p]`` of unit length over d, and logits ``[n, k, p]``.
+        - Output: features ``[n, d, p]``, with ``cosine`` of unit length over d, and logits
+          ``[n, k, p]``.
 
     Raises:
         ValueError: In ``forward``, when training on a batch of one tracklet.
     """
 
-    def __init__(self, parts: int, channels: int, classes: int) -> None:
+    def __init__(self, parts: int, channels: int, classes: int, cosine: bool = True) -> None:
         super().__init__()
+        self.cosine = cosine
         self.bn = nn.BatchNorm1d(channels * parts)
         self.weight = nn.Parameter(torch.empty(parts, channels, classes))
-        start_each_matrix(self.weight)
+        if cosine:
+            start_each_matrix(self.weight)
+        else:  # as AGW: no shift, so that the classifier's planes pass through the origin
+            nn.init.normal_(self.weight, std=0.001)
+            self.bn.bias.requires_grad_(False)
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Maps ``[n, d, p]`` to features ``[n, d, p]`` and logits ``[n, k, p]``."""
         check_batch(embeddings, self)
-        normal = self.bn(embeddings.flatten(1)).view(embeddings.shape)  # [n, d, p]
-        features = functional.normalize(normal, dim=1)
+        features = self.bn(embeddings.flatten(1)).view(embeddings.shape)  # [n, d, p]
+        if not self.cosine:
+            return features, _by_part(features, self.weight)
+        features = functional.normalize(features, dim=1)
         return features, _by_part(features, functional.normalize(self.weight, dim=1))
 
 

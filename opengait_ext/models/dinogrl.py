@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -53,11 +54,13 @@ class DinoGRL(BaseModel):
     (SASG), from which a ResNet learns gait; a second ResNet, after AGW, learns appearance from
     the frames. Both are pooled over the frames and cut into strips, and at each granularity
     the global vector of either stream is enhanced by the strips of the other (PBMGE). The
-    original and the enhanced global vectors are supervised and, by default, compared.
+    original and the enhanced global vectors are supervised; behind their batch normalization,
+    as in AGW, they are compared.
 
     Where the paper is silent: gait maps have a quarter of the image's size, as the appearance
     stream has behind its stem; the mask loss compares tokens; the gait encoder is the stages
-    of a ResNet; PBMGE works on parts of ``part_channels``; logits are cosines.
+    of a ResNet; PBMGE works on parts of ``part_channels``; a classifier stands
+    behind a batch normalization, as in AGW.
 
     Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for Video-Based
     Visible-Infrared Person Re-Identification", ACM MM 2025,
@@ -79,7 +82,9 @@ class DinoGRL(BaseModel):
         share_granularities: One set of PBMGE's weights a stream, not one a granularity.
         joint_learning: Whether the identity losses reach SASG (Table 6).
         enhancement: Without it there are no strips, and one global vector a stream (Table 3).
-        embedding_parts: What is compared: the global vectors alone, or all strips too.
+        classifier: Of the global vectors: linear as in Eq. 2, or cosines (with a loss of scale 16).
+        embedding_parts: What is compared: the global vectors alone, or the parts of the
+            pyramid too.
         normalize_embeddings: Whether each part is brought to unit length, so that both streams
             weigh alike in a distance; the paper does not say that it does.
 
@@ -108,6 +113,7 @@ class DinoGRL(BaseModel):
         share_granularities: bool = False,
         joint_learning: bool = True,
         enhancement: bool = True,
+        classifier: Literal["linear", "cosine"] = "linear",
         embedding_parts: Literal["globals", "all"] = "globals",
         normalize_embeddings: bool = True,
     ) -> None:
@@ -134,8 +140,9 @@ class DinoGRL(BaseModel):
         self.gait_parts = SetToParts(width, part_channels, bins, set_pooling)
         self.appearance_parts = SetToParts(width, part_channels, bins, set_pooling)
         self.pbmge = PBMGE(part_channels, bins, share_granularities)
-        self.gait_neck = PartBNNeck(len(bins), part_channels, num_identities)
-        self.appearance_neck = PartBNNeck(len(bins), part_channels, num_identities)
+        neck = partial(PartBNNeck, len(bins), part_channels, num_identities)
+        cosine = classifier == "cosine"
+        self.necks = nn.ModuleDict({"gait": neck(cosine), "appearance": neck(cosine)})
 
     def init_parameters(self) -> None:
         """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
@@ -158,20 +165,26 @@ class DinoGRL(BaseModel):
         made = self.sasg(last, joined)  # S and M, [f, 64, h / 4, w / 4]
         gait = self.gait_parts(self.gait_encoder(made.maps), lengths)  # [n, d, p]
         appearance = self.appearance_parts(self.appearance_encoder(frames, infrared), lengths)
-        gait_globals, appearance_globals = self.pbmge(gait, appearance)  # [n, d, g]
+        streams = {"gait": gait, "appearance": appearance}
+        enhanced = dict(zip(streams, self.pbmge(gait, appearance), strict=True))  # [n, d, g] each
 
-        trained: dict[str, dict[str, Tensor]] = {}
-        if self.training:
-            trained |= _of_silhouettes(made, last)
-            trained |= _of_identity("gait", gait_globals, self.gait_neck, inputs[1])
-            trained |= _of_identity(
-                "appearance", appearance_globals, self.appearance_neck, inputs[1]
-            )
-        streams = [(gait, gait_globals), (appearance, appearance_globals)]
+        trained = _of_silhouettes(made, last) if self.training else {}
+        compared = []
+        for stream, vectors in enhanced.items():
+            features, logits = self.necks[stream](vectors)  # [n, d, g], [n, k, g]
+            compared += [features] if self.globals_only else [streams[stream], features]
+            if self.training:
+                trained[f"{stream}_id"] = {"logits": logits, "labels": inputs[1]}
+                trained[f"{stream}_triplet"] = {"embeddings": vectors, "labels": inputs[1]}
+        embeddings = torch.cat(compared, dim=2)  # [n, d, p]
         return {
             "training_feat": trained,
             "visual_summary": _pictures(frames, made),
-            "inference_feat": {"embeddings": self._compared(streams)},
+            "inference_feat": {
+                "embeddings": functional.normalize(embeddings, dim=1)
+                if self.normalize
+                else embeddings
+            },
         }
 
     def sasg_maps(self, frames: Tensor) -> GaitMaps:
@@ -183,15 +196,6 @@ class DinoGRL(BaseModel):
         with torch.no_grad():
             return self.dinov2(frames)
 
-    def _compared(self, streams: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """The embeddings ``[n, d, p]``, from the parts and the global vectors of each stream."""
-        if self.globals_only:
-            parts = [vectors for _, vectors in streams]
-        else:  # the first of the global vectors is also the first of the parts
-            parts = [part for strips, vectors in streams for part in (strips, vectors[:, :, 1:])]
-        embeddings = torch.cat(parts, dim=2)
-        return functional.normalize(embeddings, dim=1) if self.normalize else embeddings
-
 
 def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]]:
     """What L_mask, L_smo and L_div compare (Eq. 5, 7, 8)."""
@@ -200,17 +204,6 @@ def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]
         "mask": {"reconstruction": made.reconstruction, "target": target},
         "smoothness": {"maps": made.gait_prior},
         "diversity": {"maps": made.gait_prior},
-    }
-
-
-def _of_identity(
-    stream: str, vectors: Tensor, neck: nn.Module, labels: Tensor
-) -> dict[str, dict[str, Tensor]]:
-    """What the identity losses of a stream compare (Eq. 17)."""
-    _, logits = neck(vectors)  # [n, k, g]
-    return {
-        f"{stream}_id": {"logits": logits, "labels": labels},
-        f"{stream}_triplet": {"embeddings": vectors, "labels": labels},
     }
 
 

@@ -102,9 +102,10 @@ def test_gait_strips_enhance_appearance_and_appearance_strips_gait(model):
     assert parts == [[True, False, False], [False, True, True]]
 
 
-def test_dinogrl_compares_the_global_vectors_of_gait_then_appearance(model):
+def test_dinogrl_compares_the_normalized_global_vectors_of_gait_then_appearance(model):
     seen = []
-    model.pbmge.register_forward_hook(lambda _module, _inputs, output: seen.extend(output))
+    for neck in model.necks.values():
+        neck.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
     found = embeddings(model, batch())
     assert found.shape == (4, 8, 4)
     torch.testing.assert_close(found, nn.functional.normalize(torch.cat(seen, dim=2), dim=1))
@@ -116,8 +117,8 @@ def test_all_parts_can_be_compared(built):
     model = make(embedding_parts="all", normalize_embeddings=False)
     model.load_state_dict(built.state_dict())
     few, many = embeddings(copy.deepcopy(built), batch()), embeddings(model, batch())
-    assert many.shape == (4, 8, 2 * (3 + 1))
-    picked = nn.functional.normalize(many[:, :, [0, 3, 4, 7]], dim=1)
+    assert many.shape == (4, 8, 2 * (3 + 2))  # of each stream, the pyramid and the globals
+    picked = nn.functional.normalize(many[:, :, [3, 4, 8, 9]], dim=1)
     torch.testing.assert_close(picked, few)
 
 

@@ -11,7 +11,16 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "datasets" / "prep"))
 
-from pretrain_losses import Network, Seen, place_loss  # noqa: E402
+from pretrain_losses import (  # noqa: E402
+    BORDER,
+    CENTER,
+    LOWER,
+    UPPER,
+    Network,
+    PersonMap,
+    Seen,
+    place_loss,
+)
 from pretrain_mask import fit_mask_branch  # noqa: E402
 from pretrain_views import (  # noqa: E402
     FRAME,
@@ -62,10 +71,11 @@ def test_a_shifted_view_hides_where_in_the_frame_it_begins():
         assert np.mean(abs(x[:, 0, column] - 0.5) > 0.35) == pytest.approx(0.3, abs=0.03)
 
 
-def test_a_place_is_found_again_in_another_view_of_the_frame():
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_place_is_found_again_in_another_view_of_the_frame(shifted):
     rng = np.random.default_rng(1)
     grid, count = (12, 6), 16
-    boxes = [draw_box(grid, False, rng) for _ in range(count)]
+    boxes = [draw_box(grid, shifted, rng) for _ in range(count)]
     other = [draw_box(grid, True, rng) for _ in range(count)]
     there, here = (cut(np.stack([a_map()] * count), b, grid) for b in (boxes, other))
     at = torch.from_numpy(look_up(here.places, boxes)).float()
@@ -133,8 +143,8 @@ def test_the_loss_of_places_equals_a_loop_over_patches():
             x, y = places[frame, patch // 2, patch % 2]
             token = tokens[frame, 1 + patch]
             cosines = token / token.norm() @ prototypes
-            if 0.12 < y < 0.93 and not 0.18 <= abs(x - 0.5) <= 0.35:
-                place = 0 if abs(x - 0.5) < 0.18 else 1
+            if UPPER < y < LOWER and not CENTER <= abs(x - 0.5) <= BORDER:
+                place = 0 if abs(x - 0.5) < CENTER else 1
                 losses[place].append(-(cosines / 0.5).log_softmax(0)[place])
     assert all(losses.values())
     wanted = sum(torch.stack(part).mean() for part in losses.values()) / 2
@@ -147,6 +157,42 @@ def test_views_in_which_nothing_is_asked_give_no_loss():
     loss = place_loss(network, Seen(torch.randn(1, 3, 8), (2, 1), between))
     loss.backward()
     assert loss == 0
+
+
+def test_the_probability_of_the_person_equals_a_loop_over_patches():
+    torch.manual_seed(0)
+    kept, shares = PersonMap(4, 3), torch.rand(4, 3) * 0.6 + 0.2
+    kept.shares.copy_(shares)
+    logits, places = torch.randn(300, 2), torch.rand(300, 2)
+    found = kept.person(logits, places)
+    pure = max(shares[:, 1].mean().item(), 0.5)  # the middle column is the center
+    sums: dict[tuple[int, int], list[float]] = {}
+    for logit, (x, y), probability in zip(logits, places, found, strict=True):
+        likelier = max(((logit[0] - logit[1]).exp().item() - (1 - pure)) / pure, 0.02)
+        at = int(y * 4), int(x * 3)
+        share = shares[at].item()
+        wanted = likelier * share / (likelier * share + 1 - share)
+        assert probability.item() == pytest.approx(wanted, rel=1e-4)
+        sums.setdefault(at, []).append(wanted)
+    assert len(sums) == 12
+    for row in range(4):
+        for column in range(3):
+            new = (np.mean(sums[row, column]) + np.mean(sums[row, 2 - column])) / 2
+            wanted = 0.9 * shares[row, column] + 0.1 * new
+            assert kept.shares[row, column].item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_the_map_of_the_person_finds_where_people_stand():
+    torch.manual_seed(0)
+    kept = PersonMap()
+    for _ in range(60):
+        places = torch.rand(2000, 2)
+        middle = (places[:, 0] - 0.5).abs() < 0.2
+        person = middle & (torch.rand(2000) < 0.8)
+        answers = torch.where(person, 1.0, -1.2) + 0.3 * torch.randn(2000)
+        kept.person(torch.stack([answers, -answers], 1) / 2, places)
+    assert kept.shares[:, 3:5].min() > 0.6
+    assert kept.shares[:, [0, 7]].max() < 0.2
 
 
 def test_a_mask_branch_finds_two_kinds_of_tokens():

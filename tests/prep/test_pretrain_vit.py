@@ -18,7 +18,14 @@ sys.path.insert(0, str(ROOT / "datasets" / "prep"))
 import pretrain_vit  # noqa: E402
 from pretrain_losses import Objective  # noqa: E402
 from pretrain_views import load_frames  # noqa: E402
-from pretrain_vit import SIZES, Pretraining, arguments_of, main, save  # noqa: E402
+from pretrain_vit import (  # noqa: E402
+    SIZES,
+    Pretraining,
+    arguments_of,
+    main,
+    save,
+    start_positions,
+)
 
 from opengait_ext.config import load_config  # noqa: E402
 from opengait_ext.data.layout import Partition, Tracklet, write_partition, write_tracklet  # noqa: E402
@@ -139,6 +146,14 @@ def test_the_shipped_weights_are_small_and_those_of_their_description():
         assert len(content) < 3_000_000
         assert hashlib.sha256(content).hexdigest() in text
     assert re.search(r"pretrain_vit.py --source \S+ --target \S+ --iterations \d+", text)
+
+
+def test_positions_start_as_waves_by_which_every_token_can_be_told_from_the_others():
+    vit = VisionTransformer(**SIZES)
+    start_positions(vit)
+    table = vit.pos_embed[0, 1:].detach()
+    assert table.abs().max() <= 0.5
+    assert (torch.cdist(table, table) + torch.eye(len(table))).min() > 0.1
 
 
 def test_the_view_sizes_follow_the_frame_of_the_transformer():
