@@ -17,6 +17,7 @@ from pretrain_losses import (  # noqa: E402
     LOWER,
     UPPER,
     Network,
+    Objective,
     PersonMap,
     Seen,
     place_loss,
@@ -148,15 +149,50 @@ def test_the_loss_of_places_equals_a_loop_over_patches():
                 losses[place].append(-(cosines / 0.5).log_softmax(0)[place])
     assert all(losses.values())
     wanted = sum(torch.stack(part).mean() for part in losses.values()) / 2
-    torch.testing.assert_close(place_loss(network, Seen(tokens, (3, 2), places)), wanted)
+    torch.testing.assert_close(place_loss(network, Seen(tokens, (3, 2), places, places)), wanted)
 
 
 def test_views_in_which_nothing_is_asked_give_no_loss():
     network = Network(VisionTransformer(8, 1, 1, (28, 28), 14, 2, (0,)))
     between = torch.full((1, 2, 1, 2), 0.25)
-    loss = place_loss(network, Seen(torch.randn(1, 3, 8), (2, 1), between))
+    loss = place_loss(network, Seen(torch.randn(1, 3, 8), (2, 1), between, between))
     loss.backward()
     assert loss == 0
+
+
+def test_whole_frames_are_brought_to_what_pieces_and_map_say_at_the_same_places():
+    torch.manual_seed(0)
+    student, teacher = (Network(VisionTransformer(8, 1, 1, (28, 28), 14, 2, (0,))) for _ in "st")
+    objective, kept = Objective(), PersonMap()
+    centers = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])  # of 2 x 2 tokens
+    chosen = torch.tensor([[2, 0], [1, 3], [3, 1]])  # frame 0: two pieces of 1 x 2, frame 1: one
+    chosen = torch.cat([chosen, torch.tensor([[0, 2]])])
+    at = centers[chosen][:, None]  # [4 pieces, 1, 2, 2]
+    at[3, 0, 1] = 1.5  # this patch lies outside of the large view
+    places = (at + 1) / 2
+    large = Seen(torch.randn(2, 5, 8), (2, 2), torch.rand(2, 2, 2, 2), at)
+    judged = Seen(torch.randn(4, 3, 8), (1, 2), places, at)
+    taught = Seen(torch.randn(2, 5, 8), (2, 2), large.places, torch.zeros(2, 2, 2, 2))
+    losses = objective((student, teacher), large, taught, large, judged)
+    asked, answers = [], []
+    for piece in range(4):
+        for patch in range(2):
+            if (piece, patch) != (3, 1):
+                asked.append(
+                    (teacher.places(judged.tokens[piece, 1 + patch]), places[piece, 0, patch])
+                )
+                token = large.tokens[piece // 2, 1 + chosen[piece, patch]]
+                answer = student.places(token)
+                answers.append(answer[0] - answer[1])
+    logits, where = (torch.stack(part) for part in zip(*asked, strict=True))
+    person = kept.person(logits, where)
+    wanted = -sum(
+        p * functional.logsigmoid(a) + (1 - p) * functional.logsigmoid(-a)
+        for p, a in zip(person, answers, strict=True)
+    )
+    torch.testing.assert_close(losses["settle"], wanted / 7, rtol=1e-4, atol=1e-5)
+    assert set(losses) == {"frame", "patch", "spread", "place", "settle"}
+    assert "settle" not in objective((student, teacher), large, taught, large, None)
 
 
 def test_the_probability_of_the_person_equals_a_loop_over_patches():
