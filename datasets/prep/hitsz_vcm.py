@@ -5,7 +5,8 @@
 Reads all three layouts in circulation (identities below Train/ and Test/ or in one folder, lists
 in info/ or beside them), checks them, and writes one file a tracklet and ``partition.json`` with
 the splits, both directions of query and gallery, and the protocol. A run that was stopped goes on
-with the same command. Needs numpy and OpenCV, no torch.
+with the same command. Images of a discard list, if one is given, leave their tracklets first.
+Needs numpy and OpenCV, no torch.
 """
 
 import argparse
@@ -18,10 +19,11 @@ from pathlib import Path
 from prep_target import DAMAGED, DROPPED, PARTITION, open_target
 from progress import Progress
 from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
+from vcm_discard import DiscardList, read_discard_lists, summarize, without_discarded
 from vcm_lists import read_published
 from vcm_partition import Dropped, count_all, make_partition, select
-from vcm_report import listed, tell_result, tell_source, write_dropped
-from vcm_source import SHOWN, Published
+from vcm_report import listed, tell_result, tell_source, tell_unknown, write_dropped
+from vcm_source import HALVES, SHOWN, Published
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, atomic_write, write_partition
@@ -51,6 +53,13 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         metavar="SHARE",
         help="of the training identities, held out to choose models (default: %(default)s)",
     )
+    for half in HALVES:
+        add(
+            f"--discard-{half.lower()}",
+            type=Path,
+            metavar="FILE",
+            help=f"list of images that are left out of the {half.lower()} half (default: none)",
+        )
     add(
         "--form",
         choices=FORMS,
@@ -103,8 +112,12 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     published = read_published(arguments.source)
     tell_source(arguments.source, published)
-    settings = {"digest": published.digest, **_options(arguments)}
-    rows = published.rows
+    paths = {"Train": arguments.discard_train, "Test": arguments.discard_test}
+    lists = read_discard_lists(paths, published.rows)
+    tell_unknown(lists)
+    rows = without_discarded(published.rows, lists)
+    published = replace(published, rows=rows)
+    settings = {"digest": published.digest, **_options(arguments), **_digests(lists)}
     lengths = [len(row.files) for row in rows]
     kept, _ = select(rows, lengths, arguments.min_frames)
     _partition(published, kept, lengths, arguments)  # an empty split is refused before the work
@@ -114,7 +127,9 @@ def run(arguments: argparse.Namespace) -> None:
         lengths[position] = result.frames
     kept, dropped = select(rows, lengths, arguments.min_frames)
     partition = _partition(published, kept, lengths, arguments)
-    partition = replace(partition, source=_source(published, partition, dropped, results))
+    source = _source(published, partition, dropped, results)
+    source["discard_lists"] = summarize(lists, rows, lengths, arguments.min_frames)
+    partition = replace(partition, source=source)
     write_dropped(arguments.target / DROPPED, dropped)
     write_partition(arguments.target / PARTITION, partition)
     tell_result(partition, published, dropped, arguments.target / DROPPED)
@@ -139,6 +154,11 @@ def _options(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.form == "opengait":
         names += ["height", "width"]
     return {name: getattr(arguments, name) for name in names}
+
+
+def _digests(lists: dict[str, DiscardList]) -> dict[str, str]:
+    """Gives nothing without lists, so that data prepared before there were any stay valid."""
+    return {f"discard_{half.lower()}": found.sha256 for half, found in lists.items()}
 
 
 def _prepare(

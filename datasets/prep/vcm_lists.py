@@ -43,7 +43,7 @@ def read_published(source: Path) -> Published:
         SourceError: If the folder is missing or of an unknown layout, or with all faults.
     """
     lists = find_lists(source)
-    lines = {name: _lines_of(lists / name) for name in LISTS}
+    lines = {name: read_lines(lists / name) for name in LISTS}
     faults = Faults()
     query = _read_query(lines, faults)
     names = {half: _read_names(lines, half, faults) for half in HALVES}
@@ -59,8 +59,12 @@ def read_published(source: Path) -> Published:
     return Published(describe(source, lists, homes), homes, rows, _digest(lines), remarks)
 
 
-def _lines_of(path: Path) -> list[tuple[int, str]]:
-    """Gives the filled lines with their numbers; CRLF and blanks at the ends are left away."""
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Gives the filled lines of a text with their numbers, without CRLF and blanks at the ends.
+
+    Raises:
+        SourceError: If the file is missing or no UTF-8.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -82,7 +86,8 @@ def _read_names(lines: Lines, half: str, faults: Faults) -> list[re.Match[str] |
     return fields
 
 
-def _file_of(name: re.Match[str]) -> str:
+def file_of(name: re.Match[str]) -> str:
+    """Gives the path of an image, ``0001/rgb/D3/126.jpg``, from its matched `NAME`."""
     folder = FOLDERS[MODALITIES[name["modality"]]]
     return f"{name['pid']}/{folder}/D{name['camera']}/{name['frame']}{name['suffix']}"
 
@@ -115,7 +120,7 @@ def _read_rows(
             faults.add(f"{place}: {text!r} covers {name}: another identity, modality or camera")
         modality = MODALITIES[values[0]]
         is_query = half == "Test" and number in query
-        files = tuple(map(_file_of, frames))
+        files = tuple(map(file_of, frames))
         pid = f"{int(values[3]):04d}"
         rows.append(Row(number, pid, int(values[4]), modality, half, is_query, files))
     return rows
@@ -170,7 +175,7 @@ def _check_disjoint(rows: list[Row], faults: Faults) -> None:
 def _remarks(names: list[re.Match[str] | None], half: str, rows: list[Row]) -> Iterator[str]:
     """Names what a sound list does not have, though it does no harm."""
     files = [file for row in rows if row.half == half for file in row.files]
-    listed = {_file_of(name) for name in names if name is not None}
+    listed = {file_of(name) for name in names if name is not None}
     twice = len(files) - len(set(files))
     if twice:
         yield f"{NAME_LISTS[half]}: {twice} frames belong to two tracklets or are listed twice"

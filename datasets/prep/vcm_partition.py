@@ -44,7 +44,7 @@ def select(
     distractor or as a query without a match.
 
     Args:
-        rows: All published tracklets.
+        rows: All published tracklets, discarded images left out.
         frames: How many whole frames each of them has.
         min_frames: That a tracklet needs.
 
@@ -52,24 +52,39 @@ def select(
         Positions of the used rows, and the others with their reasons, both in the order of rows.
     """
     reasons: dict[int, str] = {}
+    robbed: dict[str, set[str]] = {}  # modalities that lost a tracklet to the discard list alone
     for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
         if count < min_frames:
-            damaged = len(row.files) - count
-            note = f" ({damaged} more are damaged)" if damaged else ""
-            reasons[position] = f"{count} frames{note}, at least {min_frames} needed"
+            reasons[position] = _too_few(row, count, min_frames)
+            if count + row.discarded >= min_frames:
+                robbed.setdefault(row.pid, set()).add(row.modality)
     seen: dict[str, set[str]] = {}
     for position, row in enumerate(rows):
         if row.half == "Train" and position not in reasons:
             seen.setdefault(row.pid, set()).add(row.modality)
     for position, row in enumerate(rows):
         if row.half == "Train" and position not in reasons and len(seen[row.pid]) < 2:
-            reasons[position] = f"training identity {row.pid} is left with {row.modality} only"
+            note = " by the discard list" if robbed.get(row.pid, set()) - {row.modality} else ""
+            reasons[position] = (
+                f"training identity {row.pid} is left with {row.modality} only{note}"
+            )
     dropped = [
         Dropped(row.path, row.half, row.pid, row.modality, row.camid, count, reasons[position])
         for position, (row, count) in enumerate(zip(rows, frames, strict=True))
         if position in reasons
     ]
     return [position for position in range(len(rows)) if position not in reasons], dropped
+
+
+def _too_few(row: Row, count: int, min_frames: int) -> str:
+    """Says why a tracklet has fewer frames than it needs."""
+    damaged = len(row.files) - count
+    if row.discarded:
+        note = f" left of {len(row.files) + row.discarded}, {row.discarded} are in the discard list"
+        note += f", {damaged} more are damaged" if damaged else ""
+    else:
+        note = f" ({damaged} more are damaged)" if damaged else ""
+    return f"{count} frames{note}, at least {min_frames} needed"
 
 
 def validation_identities(pids: set[str], fraction: float) -> set[str]:

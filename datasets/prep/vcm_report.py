@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from vcm_discard import DiscardList
 from vcm_partition import MODALITIES, Dropped
 from vcm_source import SHOWN, Published, Row
 
@@ -46,6 +47,14 @@ def tell_source(source: Path, published: Published) -> None:
         print(f"  {remark}")
 
 
+def tell_unknown(lists: Mapping[str, DiscardList]) -> None:
+    """Prints the entries of discard lists that name no image: their list or half may be wrong."""
+    for half, found in lists.items():
+        if found.unknown:
+            head = f"{len(found.unknown):,} of {len(found.images):,} entries name no {half} image"
+            print(listed(f"{found.file}: {head}", found.unknown))
+
+
 def tell_result(
     partition: Partition, published: Published, dropped: list[Dropped], dropped_list: Path
 ) -> None:
@@ -65,6 +74,7 @@ def tell_result(
     for task, number in counts["queries_without_match"].items():
         if number:
             print(f"{task}: {number} queries have no match in another camera")
+    print("\n".join(discarded(partition.source["discard_lists"])))
     if dropped:
         lines = [f"{d.tracklet}: {d.reason}" for d in dropped]
         share = len(dropped) / len(published.rows)
@@ -85,6 +95,26 @@ def table(counts: dict[str, Any]) -> Iterator[str]:
             numbers = counts[split][modality]
             cells = "".join(f"{numbers[column]:>12,}" for column in columns)
             yield f"{split:<8}{modality:<10}{cells}"
+
+
+def discarded(summary: Mapping[str, Any] | None) -> Iterator[str]:
+    """Gives the lines that say what the discard lists took out.
+
+    Args:
+        summary: As it stands in ``source["discard_lists"]``.
+    """
+    if summary is None:
+        yield "discard lists: none"
+        return
+    for half, found in summary.items():
+        if found is None:
+            yield f"discard list, {half}: none"
+            continue
+        yield (
+            f"discard list, {half}: {found['file']} ({found['entries']:,} entries, "
+            f"{found['unknown_entries']:,} of them name no image) removed "
+            f"{found['removed_frames']:,} frames and {found['removed_tracklets']:,} tracklets"
+        )
 
 
 def official_differences(rows: Sequence[Row], partition: Partition) -> Iterator[str]:

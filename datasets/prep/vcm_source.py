@@ -31,6 +31,7 @@ class Row:
         half: ``Train`` or ``Test``.
         is_query: Whether ``query_IDX.txt`` lists it.
         files: Of its frames in order, below the folder that holds the identities.
+        discarded: How many more it has that are in a discard list.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Row:
     half: str
     is_query: bool
     files: tuple[str, ...]
+    discarded: int = 0
 
     @property
     def path(self) -> str:

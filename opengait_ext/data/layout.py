@@ -96,7 +96,8 @@ class Partition:
         tracklets: All of them, of every split.
         tasks: ``tasks[split][direction]``, directions as in ``DIRECTIONS``.
         protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``.
-        source: Where the data come from: ``digest``, ``tool``, ``counts``, ``dropped`` ...
+        source: Where the data come from: ``digest``, ``tool``, ``counts``, ``dropped`` ...;
+            ``discard_lists`` is None, or tells of ``train`` and ``test`` what their list removed.
     """
 
     dataset: str

@@ -24,7 +24,7 @@ from .run import Run, load_model, now, provenance
 
 logger = logging.getLogger(__name__)
 
-_SOURCE = ("digest", "tool", "version", "counts")
+_SOURCE = ("digest", "tool", "version", "counts", "discard_lists")
 
 
 def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     computation = run.computation(options.precision, "evaluator_cfg.precision")
     model, iteration = load_model(run, computation, path, options.restore_strict)
     dataset = split_of(run, partition, options.split)
+    discarded = _discarded(run, partition)
     partial = _partial(run, partition, path, computation)
     with closing(partial):
         embeddings = embed(run, model, dataset, computation, partial)
@@ -54,6 +55,7 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     notes = {
         "frames": f"{dataset.frames or 'all'} per tracklet ({dataset.frame_rule})",
         "checkpoint": f"{path.name} ({selection})",
+        "discard lists": discarded,
     }
     result = replace(result, notes={**result.notes, **notes})
     logger.info("result\n%s", result)
@@ -165,10 +167,38 @@ def described(run: Run, partition: Partition) -> dict[str, Any]:
     return {
         "dataset": partition.dataset,
         "partition": run.settings.data.dataset_partition,
-        "source": {key: value for key, value in partition.source.items() if key in _SOURCE},
+        "source": _source(partition),
         "splits": splits,
         "trained_on": run.settings.data.train_splits,
     }
+
+
+def _source(partition: Partition) -> dict[str, Any]:
+    return {key: value for key, value in partition.source.items() if key in _SOURCE}
+
+
+def _discarded(run: Run, partition: Partition) -> str:
+    """Says what discard lists took out of the published halves: of training and of test.
+
+    Raises:
+        ConfigError: If the partition's own account of it has another form.
+    """
+    lists = partition.source.get("discard_lists")
+    if not lists:
+        return "none"
+    try:
+        return ", ".join(
+            f"{half}: {found['file']} removed {found['removed_frames']} frames and "
+            f"{found['removed_tracklets']} tracklets"
+            if found
+            else f"{half}: none"
+            for half, found in lists.items()
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{run.settings.data.dataset_partition}: source.discard_lists is {lists!r}, expected "
+            "what datasets/prep/hitsz_vcm.py writes; prepare the data again"
+        ) from error
 
 
 def _partial(
@@ -180,6 +210,7 @@ def _partial(
         "checkpoint": [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns],
         "precision": computation.precision,
         "tracklets": [[tracklet.path, tracklet.frames] for tracklet in partition.tracklets],
+        "source": _source(partition),  # other images discarded can leave equal numbers of frames
         "sections": [facts["config"][name] for name in ("data_cfg", "model_cfg", "evaluator_cfg")],
         **{name: facts[name] for name in ("versions", "commit", "device", "processes")},
         "edited": last_edit(),
