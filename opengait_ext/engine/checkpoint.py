@@ -167,6 +167,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, path: Path) -> None:
     """Loads weights into a model, or says in which keys and shapes they differ.
 
+    Keys that only training uses (the model's ``training_only``) may be missing in any case.
+
     Args:
         model: Gets the weights.
         weights: By key.
@@ -181,13 +183,24 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, 
     fitting = {
         key: value for key, value in weights.items() if key in own and own[key].shape == value.shape
     }
-    differences = differences_of(own, weights)
+    spared = [
+        key
+        for key in own
+        if key not in weights and key.startswith(tuple(getattr(model, "training_only", ())))
+    ]
+    if spared:
+        logger.info(
+            "%s: %d keys that only training uses are not in it and stay as they are: %s",
+            path, len(spared), ", ".join(spared),
+        )  # fmt: skip
+    needed = {key: value for key, value in own.items() if key not in spared}
+    differences = differences_of(needed, weights)
     if differences and (strict or not fitting):
         raise CheckpointError(
             "\n".join(
                 [
                     f"{path}: this checkpoint is not of this model "
-                    f"({len(fitting)} of {len(own)} keys fit):",
+                    f"({len(fitting)} of {len(needed)} keys fit):",
                     *differences,
                     "Take the config file that the checkpoint was made with, or set "
                     "restore_strict: false to load what fits.",
@@ -197,7 +210,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, 
     if differences:
         logger.warning(
             "%s: %d of %d keys fit and are loaded\n%s",
-            path, len(fitting), len(own), "\n".join(differences),
+            path, len(fitting), len(needed), "\n".join(differences),
         )  # fmt: skip
     model.load_state_dict(fitting, strict=False)
 

@@ -63,8 +63,13 @@ class Run:
         return choose_computation(self.device, precision, where)
 
 
-def make_model(run: Run, computation: Computation) -> nn.Module:
-    """Builds the model of the config, with its first weights, on the device.
+def make_model(run: Run, computation: Computation, pretrained: bool = True) -> nn.Module:
+    """Builds the model of the config on the device.
+
+    Args:
+        run: The run.
+        computation: Device and precision.
+        pretrained: Whether to load the weights that training starts from.
 
     Raises:
         ConfigError: If the model refuses a value of ``model_cfg``.
@@ -73,7 +78,8 @@ def make_model(run: Run, computation: Computation) -> nn.Module:
     try:
         model = run.settings.catalog.models[section["model"]]()
         model.build_network(section)
-        model.init_parameters()
+        if pretrained:
+            model.init_parameters()
     except UserError:
         raise
     except ValueError as fault:
@@ -89,7 +95,8 @@ def load_model(
     Returns:
         The model, and the iteration of the checkpoint (0 if it does not say).
     """
-    model = make_model(run, computation)
+    # A checkpoint that has to fit holds everything, frozen weights as well.
+    model = make_model(run, computation, pretrained=not strict)
     content = read_checkpoint(path)
     load_weights(model, content["model"], strict, path)
     iteration = content.get("iteration", 0)

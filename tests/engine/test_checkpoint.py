@@ -199,3 +199,31 @@ def test_a_failed_write_leaves_the_older_file(tmp_path):
     write_json(path, {"score": 0.5})
     assert json.loads(path.read_text()) == {"score": 0.5}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+class WithClassifier(nn.Module):
+    training_only = ("classifier.",)
+
+    def __init__(self, classes):
+        super().__init__()
+        self.body = nn.Linear(2, 2)
+        self.classifier = nn.Linear(2, classes)
+
+
+def test_a_checkpoint_may_lack_what_only_training_uses(tmp_path, caplog):
+    caplog.set_level("INFO")
+    model, other = WithClassifier(3), WithClassifier(3)
+    kept = model.classifier.weight.clone()
+    weights = {key: value for key, value in other.state_dict().items() if key.startswith("body.")}
+    load_weights(model, weights, True, tmp_path / "w.pt")
+    assert torch.equal(model.body.weight, other.body.weight)
+    assert torch.equal(model.classifier.weight, kept)
+    assert "2 keys that only training uses are not in it" in caplog.text
+    del weights["body.bias"]
+    with pytest.raises(CheckpointError, match=r"not in the file \(1\):\n    body.bias"):
+        load_weights(model, weights, True, tmp_path / "w.pt")
+
+
+def test_what_only_training_uses_has_to_fit_if_it_is_there(tmp_path):
+    with pytest.raises(CheckpointError, match=r"classifier.bias: the model has \[3\], the file"):
+        load_weights(WithClassifier(3), WithClassifier(4).state_dict(), True, tmp_path / "w.pt")
