@@ -6,6 +6,7 @@ https://doi.org/10.1145/3746027.3755413, Section 3.2. Letter: ``f`` frames.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,30 +28,39 @@ class MaskLoss(BaseLoss):
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 1).
         normalized: Whether to divide; False is Eq. 5 to the letter.
+        squared: Whether to take the square of the (divided) length; with ``normalized`` this is
+            the mean squared error of the published code.
 
     Shape:
-        - reconstruction, target: ``[f, c, h, w]``.
+        - reconstruction, target: ``[f, ...]``, equal.
 
     Raises:
         ValueError: In ``forward``, if the two shapes differ.
     """
 
-    def __init__(self, loss_term_weight: float = 1.0, normalized: bool = True) -> None:
+    def __init__(
+        self, loss_term_weight: float = 1.0, normalized: bool = True, squared: bool = False
+    ) -> None:
         super().__init__(loss_term_weight)
         self.normalized = normalized
+        self.squared = squared
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Result:
-        """Compares ``[f, c, h, w]`` with its target."""
+        """Compares ``[f, ...]`` with its target."""
         if reconstruction.shape != target.shape:
             raise ValueError(
                 f"reconstruction {list(reconstruction.shape)}, target {list(target.shape)}: "
-                "expected equal shapes [f, c, h, w]"
+                "expected equal shapes, frames first"
             )
-        difference = wide(reconstruction) - wide(target)
-        length = torch.linalg.vector_norm(difference, dim=(1, 2, 3))  # [f]
+        difference = (wide(reconstruction) - wide(target)).flatten(1)
+        if self.squared:
+            measure = difference.square().sum(1)  # [f]
+        else:
+            measure = torch.linalg.vector_norm(difference, dim=1)
         if self.normalized:
-            length = length / math.sqrt(difference[0].numel())
-        loss = length.mean()
+            entries = difference.shape[1]
+            measure = measure / (entries if self.squared else math.sqrt(entries))
+        loss = measure.mean()
         return loss, {"loss": loss.detach()}
 
 
@@ -61,22 +71,35 @@ class SmoothnessLoss(BaseLoss):
     pixels and channels, then over frames. Outside the map its nearest pixel is repeated, so
     that the border of the image is not taken for an edge.
 
+    The published code differs twice: it adds the channels up before it filters them (and still
+    divides by their number), and it takes what lies outside the map for zeros.
+
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 2).
+        border: What lies outside the map, see :class:`~opengait_ext.layers.morphology.Sobel`.
+        sum_channels: Whether to filter the sum of the channels instead of each of them.
 
     Shape:
         - maps: ``[f, c, h, w]``.
     """
 
-    def __init__(self, loss_term_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        loss_term_weight: float = 1.0,
+        border: Literal["replicate", "zeros"] = "replicate",
+        sum_channels: bool = False,
+    ) -> None:
         super().__init__(loss_term_weight)
-        self.sobel = Sobel()
+        self.sobel = Sobel(border)
+        self.sum_channels = sum_channels
 
     def forward(self, maps: Tensor) -> Result:
         """Measures the maps ``[f, c, h, w]``."""
+        maps = wide(maps)
+        filtered = maps.sum(1, keepdim=True) if self.sum_channels else maps
         with torch.autocast(maps.device.type, enabled=False):
-            along_x, along_y = self.sobel(wide(maps))
-        loss = along_x.abs().mean() + along_y.abs().mean()
+            along_x, along_y = self.sobel(filtered)
+        loss = (along_x.abs().sum() + along_y.abs().sum()) / maps.numel()
         return loss, {"loss": loss.detach()}
 
 

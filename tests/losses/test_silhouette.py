@@ -7,7 +7,8 @@ from opengait_ext.losses.silhouette import DiversityLoss, MaskLoss, SmoothnessLo
 
 
 @pytest.mark.parametrize("normalized", [True, False])
-def test_mask_loss_equals_the_mean_length_of_the_difference_of_a_frame(normalized):
+@pytest.mark.parametrize("squared", [True, False])
+def test_mask_loss_equals_the_mean_length_of_the_difference_of_a_frame(normalized, squared):
     reconstruction, target = torch.randn(3, 4, 2, 5), torch.randn(3, 4, 2, 5)
     total = 0.0
     for frame in range(3):
@@ -16,8 +17,9 @@ def test_mask_loss_equals_the_mean_length_of_the_difference_of_a_frame(normalize
             reconstruction[frame].flatten(), target[frame].flatten(), strict=True
         ):
             squares += (ours - true).item() ** 2
-        total += math.sqrt(squares / (4 * 2 * 5 if normalized else 1))
-    loss, info = MaskLoss(normalized=normalized)(reconstruction, target)
+        mean = squares / (4 * 2 * 5 if normalized else 1)
+        total += mean if squared else math.sqrt(mean)
+    loss, info = MaskLoss(normalized=normalized, squared=squared)(reconstruction, target)
     torch.testing.assert_close(loss, torch.tensor(total / 3))
     torch.testing.assert_close(info["loss"], loss)
 
@@ -33,8 +35,20 @@ def test_mask_loss_refuses_unequal_shapes():
         MaskLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 5))
 
 
-def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels():
+def test_mask_loss_takes_frames_of_any_form():
+    reconstruction, target = torch.randn(3, 4, 2), torch.randn(3, 4, 2)
+    expected = MaskLoss()(reconstruction[..., None], target[..., None])[0]
+    torch.testing.assert_close(MaskLoss()(reconstruction, target)[0], expected)
+
+
+@pytest.mark.parametrize("border", ["replicate", "zeros"])
+@pytest.mark.parametrize("sum_channels", [True, False])
+def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels(border, sum_channels):
     maps = torch.rand(2, 3, 4, 5)
+    given = maps
+    if sum_channels:  # three channels, two of them empty, have the same sum and the same number
+        maps = torch.zeros(2, 3, 4, 5)
+        maps[:, 0] = sum(given.unbind(1))
     kernel = [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
     frames = []
     for frame in range(2):
@@ -47,11 +61,13 @@ def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels():
                         for j in range(3):
                             row, column = min(max(y + i - 1, 0), 3), min(max(x + j - 1, 0), 4)
                             value = maps[frame, channel, row, column].item()
+                            if border == "zeros" and (row, column) != (y + i - 1, x + j - 1):
+                                value = 0.0
                             along_x += kernel[i][j] * value
                             along_y += kernel[j][i] * value
                     answers.append(abs(along_x) + abs(along_y))
         frames.append(sum(answers) / len(answers))
-    loss, _ = SmoothnessLoss()(maps)
+    loss, _ = SmoothnessLoss(border=border, sum_channels=sum_channels)(given)
     torch.testing.assert_close(loss, torch.tensor(sum(frames) / 2))
 
 
