@@ -3,6 +3,7 @@
 from ..registry import Registry
 from .collate import Batch, collate
 from .dataset import Sample, TrackletDataset
+from .random_sampler import RandomIdentitySampler
 from .samplers import IdentitySampler, OrderedSampler
 from .transforms import (
     ChannelAdaptiveGray,
@@ -16,7 +17,7 @@ from .transforms import (
 
 __all__ = ["SAMPLERS", "TRANSFORMS", "Batch", "Sample", "TrackletDataset", "Transform", "collate"]
 
-SAMPLERS = Registry("sampler", [IdentitySampler, OrderedSampler])
+SAMPLERS = Registry("sampler", [IdentitySampler, OrderedSampler, RandomIdentitySampler])
 TRANSFORMS = Registry(
     "transform",
     [ChannelAdaptiveGray, ChannelErasing, ChannelExchange, HorizontalFlip, PadCrop, Resize],

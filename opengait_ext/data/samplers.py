@@ -60,19 +60,20 @@ class IdentitySampler:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        name = type(self).__name__
         if identities < 1 or min(visible, infrared) < 0 or visible + infrared < 1:
             raise UserError(
-                f"IdentitySampler: expected at least 1 identity and 1 tracklet of it, found "
+                f"{name}: expected at least 1 identity and 1 tracklet of it, found "
                 f"identities {identities}, visible {visible}, infrared {infrared}"
             )
         if identities % world_size:
             raise UserError(
-                f"IdentitySampler: {identities} identities cannot be shared by {world_size} "
+                f"{name}: {identities} identities cannot be shared by {world_size} "
                 f"processes: make identities a multiple of {world_size}"
             )
         if len(dataset.pids) < identities:
             raise UserError(
-                f"IdentitySampler: a batch needs {identities} identities, the data have "
+                f"{name}: a batch needs {identities} identities, the data have "
                 f"{len(dataset.pids)}: lower identities"
             )
         self.frames = frames
@@ -83,13 +84,14 @@ class IdentitySampler:
         self._identities = identities
         share = identities // world_size
         self._mine = slice(rank * share, (rank + 1) * share)
-        self._pools = _positions_by_label(dataset, {VISIBLE: visible, INFRARED: infrared})
+        self._pools = _positions_by_label(dataset, {VISIBLE: visible, INFRARED: infrared}, name)
         self._block = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def __len__(self) -> int:
         if not self.total:
-            raise TypeError("this IdentitySampler has no end, therefore no length: give total")
+            name = type(self).__name__
+            raise TypeError(f"this {name} has no end, therefore no length: give total")
         return max(0, self.total - self.start)
 
     def __iter__(self) -> Iterator[list[Request]]:
@@ -107,9 +109,12 @@ class IdentitySampler:
         Returns:
             Requests, identity by identity, of each the visible tracklets before the infrared.
         """
-        rng = np.random.default_rng([self.seed, number, _BATCHES])
+        rng = self._generator(number)
         shares = [self._requests(label, rng) for label in self._labels_of_batch(number)]
         return [request for share in shares[self._mine] for request in share]
+
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, number, _BATCHES])
 
     def _requests(self, label: int, rng: np.random.Generator) -> list[Request]:
         requests: list[Request] = []
@@ -187,7 +192,7 @@ class OrderedSampler:
 
 
 def _positions_by_label(
-    dataset: TrackletDataset, counts: dict[str, int]
+    dataset: TrackletDataset, counts: dict[str, int], sampler: str
 ) -> list[list[tuple[np.ndarray, int]]]:
     """Gives for each label its tracklets' positions and their wanted number, per modality."""
     found: list[dict[str, list[int]]] = [{name: [] for name in counts} for _ in dataset.pids]
@@ -197,7 +202,7 @@ def _positions_by_label(
         for modality, count in counts.items():
             if count and not positions[modality]:
                 raise UserError(
-                    f"IdentitySampler: identity {pid} has no {modality} tracklet in the data: "
+                    f"{sampler}: identity {pid} has no {modality} tracklet in the data: "
                     f"leave it out when preparing the data, or set {modality} to 0"
                 )
     return [
