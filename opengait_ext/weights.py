@@ -54,7 +54,7 @@ def load_weights(
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{where}: no file at {path} ({file.absolute()}). {hint}".rstrip())
-    state = _entry_of(_read(file, where), entry, f"{where}: {path}")
+    state = entry_of(read_file(file, where), entry, f"{where}: {path}")
     state = _renamed(state, prefix, names or {})
     expected = module.state_dict()
     differences = _differences(expected, state)
@@ -73,8 +73,28 @@ def load_weights(
     return {"file": str(path), "tensors": len(state), "sha256": digest}
 
 
-def _read(file: Path, where: str) -> Any:
-    """Gives what a file holds, without running any of it."""
+def load_or_say_random(module: nn.Module, path: str | None, *, where: str, hint: str) -> None:
+    """Loads a module's weights, or says that it keeps its random ones if the path is null.
+
+    Raises:
+        UserError: As :func:`load_weights`.
+    """
+    if path is None:
+        logger.warning("%s is null: %s is random", where, type(module).__name__)
+        return
+    load_weights(module, path, where=where, hint=hint)
+
+
+def read_file(file: Path, where: str) -> Any:
+    """Gives what a file of ``torch.save`` holds, without running any of it.
+
+    Args:
+        file: The file, which is there.
+        where: Key or option that gave the path, for the messages.
+
+    Raises:
+        UserError: If the file is damaged, or would run code.
+    """
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as fault:  # what a damaged file raises depends on where it is cut
@@ -97,8 +117,17 @@ def _is_refusal(file: Path, said: str) -> bool:
     return begins_as_torch_writes and any(text in said for text in _REFUSALS)
 
 
-def _entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
-    """Gives the dictionary of tensors that a file holds, or holds under a key."""
+def entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
+    """Gives the dictionary of tensors that a file holds, or holds under a key.
+
+    Args:
+        content: As :func:`read_file` gives it.
+        entry: The key, or None.
+        place: What is before the colon of a message.
+
+    Raises:
+        UserError: If there is none; it says what the file holds instead.
+    """
     if entry is not None:
         if not isinstance(content, Mapping) or entry not in content:
             raise UserError(f"{place}: no entry {entry!r}; {_kind(content)}")
@@ -106,10 +135,14 @@ def _entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
         place += f", entry {entry!r}"
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{place}: expected a dictionary of tensors; {_kind(content)}")
-    wrong = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    wrong = [
+        str(name)
+        for name, value in content.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
     if wrong:
         raise UserError(
-            f"{place}: expected a dictionary of tensors, but these are none: "
+            f"{place}: expected a dictionary of tensors by name, but these are none: "
             f"{', '.join(wrong[:_SHOWN])}"
         )
     return dict(content)

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "config": {"schema"},
     "vision": set(),
     "weights": set(),
+    "released": set(),
     "layers": {"weights", "vision"},
     "models": {"layers", "weights", "vision", "config"},
     "losses": {"layers"},

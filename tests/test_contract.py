@@ -11,7 +11,11 @@ from opengait_ext.losses import LOSSES
 from opengait_ext.models import MODELS
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-CONFIG_OF = {"AGW": "agw_synth.yaml", "DinoGRL": "dinogrl_synth.yaml"}
+CONFIG_OF = {
+    "AGW": "agw_synth.yaml",
+    "DinoGRL": "dinogrl_synth.yaml",
+    "DinoGRLReleased": "dinogrl_released_synth.yaml",
+}
 SMALL = {
     "DinoGRL": {
         "image_size": [64, 32],
@@ -31,6 +35,7 @@ SMALL = {
     },
     "AGW": {"image_size": [64, 32]},
 }
+SMALL["DinoGRLReleased"] = {**SMALL["DinoGRL"], "map_size": [16, 8]}
 
 
 def test_every_model_has_a_config_to_be_tried_with():

@@ -91,6 +91,7 @@ def test_no_more_than_twenty_differences_are_listed(tmp_path):
         ({"state": torch.ones(1)}, "expected a dictionary of tensors; the file holds a Tensor"),
         ({"state": {}}, "expected a dictionary of tensors; the file holds: nothing"),
         ({"state": {"lr": 0.1}}, "these are none: lr"),
+        ({"state": {0: torch.ones(1)}}, "these are none: 0"),
     ],
 )
 def test_a_file_of_another_form_says_what_it_holds(tmp_path, content, said):

@@ -204,6 +204,7 @@ class SetToParts(nn.Module):
         part_channels: Channels d of a part.
         bins: Strips per level.
         statistic: What is taken of the frames of a tracklet (set pooling).
+        whole_rows: See :class:`~opengait_ext.layers.pooling.HorizontalPyramid`.
 
     Shape:
         - features: ``[f, c, h, w]``; lengths: n numbers of frames.
@@ -211,11 +212,16 @@ class SetToParts(nn.Module):
     """
 
     def __init__(
-        self, channels: int, part_channels: int, bins: Sequence[int], statistic: Statistic
+        self,
+        channels: int,
+        part_channels: int,
+        bins: Sequence[int],
+        statistic: Statistic = "max",
+        whole_rows: bool = True,
     ) -> None:
         super().__init__()
         self.set_pooling = SetPooling(statistic, channels)
-        self.pyramid = HorizontalPyramid(bins)
+        self.pyramid = HorizontalPyramid(bins, whole_rows)
         self.linear = PartLinear(sum(bins), channels, part_channels)
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:

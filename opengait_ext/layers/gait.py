@@ -21,7 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..vision import torchvision
+from ..weights import load_or_say_random
 from .attention import AttentionFusion
+
+_HINT = "Give null to start the mask branch from random weights."
 
 
 class TokenNorm(nn.BatchNorm1d):
@@ -63,6 +66,11 @@ class MaskBranch(nn.Module):
     def decode(self, scores: Tensor) -> Tensor:
         """Gives what the two classes tell of the tokens: ``[f, t, 2]`` to ``[f, t, d]``."""
         return self.decoder(scores.softmax(-1))
+
+
+def load_mask_branch(branch: MaskBranch, path: str | None) -> None:
+    """Loads ``model_cfg.mask_weights``, a state dict of the branch; says so if it is null."""
+    load_or_say_random(branch, path, where="model_cfg.mask_weights", hint=_HINT)
 
 
 class GaitPriorEncoder(nn.Sequential):

@@ -21,18 +21,21 @@ class HorizontalPyramid(nn.Module):
 
     Args:
         bins: Stripes per level; the parts come out in this order.
+        whole_rows: False lets a stripe begin within a row, as OpenGait's pooling does: only the
+            number of pixels has to divide.
 
     Shape:
-        - Input: ``[n, c, h, w]``; every number of bins divides ``h``.
+        - Input: ``[n, c, h, w]``; every number of bins divides ``h``, or ``h * w``.
         - Output: ``[n, c, p]`` with ``p = sum(bins)``.
 
     Raises:
         ValueError: If a number of bins is below 1 or, in ``forward``, does not divide ``h``.
     """
 
-    def __init__(self, bins: Sequence[int] = (1, 2, 4, 8, 16)) -> None:
+    def __init__(self, bins: Sequence[int] = (1, 2, 4, 8, 16), whole_rows: bool = True) -> None:
         super().__init__()
         self.bins = tuple(bins)
+        self.whole_rows = whole_rows
         if not self.bins or min(self.bins) < 1:
             raise ValueError(
                 f"bins {list(self.bins)}: expected numbers of stripes, at least 1 each"
@@ -40,11 +43,11 @@ class HorizontalPyramid(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pools ``[n, c, h, w]`` into ``[n, c, p]``."""
-        n, c, h, _ = features.shape
-        uneven = [bins for bins in self.bins if h % bins]
+        n, c, h, w = features.shape
+        uneven = [bins for bins in self.bins if (h if self.whole_rows else h * w) % bins]
         if uneven:
             raise ValueError(
-                f"a feature map {h} rows high has no {uneven} equal stripes; "
+                f"a feature map of {h} rows and {w} columns has no {uneven} equal stripes; "
                 "choose bins that divide its height, or another image height"
             )
         levels = [features.reshape(n, c, bins, -1) for bins in self.bins]

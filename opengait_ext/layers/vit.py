@@ -1,11 +1,43 @@
 """A vision transformer with DINOv2's weights, names and numbers. Letters: see README, "Shapes"."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..weights import load_or_say_random
+from .frozen import freeze
+
+_HINT = "Download Meta's file (the command stands at the head of the config), or give null."
 _EPS = 1e-6  # of every normalization, as in DINOv2
 _OFFSET = 0.1  # DINOv2 adds it to the number of tokens before it resamples the position table
+
+
+@dataclass(frozen=True)
+class DINOv2:
+    """Sizes of the frozen transformer; they must be those of its weights."""
+
+    embed_dim: int  # channels of a token
+    depth: int  # blocks
+    num_heads: int  # attention heads of a block
+    patch_size: int  # side of a patch, in pixels
+    input_size: list[int]  # height and width to which frames are brought, in pixels
+    pretrain_grid: int  # side of the position table, in tokens
+    taps: list[int]  # blocks whose tokens are joined, counted from 0
+
+
+def frozen_dinov2(sizes: DINOv2 | Mapping[str, Any]) -> "VisionTransformer":
+    """Gives a transformer of these sizes that is never trained."""
+    values = dict(sizes) if isinstance(sizes, Mapping) else asdict(sizes)
+    return freeze(VisionTransformer(image_size=values.pop("input_size"), **values))
+
+
+def load_dinov2(module: nn.Module, path: str | None) -> None:
+    """Loads ``model_cfg.dinov2_weights``, a file with Meta's names; says so if it is null."""
+    load_or_say_random(module, path, where="model_cfg.dinov2_weights", hint=_HINT)
 
 
 class VisionTransformer(nn.Module):
@@ -59,6 +91,7 @@ class VisionTransformer(nn.Module):
         self.image_size = (image_size[0], image_size[1])
         self.grid = (image_size[0] // patch_size, image_size[1] // patch_size)
         self.pretrain_grid = pretrain_grid
+        self.embed_dim = embed_dim
         self.taps = tuple(taps)
         self.patch_embed = _PatchEmbed(embed_dim, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))

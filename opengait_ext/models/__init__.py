@@ -3,5 +3,6 @@
 from ..registry import Registry
 from .agw import AGW
 from .dinogrl import DinoGRL
+from .dinogrl_released import DinoGRLReleased
 
-MODELS = Registry("model", [AGW, DinoGRL])
+MODELS = Registry("model", [AGW, DinoGRL, DinoGRLReleased])

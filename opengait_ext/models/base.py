@@ -31,6 +31,8 @@ class BaseModel(nn.Module):
     """
 
     iteration: int = 0
+    # Beginnings of the state-dict keys that only training uses: a checkpoint may lack them.
+    training_only: tuple[str, ...] = ()
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
         """Builds the network from a config section (the name by which OpenGait calls it)."""
@@ -94,3 +96,19 @@ def pictures_of(frames: Tensor) -> Tensor:
     few = frames[:PICTURES].detach().float()
     mean, deviation = (few.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (few * deviation + mean).clamp(0, 1)
+
+
+def gait_pictures(frames: Tensor, silhouettes: Tensor, gait: Tensor) -> dict[str, Tensor]:
+    """Gives what a model that makes silhouettes shows, of the first frames, from 0 to 1.
+
+    Args:
+        frames: ``[f, 3, h, w]``, normalized.
+        silhouettes: ``[f, 1, ...]``.
+        gait: ``[f, c, ...]``, adding up to one; shown with its channels in three groups.
+    """
+    groups = gait[:PICTURES].detach().chunk(3, dim=1)
+    return {
+        "image/input": pictures_of(frames),
+        "image/silhouette": silhouettes[:PICTURES].detach(),
+        "image/gait_map": torch.cat([group.sum(1, keepdim=True) for group in groups], dim=1),
+    }

@@ -1,8 +1,6 @@
 """DinoGRL: gait from a frozen DINOv2, and appearance, each made better by the other."""
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -11,40 +9,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..layers.enhancement import PBMGE, SetToParts
-from ..layers.frozen import freeze
-from ..layers.gait import SASG, GaitMaps
+from ..layers.gait import SASG, GaitMaps, load_mask_branch
 from ..layers.parts import PartBNNeck
 from ..layers.pooling import Statistic
 from ..layers.resnet import ResNetStages, TwoStreamResNet
-from ..layers.vit import VisionTransformer
-from ..weights import load_weights
+from ..layers.vit import DINOv2, frozen_dinov2, load_dinov2
 from .base import (
-    PICTURES,
     BaseModel,
     Inputs,
     Outputs,
     check_frame_size,
     frames_of,
+    gait_pictures,
     infrared_frames,
-    pictures_of,
 )
-
-DINOV2_HINT = "Download Meta's file (the command stands at the head of the config), or give null."
-MASK_HINT = "Give null to start the mask branch from random weights."
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DINOv2:
-    """Sizes of the frozen transformer; they must be those of its weights."""
-
-    embed_dim: int  # channels of a token
-    depth: int  # blocks
-    num_heads: int  # attention heads of a block
-    patch_size: int  # side of a patch, in pixels
-    input_size: list[int]  # height and width to which frames are brought, in pixels
-    pretrain_grid: int  # side of the position table, in tokens
-    taps: list[int]  # blocks whose tokens are joined, counted from 0
 
 
 class DinoGRL(BaseModel):
@@ -125,11 +103,10 @@ class DinoGRL(BaseModel):
         self.backbone_weights = backbone_weights
         self.globals_only, self.normalize = embedding_parts == "globals", normalize_embeddings
 
-        sizes = dict(dinov2) if isinstance(dinov2, Mapping) else asdict(dinov2)
-        self.dinov2 = freeze(VisionTransformer(image_size=sizes.pop("input_size"), **sizes))
+        self.dinov2 = frozen_dinov2(dinov2)
         self.sasg = SASG(
-            channels=sizes["embed_dim"],
-            levels=len(sizes["taps"]),
+            channels=self.dinov2.embed_dim,
+            levels=len(self.dinov2.taps),
             token_grid=self.dinov2.grid,
             map_size=[side // 4 for side in image_size],
             joint_learning=joint_learning,
@@ -146,8 +123,8 @@ class DinoGRL(BaseModel):
 
     def init_parameters(self) -> None:
         """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
-        _load(self.dinov2, self.dinov2_weights, "dinov2_weights", DINOV2_HINT)
-        _load(self.sasg.mask, self.mask_weights, "mask_weights", MASK_HINT)
+        load_dinov2(self.dinov2, self.dinov2_weights)
+        load_mask_branch(self.sasg.mask, self.mask_weights)
         for encoder in (self.gait_encoder, self.appearance_encoder):
             encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
 
@@ -179,7 +156,7 @@ class DinoGRL(BaseModel):
         embeddings = torch.cat(compared, dim=2)  # [n, d, p]
         return {
             "training_feat": trained,
-            "visual_summary": _pictures(frames, made),
+            "visual_summary": gait_pictures(frames, made.silhouettes, made.gait_prior),
             "inference_feat": {
                 "embeddings": functional.normalize(embeddings, dim=1)
                 if self.normalize
@@ -205,23 +182,6 @@ def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]
         "smoothness": {"maps": made.gait_prior},
         "diversity": {"maps": made.gait_prior},
     }
-
-
-def _pictures(frames: Tensor, made: GaitMaps) -> dict[str, Tensor]:
-    """A few frames, their silhouettes, and E_g with its channels in three groups, from 0 to 1."""
-    groups = made.gait_prior[:PICTURES].detach().chunk(3, dim=1)
-    return {
-        "image/input": pictures_of(frames),
-        "image/silhouette": made.silhouettes[:PICTURES].detach(),
-        "image/gait_map": torch.cat([group.sum(1, keepdim=True) for group in groups], dim=1),
-    }
-
-
-def _load(module: nn.Module, path: str | None, key: str, hint: str) -> None:
-    if path is None:
-        logger.warning("model_cfg.%s is null: %s is random", key, type(module).__name__)
-        return
-    load_weights(module, path, where=f"model_cfg.{key}", hint=hint)
 
 
 def _check_sizes(image_size: Sequence[int], bins: Sequence[int]) -> None:

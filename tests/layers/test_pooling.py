@@ -22,8 +22,19 @@ def test_horizontal_pyramid_equals_a_loop_over_stripes_whatever_the_memory_layou
     torch.testing.assert_close(result, torch.stack(expected, dim=2))
 
 
+def test_a_stripe_may_begin_within_a_row_if_asked_for():
+    features = torch.randn(2, 3, 3, 4)  # 12 pixels: 6 in a half
+    parts = HorizontalPyramid([1, 2], whole_rows=False)(features)
+    for sample in range(2):
+        for channel in range(3):
+            pixels = features[sample, channel].flatten().tolist()
+            for part, stripe in enumerate((pixels, pixels[:6], pixels[6:])):
+                expected = sum(stripe) / len(stripe) + max(stripe)
+                assert float(parts[sample, channel, part]) == pytest.approx(expected, abs=1e-5)
+
+
 def test_horizontal_pyramid_names_the_bins_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"12 rows high has no \[8\] equal stripes"):
+    with pytest.raises(ValueError, match=r"12 rows and 6 columns has no \[8\] equal"):
         HorizontalPyramid(bins=(4, 8))(torch.zeros(1, 1, 12, 6))
 
 

@@ -1,0 +1,194 @@
+"""DinoGRL as its authors' published code computes it, for their checkpoints and their numbers."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.enhancement import PBMGE, SetToParts
+from ..layers.foreground import ForegroundMaps, ForegroundSASG, black_out, fit_to_width
+from ..layers.gait import load_mask_branch
+from ..layers.parts import PartBNNeck
+from ..layers.resnet import ResNetStages, TwoStreamResNet
+from ..layers.vit import DINOv2, frozen_dinov2, load_dinov2
+from .base import (
+    BaseModel,
+    Inputs,
+    Outputs,
+    check_frame_size,
+    frames_of,
+    gait_pictures,
+    infrared_frames,
+)
+
+
+class DinoGRLReleased(BaseModel):
+    """Gives 35 embeddings a stream of each tracklet: the network behind the published numbers.
+
+    The same idea as ``DinoGRL``, which follows the paper, in another network. Here the silhouette
+    only chooses pixels, and no identity loss reaches the branch that makes it; gait and
+    appearance maps are fused behind a stem each; in training, one of the two maps is blacked out
+    in a fifth of the tracklets; one set of PBMGE's weights a stream serves all granularities; and
+    all parts of the pyramid are supervised and compared, with the enhanced vectors beside them.
+    What else differs is said in ``configs/dinogrl_released_vcm.yaml``.
+
+    Source: the code and checkpoints that belong to Yang et al., "DinoGRL: DINOv2-driven Gait
+    Representation Learning for Video-Based Visible-Infrared Person Re-Identification",
+    ACM MM 2025, https://doi.org/10.1145/3746027.3755413.
+
+    Args of ``build``:
+        num_identities: Identities k of the training set.
+        image_size: Height and width of a frame, in pixels; multiples of 16.
+        dinov2: Sizes of the frozen transformer.
+        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
+        mask_weights: Path of a state dict of the mask branch; null: random.
+        backbone: Depth of the ResNets of both streams.
+        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random.
+        stem_relu: Whether the stems of the appearance stream have their ReLU; the published
+            network has none.
+        map_size: Height and width of silhouettes and gait maps; multiples of 4. Frames of
+            another shape than theirs are brought to four times this size for the transformer.
+        bins: Strips per level, the first 1.
+        part_channels: Channels d of a part.
+        mask_dropout: Share of the mask branch's inputs that is dropped in training.
+        blackout: Share of the tracklets that lose one of their two maps in training.
+
+    Shape:
+        - ``training_feat``, for each stream, ``gait`` and ``appearance``: ``*_id`` with logits
+          (cosines) ``[n, k, p]``, ``*_triplet`` with embeddings ``[n, d, p]``, of
+          ``p = sum(bins) + len(bins) - 1`` parts; ``mask`` with ``[f, m, c]``;
+          ``mask_smoothness``, ``gait_smoothness`` and ``diversity`` with maps ``[f, c, h, w]``.
+        - ``inference_feat``: embeddings ``[n, d, 2 * p]``, those of gait first.
+    """
+
+    training_only = ("necks.",)
+
+    def build(
+        self,
+        *,
+        num_identities: int,
+        image_size: list[int],
+        dinov2: DINOv2,
+        dinov2_weights: str | None,
+        mask_weights: str | None = None,
+        backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50",
+        backbone_weights: str | None = "imagenet",
+        stem_relu: bool = False,
+        map_size: Sequence[int] = (64, 32),
+        bins: Sequence[int] = (1, 2, 4, 8, 16),
+        part_channels: int = 256,
+        mask_dropout: float = 0.5,
+        blackout: float = 0.2,
+    ) -> None:
+        """Makes the layers; the arguments are explained at the class."""
+        _check_sizes(image_size, map_size, bins)
+        self.image_size, self.map_size = list(image_size), list(map_size)
+        self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
+        self.backbone_weights, self.blackout = backbone_weights, blackout
+
+        self.dinov2 = frozen_dinov2(dinov2)
+        width, levels = self.dinov2.embed_dim, len(self.dinov2.taps)
+        self.sasg = ForegroundSASG(width, levels, self.dinov2.grid, map_size, mask_dropout)
+        self.gait_encoder = ResNetStages(backbone)
+        self.appearance_encoder = TwoStreamResNet(backbone, stem_relu=stem_relu)
+        to_parts = partial(
+            SetToParts, self.gait_encoder.channels, part_channels, bins, whole_rows=False
+        )
+        self.gait_parts, self.appearance_parts = to_parts(), to_parts()
+        self.pbmge = PBMGE(part_channels, bins, share_granularities=True)
+        parts = sum(bins) + len(bins) - 1
+        neck = partial(PartBNNeck, parts, part_channels, num_identities)
+        self.necks = nn.ModuleDict({"gait": neck(), "appearance": neck()})
+        linears = (self.gait_parts.linear, self.appearance_parts.linear)
+        for weight in (layer.get_parameter("weight") for layer in (*linears, *self.necks.values())):
+            nn.init.xavier_uniform_(weight)  # of all parts' matrices as one array
+
+    def init_parameters(self) -> None:
+        """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
+        load_dinov2(self.dinov2, self.dinov2_weights)
+        load_mask_branch(self.sasg.mask, self.mask_weights)
+        for encoder in (self.gait_encoder, self.appearance_encoder):
+            encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Gives what is trained, shown and compared, of a batch of tracklets.
+
+        Raises:
+            ValueError: If the frames have not ``image_size``, or in training for one tracklet.
+        """
+        frames, lengths = frames_of(inputs)
+        check_frame_size(frames, self.image_size)
+        infrared = infrared_frames(inputs, lengths)
+
+        made = self.sasg_maps(frames)
+        gait_map, appearance_map = made.gait, made.appearance  # [f, 16, h, w] each
+        if self.training:
+            gait_map, appearance_map = black_out(gait_map, appearance_map, lengths, self.blackout)
+        fused = self.sasg.fuse(gait_map, appearance_map)  # [f, 64, h, w]
+        gait = self.gait_parts(self.gait_encoder(fused), lengths)  # [n, d, sum(bins)]
+        appearance = self.appearance_parts(self.appearance_encoder(frames, infrared), lengths)
+        enhanced = self.pbmge(gait, appearance)  # [n, d, len(bins)] each, the first unchanged
+        streams = {
+            "gait": torch.cat([gait, enhanced[0][:, :, 1:]], dim=2),  # [n, d, p]
+            "appearance": torch.cat([appearance, enhanced[1][:, :, 1:]], dim=2),
+        }
+
+        trained = _of_silhouettes(made) if self.training else {}
+        if self.training:
+            for stream, parts in streams.items():
+                logits = self.necks[stream](parts)[1]
+                trained[f"{stream}_id"] = {"logits": logits, "labels": inputs[1]}
+                trained[f"{stream}_triplet"] = {"embeddings": parts, "labels": inputs[1]}
+        return {
+            "training_feat": trained,
+            "visual_summary": gait_pictures(frames, made.silhouettes, made.gait),
+            "inference_feat": {"embeddings": torch.cat(list(streams.values()), dim=2)},
+        }
+
+    def sasg_maps(self, frames: Tensor) -> ForegroundMaps:
+        """Gives silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
+        with torch.no_grad():
+            last, joined = self.dinov2(self._shaped(frames))  # [f, t, c], [f, t, levels * c]
+        return self.sasg(last, joined)
+
+    def _shaped(self, frames: Tensor) -> Tensor:
+        """Gives the frames in the shape of the maps."""
+        height, width = self.map_size
+        if frames.shape[2] * width == frames.shape[3] * height:
+            return frames
+        ratios = torch.full((len(frames),), width / height)
+        return fit_to_width(frames, ratios, [4 * height, 4 * width])
+
+
+def _of_silhouettes(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
+    """What the losses of silhouettes and gait maps compare.
+
+    The smoothness of the mask is taken in the order of the memory, as the published code does:
+    ``[m, 2]`` numbers of a frame are read as ``[2, h, w]``. Both classes then stand side by side
+    in the rows of one half of the frame. In the order of the frame they would add up to one in
+    each pixel, and their sum would be smooth whatever the mask is.
+    """
+    as_in_memory = made.probabilities.reshape(len(made.gait), 2, *made.gait.shape[2:])
+    return {
+        "mask": {"reconstruction": made.reconstruction, "target": made.target},
+        "mask_smoothness": {"maps": as_in_memory},
+        "gait_smoothness": {"maps": made.gait[:, :-1]},  # the last channel follows from them
+        "diversity": {"maps": made.gait},
+    }
+
+
+def _check_sizes(image_size: Sequence[int], map_size: Sequence[int], bins: Sequence[int]) -> None:
+    for name, size, unit in (("image_size", image_size, 16), ("map_size", map_size, 4)):
+        if len(size) != 2 or any(side < unit or side % unit for side in size):
+            raise ValueError(
+                f"{name} {list(size)}: expected height and width in pixels, multiples of {unit}"
+            )
+        pixels = (size[0] // unit) * (size[1] // unit)
+        uneven = [count for count in bins if count < 1 or pixels % count]
+        if uneven:
+            raise ValueError(
+                f"bins {list(bins)}: {name} {list(size)} makes a feature map of {pixels} pixels, "
+                f"which has no {uneven} equal strips; leave these out, or change {name}"
+            )
