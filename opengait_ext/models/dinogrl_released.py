@@ -135,7 +135,7 @@ class DinoGRLReleased(BaseModel):
             "appearance": torch.cat([appearance, enhanced[1][:, :, 1:]], dim=2),
         }
 
-        trained = _of_silhouettes(made) if self.training else {}
+        trained = compared_of(made) if self.training else {}
         if self.training:
             for stream, parts in streams.items():
                 logits = self.necks[stream](parts)[1]
@@ -162,8 +162,8 @@ class DinoGRLReleased(BaseModel):
         return fit_to_width(frames, ratios, [4 * height, 4 * width])
 
 
-def _of_silhouettes(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
-    """What the losses of silhouettes and gait maps compare.
+def compared_of(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
+    """Gives what the losses of silhouettes and gait maps compare, by ``log_prefix``.
 
     The smoothness of the mask is taken in the order of the memory, as the published code does:
     ``[m, 2]`` numbers of a frame are read as ``[2, h, w]``. Both classes then stand side by side
