@@ -24,7 +24,10 @@ from ..vision import torchvision
 from ..weights import load_or_say_random
 from .attention import AttentionFusion
 
-_HINT = "Give null to start the mask branch from random weights."
+_HINT = (
+    "Import BigGait's file (datasets/prep/weights.py import-mask), or give null to start the mask "
+    "branch from random weights."
+)
 
 
 class TokenNorm(nn.BatchNorm1d):

@@ -1,0 +1,151 @@
+"""Files of weights: read without running them, recognized by their names, written whole."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from opengait_ext.engine.files import write_whole
+from opengait_ext.errors import UserError
+from opengait_ext.released import APPEARANCE, ATTENTION, GAIT, MASK_BRANCH
+from opengait_ext.weights import entry_of, read_file
+
+_CHUNK = 1 << 20  # bytes
+
+
+class Kind(NamedTuple):
+    """A kind of weights, known by the names of its tensors."""
+
+    described: str
+    beginnings: tuple[str, ...]  # of the names
+
+
+BEST_MODEL = Kind("best_model.pth of DinoGRL's authors (appearance)", tuple(APPEARANCE))
+BEST_MODEL2 = Kind("best_model2.pth of DinoGRL's authors (attention, PBMGE)", tuple(ATTENTION))
+BEST_SHAPE = Kind("best_shape.pth of DinoGRL's authors (gait and DINOv2)", tuple(GAIT))
+OURS = Kind(
+    "weights of this project's DinoGRL",
+    tuple(name for names in (APPEARANCE, ATTENTION, GAIT) for name in names.values()),
+)
+DINOV2 = Kind(
+    "DINOv2, Meta's names",
+    ("cls_token", "pos_embed", "mask_token", "register_tokens", "patch_embed.", "blocks.", "norm."),
+)
+BIGGAIT_MASK = Kind("mask branch of BigGait, its authors' names", tuple(MASK_BRANCH))
+MASK = Kind("mask branch, this project's names", tuple(MASK_BRANCH.values()))
+RESNET = Kind(
+    "ResNet, torchvision's names",
+    ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.", "fc."),
+)
+# In this order: all names of BEST_SHAPE begin as some of OURS do.
+KINDS = (BEST_MODEL, BEST_MODEL2, BEST_SHAPE, OURS, DINOV2, BIGGAIT_MASK, MASK, RESNET)
+
+
+def kind_of(names: Iterable[str]) -> Kind | None:
+    """Tells what weights are by the names of their tensors; None if most fit no kind."""
+    names = list(names)
+    for kind in KINDS:
+        if 2 * sum(name.startswith(kind.beginnings) for name in names) > len(names):
+            return kind
+    return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of weights that was given on the command line.
+
+    Attributes:
+        option: That gave it, ``--model``, for messages.
+        path: The file.
+        size: Bytes.
+        sha256: Of the file.
+        content: What it holds.
+    """
+
+    option: str
+    path: Path
+    size: int
+    sha256: str
+    content: Any
+
+    def state(self, entry: str | None = None) -> dict[str, Tensor]:
+        """Gives the tensors by name, of the whole file or of one of its entries.
+
+        Raises:
+            UserError: If it holds something else.
+        """
+        return entry_of(self.content, entry, f"{self.option}: {self.path}")
+
+    def described(self) -> dict[str, Any]:
+        """Gives name, size and sha256, in plain types."""
+        return {"name": self.path.name, "bytes": self.size, "sha256": self.sha256}
+
+
+def read_source(path: Path, option: str) -> Source:
+    """Reads a file of weights, without running any of it.
+
+    Raises:
+        UserError: If there is no such file, or it is damaged, or would run code.
+        OSError: If it cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"{option}: no file at {path} ({path.absolute()})")
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    size = path.stat().st_size
+    return Source(option, path, size, digest.hexdigest(), read_file(path, option))
+
+
+def is_finite(value: Tensor) -> bool:
+    """Tells whether a tensor holds plain numbers, none of them NaN or infinite.
+
+    Of dimensions that repeat their values (stride 0), one is looked at.
+    """
+    if value.layout != torch.strided or not value.numel():
+        return value.layout == torch.strided
+    try:
+        once = value.detach()[tuple(slice(None) if step else 0 for step in value.stride())]
+        # NaN wins against all numbers. isfinite() would make an array of the tensor's size.
+        return all(bool(end.isfinite()) for end in torch.aminmax(once))
+    except RuntimeError:  # quantized, complex or without data
+        return False
+
+
+def plain(text: object) -> str:
+    """Gives a name out of a file as it can be shown: a terminal would obey some characters."""
+    text = str(text)
+    return text if text.isprintable() else ascii(text)
+
+
+def check_target(target: Path, sources: Iterable[Source]) -> None:
+    """Refuses to write over a file that was read.
+
+    Raises:
+        UserError: If the target is one of the sources.
+    """
+    for source in sources:
+        if target.exists() and target.samefile(source.path):
+            raise UserError(f"--target: {target} is the file of {source.option}; give another")
+
+
+def write_target(content: Mapping[str, Any], target: Path) -> None:
+    """Writes what torch can save, whole or not at all.
+
+    Raises:
+        UserError: If it cannot be written; an older file of that name stays.
+    """
+    try:
+        write_whole(target, lambda temporary: torch.save(dict(content), temporary))
+    except (OSError, RuntimeError) as fault:  # torch reports a full disk as RuntimeError
+        left = "the older file is as it was" if target.exists() else "there is no such file now"
+        raise UserError(
+            f"--target: {target} could not be written ({type(fault).__name__}: "
+            f"{str(fault).strip().splitlines()[0][:200]}); {left}. Free some space there, or give "
+            "another file"
+        ) from fault
