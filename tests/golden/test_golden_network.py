@@ -25,6 +25,8 @@ from released_network import (
 
 from opengait_ext.losses import LOSSES
 
+pytestmark = pytest.mark.timeout(900)  # of a slow machine
+
 SEED = int(os.environ.get("DINOGRL_GOLDEN_SEED", "0"))  # of the frames
 WHOLE = bool(GIVEN) or FOLDER.is_dir()
 STAGES = 2e-4  # of the deviation of an output: what float32 may differ by in eval mode
