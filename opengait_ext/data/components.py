@@ -3,6 +3,7 @@
 from ..registry import Registry
 from .collate import Batch, collate
 from .dataset import Sample, TrackletDataset
+from .pair_sampler import PairSampler
 from .random_sampler import RandomIdentitySampler
 from .samplers import IdentitySampler, OrderedSampler
 from .transforms import (
@@ -17,7 +18,9 @@ from .transforms import (
 
 __all__ = ["SAMPLERS", "TRANSFORMS", "Batch", "Sample", "TrackletDataset", "Transform", "collate"]
 
-SAMPLERS = Registry("sampler", [IdentitySampler, OrderedSampler, RandomIdentitySampler])
+SAMPLERS = Registry(
+    "sampler", [IdentitySampler, OrderedSampler, PairSampler, RandomIdentitySampler]
+)
 TRANSFORMS = Registry(
     "transform",
     [ChannelAdaptiveGray, ChannelErasing, ChannelExchange, HorizontalFlip, PadCrop, Resize],

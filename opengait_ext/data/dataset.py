@@ -58,6 +58,7 @@ class TrackletDataset(Dataset[Sample]):
         tracklets: What the dataset gives, by position.
         pids: The identities, sorted as text.
         labels: Of each tracklet, the place of its identity in ``pids``.
+        pairs: Positions ``(visible, infrared)`` here of the partition's pairs.
 
     Raises:
         UserError: If a split has no tracklets, a tracklet's folder is missing, a frame cannot
@@ -89,6 +90,7 @@ class TrackletDataset(Dataset[Sample]):
         self.pids = sorted({tracklet.pid for tracklet in self.tracklets})
         place = {pid: label for label, pid in enumerate(self.pids)}
         self.labels = [place[tracklet.pid] for tracklet in self.tracklets]
+        self.pairs = _pairs_among(self.tracklets, partition)
         first = self.transform[0] if self.transform else None
         self._resize = first if isinstance(first, Resize) else None
         _check_folders(self.root, self.tracklets)
@@ -160,6 +162,13 @@ def _chosen_tracklets(
         positions = range(len(partition.tracklets))
     candidates = (partition.tracklets[position] for position in positions)
     return [tracklet for tracklet in candidates if tracklet.split in splits]
+
+
+def _pairs_among(tracklets: Sequence[Tracklet], partition: Partition) -> list[tuple[int, int]]:
+    """Gives the pairs of which both tracklets are here, by their places here."""
+    place = {tracklet.path: position for position, tracklet in enumerate(tracklets)}
+    paths = ([partition.tracklets[position].path for position in pair] for pair in partition.pairs)
+    return [(place[rgb], place[ir]) for rgb, ir in paths if rgb in place and ir in place]
 
 
 def _check_folders(root: Path, tracklets: Sequence[Tracklet]) -> None:

@@ -3,6 +3,7 @@
     <root>/partition.json                            splits, query and gallery, protocol
     <root>/<pid>/<rgb|ir>/D<camid>-T<row>/0-frames.zip     or 0-frames.pkl, the form of OpenGait
 
+Where two cameras filmed one walk side by side, ``pairs`` says which tracklets belong together.
 Needs numpy and the standard library only. The tracklet files themselves are in `pack`.
 """
 
@@ -98,6 +99,8 @@ class Partition:
         protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``.
         source: Where the data come from: ``digest``, ``tool``, ``counts``, ``dropped`` ...;
             ``discard_lists`` is None, or tells of ``train`` and ``test`` what their list removed.
+        pairs: Positions ``(visible, infrared)`` of tracklets whose frames of one number were taken
+            together; empty for data without such, and in files that do not speak of pairs.
     """
 
     dataset: str
@@ -105,6 +108,7 @@ class Partition:
     tasks: dict[str, dict[str, Task]]
     protocol: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
 
 
 def read_partition(path: str | Path) -> Partition:
@@ -134,6 +138,7 @@ def read_partition(path: str | Path) -> Partition:
             },
             dict(content["protocol"]),
             dict(content["source"]),
+            [tuple(pair) for pair in content.get("pairs", [])],
         )
         _check(partition, str(path))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
@@ -157,7 +162,7 @@ def write_partition(path: str | Path, partition: Partition) -> None:
     """
     _check(partition, str(path))
     tracklets = partition.tracklets
-    rest = {
+    rest: dict[str, Any] = {
         "tasks": {
             split: {direction: asdict(task) for direction, task in tasks.items()}
             for split, tasks in partition.tasks.items()
@@ -167,6 +172,8 @@ def write_partition(path: str | Path, partition: Partition) -> None:
         "TRAIN_SET": sorted({t.pid for t in tracklets if t.split != "test"}),
         "TEST_SET": sorted({t.pid for t in tracklets if t.split == "test"}),
     }
+    if partition.pairs:
+        rest["pairs"] = partition.pairs
     rows = ",\n".join("  " + json.dumps(asdict(tracklet)) for tracklet in tracklets)
     parts = [f'"format": {json.dumps(FORMAT)}', f'"dataset": {json.dumps(partition.dataset)}']
     parts += [f'"tracklets": [\n{rows}\n]']
@@ -178,6 +185,7 @@ def _check(partition: Partition, place: str) -> None:
     faults = [*_tracklet_faults(partition.tracklets)]
     if not faults:
         faults = [*_split_faults(partition.tracklets), *_task_faults(partition)]
+        faults += _pair_faults(partition)
     if faults:
         shown = "\n  ".join(faults[:10])
         rest = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
@@ -246,3 +254,28 @@ def _list_faults(
             yield f"{start}: tracklet {position} is not {modality} or not of split {split!r}"
     if len(set(map(repr, positions))) != len(positions):
         yield f"{start}: lists a tracklet twice"
+
+
+def _pair_faults(partition: Partition) -> Iterator[str]:
+    tracklets = partition.tracklets
+    seen: set[int] = set()
+    for number, pair in enumerate(partition.pairs):
+        start = f"pairs[{number}] {list(pair)}:"
+        there = [type(p) is int and 0 <= p < len(tracklets) for p in pair]
+        if there != [True, True]:
+            yield f"{start} expected a visible and an infrared position below {len(tracklets)}"
+            continue
+        visible, infrared = (tracklets[position] for position in pair)
+        if (visible.modality, infrared.modality) != (VISIBLE, INFRARED):
+            found = f"{visible.modality} and {infrared.modality}"
+            yield f"{start} is {found}, expected visible and infrared"
+        if (visible.pid, visible.camid) != (infrared.pid, infrared.camid):
+            yield f"{start} {visible.path} and {infrared.path}: expected one identity and camera"
+        if visible.frames != infrared.frames:
+            yield (
+                f"{start} {visible.path} has {visible.frames} frames and {infrared.path} "
+                f"{infrared.frames}: expected equally many"
+            )
+        if not seen.isdisjoint(pair):
+            yield f"{start} a tracklet of it is in another pair already"
+        seen.update(pair)

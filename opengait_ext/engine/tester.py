@@ -24,7 +24,7 @@ from .run import Run, load_model, now, provenance
 
 logger = logging.getLogger(__name__)
 
-_SOURCE = ("digest", "tool", "version", "counts", "discard_lists")
+_SOURCE = ("digest", "tool", "version", "counts", "discard_lists", "auxiliary", "fake_ir")
 
 
 def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str, Any]:

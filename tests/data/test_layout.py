@@ -124,3 +124,56 @@ def test_many_contradictions_are_counted(tmp_path):
 def test_the_folders_are_those_of_the_contract():
     assert layout.FOLDERS == {"visible": "rgb", "infrared": "ir"}
     assert layout.DIRECTIONS == ("infrared_to_visible", "visible_to_infrared")
+
+
+PAIRED = [
+    Tracklet("7/rgb/D2-T1", "7", 2, "visible", 5, "train"),
+    Tracklet("7/ir/D2-T1", "7", 2, "infrared", 5, "train"),
+    Tracklet("7/ir/D2-T2", "7", 2, "infrared", 6, "train"),
+    Tracklet("7/ir/D3-T1", "7", 3, "infrared", 5, "train"),
+    Tracklet("8/ir/D2-T1", "8", 2, "infrared", 5, "train"),
+    Tracklet("8/rgb/D2-T1", "8", 2, "visible", 5, "train"),
+]
+
+
+def test_pairs_come_back_as_they_were_written(tmp_path):
+    partition = partition_of(tracklets=PAIRED, tasks={}, pairs=[(0, 1), (5, 4)])
+    write_partition(tmp_path / "p.json", partition)
+    assert read_partition(tmp_path / "p.json") == partition
+
+
+def test_a_file_that_does_not_speak_of_pairs_has_none(tmp_path):
+    write_partition(tmp_path / "p.json", partition_of())
+    assert "pairs" not in json.loads((tmp_path / "p.json").read_text())
+    assert read_partition(tmp_path / "p.json").pairs == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reason"),
+    [
+        ([[0, 6]], "pairs[0] [0, 6]: expected a visible and an infrared position below 6"),
+        ([[-1, 1]], "pairs[0] [-1, 1]: expected a visible and an infrared position below 6"),
+        ([[0]], "pairs[0] [0]: expected a visible and an infrared position below 6"),
+        ([[0, "1"]], "pairs[0] [0, '1']: expected a visible and an infrared position below 6"),
+        ([[1, 0]], "pairs[0] [1, 0]: is infrared and visible, expected visible and infrared"),
+        ([[0, 4]], "7/rgb/D2-T1 and 8/ir/D2-T1: expected one identity and camera"),
+        ([[0, 3]], "7/rgb/D2-T1 and 7/ir/D3-T1: expected one identity and camera"),
+        ([[0, 2]], "7/rgb/D2-T1 has 5 frames and 7/ir/D2-T2 6: expected equally many"),
+        ([[5, 4], [0, 1], [0, 1]], "pairs[2] [0, 1]: a tracklet of it is in another pair already"),
+    ],
+)
+def test_a_pair_that_does_not_fit_the_tracklets_is_named(tmp_path, pairs, reason):
+    write_partition(tmp_path / "p.json", partition_of(tracklets=PAIRED, tasks={}))
+    content = json.loads((tmp_path / "p.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps({**content, "pairs": pairs}))
+    with pytest.raises(LayoutError, match=r"p\.json: contradicts itself") as error:
+        read_partition(tmp_path / "p.json")
+    assert reason in str(error.value)
+
+
+def test_pairs_that_are_no_lists_are_refused(tmp_path):
+    write_partition(tmp_path / "p.json", partition_of())
+    content = json.loads((tmp_path / "p.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps({**content, "pairs": [1]}))
+    with pytest.raises(LayoutError, match=r"p\.json: not a partition file .TypeError"):
+        read_partition(tmp_path / "p.json")

@@ -1,0 +1,206 @@
+"""Packs the tracklets of BUPTCampus, and keeps frames in step that belong side by side.
+
+The frames of a pair, and those of FakeIR beside the visible ones, go by their numbers: where one is
+damaged and left out, the others of its number leave with it.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bupt_source import Published
+from prep_target import DAMAGED, PARTITION
+from progress import Progress
+from tracklet_files import Job, Prepared, prepare_all
+from vcm_report import listed
+from vcm_source import SHOWN
+
+from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
+from opengait_ext.errors import UserError
+
+# The second stream of a visible tracklet: what is made in the folder becomes the file beside it.
+FAKE_FOLDER, FAKE_STREAM = ".1-fake_ir", "1-fake_ir"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of the tracklets.
+
+    Args:
+        frames: Of each published row: frames that are whole, also where they have partners.
+        damaged: Images that are not whole.
+    """
+
+    frames: list[int]
+    damaged: int
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The frames of one file, and the row whose they are."""
+
+    row: int
+    job: Job
+
+
+def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespace) -> Packed:
+    """Packs tracklets, in several processes; what is packed already stays.
+
+    Args:
+        published: The published data.
+        kept: Positions of the rows to pack.
+        arguments: Target, form, sizes, ``min_frames``, ``fake_ir``, ``workers`` and
+            ``skip_damaged``.
+
+    Raises:
+        UserError: If a tracklet cannot be written, or an image is damaged and may not be left out.
+    """
+    target = arguments.target
+    (target / PARTITION).unlink(missing_ok=True)  # it stands for what is whole and belongs together
+    groups = list(_groups(published, kept, arguments))
+    streams = [stream for group in groups for stream in group]
+    _open_fakes(streams)
+    try:
+        results = _run([stream.job for stream in streams], arguments.workers)
+        _judge(target, results, arguments.skip_damaged)
+        found = dict(zip(streams, results, strict=True))
+        _leave_out_together(groups, found, arguments.workers)
+    finally:
+        _close_fakes(streams)
+    frames = [len(row.files) for row in published.rows]
+    for group in groups:
+        counts = {found[stream].frames for stream in group}
+        assert len(counts) == 1, f"{group[0].job.folder}: {counts} frames side by side"
+        for stream in group:
+            frames[stream.row] = found[stream].frames
+    reused = sum(found[stream].reused for stream in streams)
+    if reused:
+        print(f"{reused:,} of {len(streams):,} files were prepared already")
+    return Packed(frames, sum(len(result.damaged) for result in results))
+
+
+def _groups(
+    published: Published, kept: Sequence[int], arguments: argparse.Namespace
+) -> Iterator[list[_Stream]]:
+    """Gives the streams that go side by side: of a pair, or of a tracklet alone."""
+    used = set(kept)
+    paired = {place for pair in published.pairs for place in pair}
+    alone = [(place,) for place in kept if place not in paired]
+    for places in [*(pair for pair in published.pairs if used.issuperset(pair)), *alone]:
+        group = []
+        for place in places:
+            row = published.rows[place]
+            folder = str(arguments.target / row.path)
+            kinds = [(folder, row.files)]
+            if arguments.fake_ir and row.fake_files:
+                kinds.append((f"{folder}/{FAKE_FOLDER}", row.fake_files))
+            for home, files in kinds:
+                job = Job(
+                    home,
+                    tuple(f"{published.images}/{file}" for file in files),
+                    arguments.form,
+                    arguments.height,
+                    arguments.width,
+                    arguments.min_frames,
+                    skip_damaged=False,
+                )
+                group.append(_Stream(place, job))
+        yield group
+
+
+def _run(jobs: Sequence[Job], workers: int) -> list[Prepared]:
+    results, failures = [], []
+    with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
+        for job, result in zip(jobs, prepare_all(jobs, workers), strict=True):
+            results.append(result)
+            progress.add(len(job.images))
+            failures += [result.failure] if result.failure else []
+            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+                break
+    if failures:
+        raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
+    return results
+
+
+def _judge(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
+    """Lists damaged images; refuses them unless they are to be left out."""
+    damaged = [text for result in results for text in result.damaged]
+    (target / DAMAGED).unlink(missing_ok=True)
+    if not damaged:
+        return
+    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
+    if not skip_damaged:
+        raise UserError(
+            f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
+            "or add --skip-damaged to leave them out, and with them the frames of the same "
+            "number in their pair."
+        )
+    print(f"left out, with the frames beside them: {shown}")
+
+
+def _leave_out_together(
+    groups: Sequence[list[_Stream]], found: dict[_Stream, Prepared], workers: int
+) -> None:
+    """Packs the groups with damaged images again without these and what stands beside them."""
+    again: dict[_Stream, Job] = {}
+    for group in groups:
+        bad = {number for stream in group for number in _damaged_of(stream.job, found[stream])}
+        for stream in group if bad else []:
+            images = enumerate(stream.job.images)
+            whole = tuple(image for number, image in images if number not in bad)
+            if len(whole) >= stream.job.min_frames:
+                again[stream] = replace(stream.job, images=whole)
+            else:
+                _remove_packed(Path(stream.job.folder))
+                found[stream] = Prepared(len(whole), found[stream].damaged)
+    if again:
+        found.update(zip(again, _run(list(again.values()), workers), strict=True))
+
+
+def _remove_packed(folder: Path) -> None:
+    for name in (PACKED, PICKLED):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _damaged_of(job: Job, result: Prepared) -> Iterator[int]:
+    """Gives the numbers of the frames that are damaged; an image may be listed twice."""
+    images = {i for i in job.images if any(text.startswith(f"{i}: ") for text in result.damaged)}
+    return (number for number, image in enumerate(job.images) if image in images)
+
+
+def _fake_files(stream: _Stream) -> Iterator[tuple[Path, Path]]:
+    """Gives where the stream of FakeIR is made, and where it stays, in either form."""
+    folder = Path(stream.job.folder)
+    if folder.name == FAKE_FOLDER:
+        for name in (PACKED, PICKLED):
+            yield folder / name, folder.parent / (FAKE_STREAM + Path(name).suffix)
+
+
+def _open_fakes(streams: Sequence[_Stream]) -> None:
+    """Takes finished streams of FakeIR to where they are made, so that they are found there."""
+    for stream in streams:
+        for made, final in _fake_files(stream):
+            if final.exists():
+                made.parent.mkdir(exist_ok=True)
+                os.replace(final, made)
+
+
+def _close_fakes(streams: Sequence[_Stream]) -> None:
+    for stream in streams:
+        for made, final in _fake_files(stream):
+            if made.exists():
+                os.replace(made, final)
+            if made.parent.is_dir() and not any(made.parent.iterdir()):
+                made.parent.rmdir()
+
+
+def remove_fakes(target: Path) -> None:
+    """Removes the streams of FakeIR that an earlier preparation wrote, whole or begun."""
+    for view in target.glob("*/rgb/*"):
+        for path in [*view.glob(f"{FAKE_STREAM}.*"), *view.glob(f"{FAKE_FOLDER}/*")]:
+            path.unlink()
+        if (view / FAKE_FOLDER).is_dir():
+            (view / FAKE_FOLDER).rmdir()

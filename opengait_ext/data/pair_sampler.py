@@ -1,0 +1,134 @@
+"""Batches of tracklets that two sensors filmed together, frame beside frame."""
+
+import math
+
+import numpy as np
+
+from ..errors import UserError
+from .dataset import Request, TrackletDataset
+from .frames import FrameRule
+from .samplers import IdentitySampler
+
+Pairs = np.ndarray  # int64 [pairs, 2]: positions, visible and infrared
+
+
+class PairSampler(IdentitySampler):
+    """Draws P identities, of each C cameras, and in each K pairs with both of their tracklets.
+
+    The two tracklets of a pair get one seed. A sample follows from position and seed, its frames
+    are drawn first, and the partition vouches that both have equally many: so both give frames of
+    the same numbers, whatever the rule. What the transforms draw after that is equal as well,
+    until one changes a modality only: crop and flip keep the pair aligned, as the flip of a whole
+    sequence does in the published code, and an erased rectangle is at the same place in both.
+
+    The identities come as in ``IdentitySampler``: each once a round, none twice in a batch. An
+    identity that fewer cameras saw gives all of these and then again from the first, so that it
+    has C x K pairs like the others. Pairs are drawn without replacement; a camera with too few
+    gives all of them and some again, with other seeds and so with other frames.
+
+    Source: the training of Du et al., "Video-based Visible-Infrared Person Re-Identification with
+    Auxiliary Samples", TIFS 2024, https://arxiv.org/abs/2311.15571, which draws one list of frame
+    numbers for both modalities of a tracklet; Yang et al., "DinoGRL", ACM MM 2025,
+    https://doi.org/10.1145/3746027.3755413, use it for BUPTCampus with P 8, C 2, K 1. Theirs
+    draws all that transforms do for each modality by itself, but for a flip of both.
+
+    Args:
+        dataset: Gives ``tracklets``, ``labels``, ``pids`` and ``pairs``.
+        identities: Identities of a batch (P), over all processes.
+        cameras: Cameras of each identity (C).
+        pairs: Pairs of each of these cameras (K); a pair is two tracklets.
+        frames: Frames of each tracklet; kept for the dataset.
+        frame_rule: How these are taken; kept for the dataset.
+        seed: Together with the number of a batch, decides all of it.
+        start: Number of the first batch.
+        total: Number after the last batch; 0: without end.
+        rank: Number of this process; it gets its share of the identities of each batch.
+        world_size: Number of processes.
+
+    Raises:
+        UserError: If the data have no pairs or an identity has none, if there are fewer
+            identities than a batch needs, the processes cannot share the identities evenly, or a
+            number is out of range.
+    """
+
+    def __init__(
+        self,
+        dataset: TrackletDataset,
+        identities: int,
+        cameras: int,
+        pairs: int,
+        frames: int,
+        frame_rule: FrameRule,
+        seed: int = 0,
+        start: int = 0,
+        total: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if min(cameras, pairs) < 1:
+            raise UserError(
+                f"PairSampler: expected at least 1 camera and 1 pair in it, found cameras "
+                f"{cameras}, pairs {pairs}"
+            )
+        self._cameras = cameras
+        self._pairs = pairs
+        self._by_camera = _pairs_by_camera(dataset)
+        tracklets = cameras * pairs
+        super().__init__(
+            dataset, identities, tracklets, tracklets, frames, frame_rule, seed, start, total,
+            rank, world_size,
+        )  # fmt: skip
+
+    def batch(self, number: int) -> list[Request]:
+        """Gives this process's share of one batch.
+
+        Args:
+            number: Of the batch, from 0.
+
+        Returns:
+            Requests, identity by identity, of each the visible tracklets before the infrared
+            and both in the order of their pairs.
+        """
+        return super().batch(number)
+
+    def _requests(self, label: int, rng: np.random.Generator) -> list[Request]:
+        cameras = self._by_camera[label]
+        order = rng.permutation(len(cameras))
+        taken = order[np.arange(self._cameras) % len(cameras)]
+        drawn = np.concatenate(
+            [
+                _drawn(cameras[camera], self._pairs * np.count_nonzero(taken == camera), rng)
+                for camera in order[: self._cameras]
+            ]
+        )  # [C * K, 2]
+        seeds = rng.integers(2**63, size=len(drawn)).tolist()
+        visible, infrared = drawn.T.tolist()
+        return [*zip(visible, seeds, strict=True), *zip(infrared, seeds, strict=True)]
+
+
+def _drawn(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:
+    """Draws pairs without replacement, all of them once more where they do not suffice."""
+    rounds = math.ceil(count / len(pairs))
+    order = np.concatenate([rng.permutation(len(pairs)) for _ in range(rounds)])
+    return pairs[order[:count]]
+
+
+def _pairs_by_camera(dataset: TrackletDataset) -> list[list[Pairs]]:
+    """Gives for each label the pairs of each camera that saw it, in the cameras' order."""
+    if not dataset.pairs:
+        raise UserError(
+            "PairSampler: the data have no pairs of a visible and an infrared tracklet ('pairs' in "
+            "partition.json): prepare data that have them (datasets/prep/bupt_campus.py; once "
+            "more, if that was before there were pairs), or take the IdentitySampler"
+        )
+    found: list[dict[int, list[tuple[int, int]]]] = [{} for _ in dataset.pids]
+    for pair in dataset.pairs:
+        camera = dataset.tracklets[pair[0]].camid
+        found[dataset.labels[pair[0]]].setdefault(camera, []).append(pair)
+    for pid, cameras in zip(dataset.pids, found, strict=True):
+        if not cameras:
+            raise UserError(
+                f"PairSampler: identity {pid} has no pair in the data: leave it out when "
+                "preparing the data, or take the IdentitySampler"
+            )
+    return [[np.array(cameras[camid]) for camid in sorted(cameras)] for cameras in found]
