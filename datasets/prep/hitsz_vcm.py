@@ -3,10 +3,10 @@
     python datasets/prep/hitsz_vcm.py --source <download> --target data/hitsz_vcm
 
 Reads all three layouts in circulation (identities below Train/ and Test/ or in one folder, lists
-in info/ or beside them), checks them, and writes one file a tracklet and ``partition.json`` with
-the splits, both directions of query and gallery, and the protocol. A run that was stopped goes on
-with the same command. Images of a discard list, if one is given, leave their tracklets first.
-Needs numpy and OpenCV, no torch.
+in info/ or beside them), unpacked or in the published archives, checks them, and writes one file a
+tracklet and ``partition.json`` with the splits, both directions of query and gallery, and the
+protocol. A run that was stopped or killed goes on with the same command. Images of a discard list,
+if one is given, leave their tracklets first. Needs numpy and OpenCV, no torch.
 """
 
 import argparse
@@ -16,14 +16,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prep_target import DAMAGED, DROPPED, PARTITION, open_target
+from image_source import UNPACKED, Sources, close_archives, remove_unpacked
+from prep_target import DAMAGED, DROPPED, PARTITION, check_target, open_target
 from progress import Progress
 from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
 from vcm_discard import DiscardList, read_discard_lists, summarize, without_discarded
-from vcm_lists import read_published
+from vcm_folders import EXPECTED
+from vcm_lists import Published, read_published
 from vcm_partition import Dropped, count_all, make_partition, select
-from vcm_report import listed, tell_result, tell_source, tell_unknown, write_dropped
-from vcm_source import HALVES, SHOWN, Published
+from vcm_report import listed, tell_cost, tell_result, tell_source, tell_unknown, write_dropped
+from vcm_source import HALVES, SHOWN
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, atomic_write, write_partition
@@ -35,9 +37,8 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Prepare HITSZ-VCM, or data in its form, for training and testing."
     )
+    _add_places(parser)
     add = parser.add_argument
-    add("--source", type=Path, required=True, help="the published data")
-    add("--target", type=Path, required=True, help="folder for the prepared data")
     add("--name", default="HITSZ-VCM", help="of the dataset (default: %(default)s)")
     add(
         "--min-frames",
@@ -84,6 +85,20 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(command)
 
 
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="PATH",
+        help="the published data: a folder, a folder that holds the archives, or the archives "
+        "themselves (.zip, .tar, .tar.gz); they are read as they are",
+    )
+    parser.add_argument("--target", type=Path, required=True, help="folder for the prepared data")
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
@@ -110,8 +125,10 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: If the source, the target or an image is not as it must be.
     """
     start = time.monotonic()
-    published = read_published(arguments.source)
-    tell_source(arguments.source, published)
+    check_target(arguments.target)
+    sources = Sources(arguments.source, arguments.target / UNPACKED, EXPECTED)
+    published = read_published(sources)
+    tell_source(str(sources), published)
     paths = {"Train": arguments.discard_train, "Test": arguments.discard_test}
     lists = read_discard_lists(paths, published.rows)
     tell_unknown(lists)
@@ -132,8 +149,9 @@ def run(arguments: argparse.Namespace) -> None:
     partition = replace(partition, source=source)
     write_dropped(arguments.target / DROPPED, dropped)
     write_partition(arguments.target / PARTITION, partition)
+    remove_unpacked(arguments.target / UNPACKED)
     tell_result(partition, published, dropped, arguments.target / DROPPED)
-    print(f"\n{arguments.target / PARTITION} written after {time.monotonic() - start:.1f} s")
+    tell_cost(arguments.target, partition, arguments.form, time.monotonic() - start)
 
 
 def _partition(
@@ -167,8 +185,7 @@ def _prepare(
     """Prepares the tracklets and refuses to go on if one failed or is damaged."""
     jobs = []
     for row in (published.rows[position] for position in kept):
-        home = published.homes[row.half]
-        images = tuple(str(home / file) for file in row.files)
+        images = tuple(map(published.homes[row.half].image, row.files))
         jobs.append(
             Job(
                 str(arguments.target / row.path),
@@ -246,6 +263,8 @@ def main(command: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
+    finally:
+        close_archives()
     return 0
 
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from image_source import UNPACKED
+
 from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
 from opengait_ext.errors import UserError
 
@@ -26,20 +28,36 @@ def open_target(target: Path, settings: dict[str, Any], anew: bool) -> None:
     Raises:
         TargetError: If the folder holds other things, or was begun with other settings.
     """
+    check_target(target)
     note = target / NOTE
     if note.is_file():
         if anew:
             _remove_prepared(target)
         else:
             _check_settings(note, settings)
-    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
+    for leftover in target.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    atomic_write(note, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def check_target(target: Path) -> None:
+    """Refuses a folder that holds other things than a preparation, or what one left behind.
+
+    Raises:
+        TargetError: If it does; nothing is changed.
+    """
+    if not target.exists() or (target / NOTE).is_file():
+        return
+    if not target.is_dir() or any(not _is_ours(path.name) for path in target.iterdir()):
         raise TargetError(
             f"--target {target}: is not empty and was not made by this script ({NOTE} is "
             "missing); choose an empty or a new folder"
         )
-    for leftover in target.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
-    atomic_write(note, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a run that was killed before its first note can have left it."""
+    return name == UNPACKED or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
 
 
 def _check_settings(note: Path, settings: dict[str, Any]) -> None:

@@ -12,12 +12,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from zipfile import BadZipFile, ZipFile
 
 import cv2
 import numpy as np
+from image_source import (
+    DamagedImageError,
+    Image,
+    close_archives,
+    place_of,
+    read_image,
+    size_and_time,
+)
 
 from opengait_ext.data.layout import PACKED, PICKLED, write_tracklet, write_tracklet_array
 from opengait_ext.errors import UserError
@@ -33,7 +42,7 @@ class Job:
 
     Args:
         folder: Where its file goes.
-        images: The published files in the order of the frames.
+        images: The published files in the order of the frames: paths, or members of archives.
         form: ``packed`` (bytes unchanged) or ``opengait`` (decoded, one array).
         height: Of the frames in pixels, for the form of OpenGait.
         width: Likewise.
@@ -42,7 +51,7 @@ class Job:
     """
 
     folder: str
-    images: tuple[str, ...]
+    images: tuple[Image, ...]
     form: str
     height: int
     width: int
@@ -65,10 +74,6 @@ class Prepared:
     damaged: list[str] = field(default_factory=list)
     reused: bool = False
     failure: str = ""
-
-
-class DamagedImageError(UserError):
-    """An image file is empty, cut off or no JPEG."""
 
 
 def decode_whole(content: bytes) -> np.ndarray:
@@ -135,7 +140,10 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
         UserError: If a process died, for lack of memory as a rule.
     """
     if workers <= 1 or len(jobs) <= CHUNK:
-        yield from map(prepare, jobs)
+        try:
+            yield from map(prepare, jobs)
+        finally:
+            close_archives()
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
@@ -159,16 +167,25 @@ def available_cores() -> int:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops the others
     cv2.setNumThreads(0)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the first one was killed; it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _prepare_anew(job: Job) -> Prepared:
     contents, frames, damaged = [], [], []
-    for path in job.images:
-        content = Path(path).read_bytes()
+    for source in job.images:
         try:
+            content = read_image(source)
             image = decode_whole(content)
         except DamagedImageError as error:
-            damaged.append(f"{path}: {error}")
+            damaged.append(f"{place_of(source)}: {error}")
             continue
         contents.append(content)
         if job.form == "opengait":
@@ -197,15 +214,15 @@ def _is_finished(job: Job) -> bool:
         prepared = path.stat()
     except FileNotFoundError:
         return False
-    images = [os.stat(image) for image in job.images]
-    if any(image.st_mtime > prepared.st_mtime for image in images):
+    sizes, times = zip(*map(size_and_time, job.images), strict=True)
+    if max(times) > prepared.st_mtime:
         return False
     if job.form == "opengait":
-        pixels = len(images) * 3 * job.height * job.width
+        pixels = len(sizes) * 3 * job.height * job.width
         return pixels < prepared.st_size < pixels + 1024
     try:
         with ZipFile(path) as archive:
-            return [m.file_size for m in archive.infolist()] == [i.st_size for i in images]
+            return tuple(m.file_size for m in archive.infolist()) == sizes
     except BadZipFile:
         return False
 

@@ -1,82 +1,210 @@
-"""The folders of HITSZ-VCM as it is published: which layout it is, and whether all files exist."""
+"""Where HITSZ-VCM lies as it is published: which layout it is, and whether all files exist."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from vcm_source import LISTS, NAME_LISTS, QUERY_LIST, Faults, Row, SourceError
+from image_source import Archive, Image, Sources, Tree, is_archive
+from vcm_source import HALVES, LISTS, NAME_LISTS, Faults, Row, SourceError
 
 EXPECTED = """expected one of
   Train/<pid>/<ir|rgb>/D<camera>/<frame>.jpg, Test/..., and the lists in info/
   <pid>/<ir|rgb>/D<camera>/<frame>.jpg, and the lists in info/
-  <pid>/<ir|rgb>/D<camera>/<frame>.jpg, and the lists beside the identities"""
+  <pid>/<ir|rgb>/D<camera>/<frame>.jpg, and the lists beside the identities
+in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them, or all of them"""
+DEPTH = 3  # of folders that are looked through: VCM-HITSZ/Train/Train
+MARKS = ("partition.json", ".prepare.json")  # prepared data, which look like published ones
 
 
-def find_lists(source: Path) -> Path:
-    """Gives the folder of the five lists.
+@dataclass(frozen=True)
+class Place:
+    """A folder in a tree."""
 
-    Raises:
-        SourceError: If ``source`` is missing, holds no lists, or not all of them.
-    """
-    if not source.is_dir():
-        raise SourceError(f"--source {source}: no such folder; {EXPECTED}")
-    folders = [source / "info", source]
-    missing = {folder: [n for n in LISTS if not (folder / n).is_file()] for folder in folders}
-    for folder in folders:
-        if not missing[folder]:
-            return folder
-    nearest = min(folders, key=lambda folder: len(missing[folder]))
-    if len(missing[nearest]) < len(LISTS):
-        raise SourceError(
-            f"{nearest}: {', '.join(missing[nearest])} missing beside the other lists"
-        )
-    found = sorted(path.name for path in source.iterdir())[:6]
-    inner = [path.parent for path in source.glob(f"*/info/{QUERY_LIST}")]
-    hint = f"; did you mean --source {inner[0].parent}?" if inner else ""
-    raise SourceError(f"--source {source}: no lists here (found: {found}){hint}\n{EXPECTED}")
+    tree: Tree
+    folder: str
+
+    def inner(self, name: str) -> str:
+        """Gives the name in the tree of something in the folder."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+    def image(self, name: str) -> Image:
+        """Gives what `read_image` reads."""
+        return self.tree.image(self.inner(name))
+
+    def __str__(self) -> str:
+        return self.tree.place(self.folder).rstrip(":/")
 
 
-def find_home(source: Path, half: str, rows: list[Row]) -> Path:
-    """Gives the folder that holds most of the identities of a half."""
-    pids = {row.pid for row in rows if row.half == half}
-    homes = [source / half, source / half / half, source]
-    return max(homes, key=lambda home: sum((home / pid).is_dir() for pid in pids))
-
-
-def check_files(home: Path, half: str, rows: list[Row], faults: Faults) -> list[str]:
-    """Compares the listed files with those in the folders, as sets.
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds the identities of a half.
 
     Args:
-        home: The folder that holds the identities of this half.
+        place: Where most of the images are.
+        elsewhere: The others, by their listed names: where they are, and under which name.
+    """
+
+    place: Place
+    elsewhere: dict[str, tuple[Place, str]] = field(default_factory=dict)
+
+    def image(self, file: str) -> Image:
+        """Gives what `read_image` reads, of a listed file."""
+        place, name = self.elsewhere.get(file, (self.place, file))
+        return place.image(name)
+
+
+def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
+    """Gives the folder of the five lists, and how each is spelled there.
+
+    Raises:
+        SourceError: If there are no lists, not all of them, or several sets in one tree.
+    """
+    nearest: tuple[Place, dict[str, str]] | None = None
+    seen: list[str] = []
+    for tree in sources:
+        complete = []
+        for folder, folders, files in _folders_of(tree):
+            seen += [*folders, *files] if not folder else []
+            names = {name.lower(): name for name in files}
+            found = {name: names[name.lower()] for name in LISTS if name.lower() in names}
+            if len(found) == len(LISTS):
+                complete.append((Place(tree, folder), found))
+            elif found and (nearest is None or len(found) > len(nearest[1])):
+                nearest = Place(tree, folder), found
+        if len(complete) > 1:
+            places = ", ".join(str(place) for place, _ in complete)
+            raise SourceError(f"--source {sources}: several data sets ({places}); give one of them")
+        if complete:
+            return complete[0]
+    if nearest is not None:
+        missing = ", ".join(name for name in LISTS if name not in nearest[1])
+        raise SourceError(f"{nearest[0]}: {missing} missing beside the other lists")
+    nested = [name for name in seen if is_archive(name)] if not sources.folders else []
+    hint = f"; {nested[0]} is an archive in an archive: unpack the outer one" if nested else ""
+    raise SourceError(f"--source {sources}: no lists here (found: {seen[:6]}){hint}\n{EXPECTED}")
+
+
+def _folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Gives all folders but those below identities, the upper ones first, with their content."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop(0)
+        folders, files = tree.listing(folder)
+        if folder and any(mark in files for mark in MARKS):
+            continue
+        yield folder, folders, files
+        if folder.count("/") + bool(folder) < DEPTH:
+            waiting += [Place(tree, folder).inner(name) for name in folders if not name.isdecimal()]
+
+
+def find_home(
+    sources: Sources, half: str, rows: Sequence[Row], faults: Faults, remarks: list[str]
+) -> Home | None:
+    """Finds all listed files of a half; most are in one folder, the others may be elsewhere.
+
+    Names are compared as sets, and once more without the case of their letters, which systems
+    and archives change.
+
+    Args:
+        sources: All that there is to read from.
         half: ``Train`` or ``Test``.
         rows: Of both halves.
         faults: Gets every listed file that is not there.
+        remarks: Gets what is odd: files that are in no list, names in other letters.
 
     Returns:
-        Remarks on files that are in no list.
+        None if not one identity was found; that is a fault, too.
     """
     mine = [row for row in rows if row.half == half]
-    listed = {file for row in mine for file in row.files}
-    there = {file for pid in {row.pid for row in mine} for file in _files_below(home, pid)}
-    for file in sorted(listed - there):
-        faults.add(f"{home / file}: listed in {NAME_LISTS[half]}, but not there")
-    stray = len(there - listed)
-    return [f"{home}: {stray} images are in no list and are left out"] if stray else []
+    pids = {row.pid for row in mine}
+    missing = {file for row in mine for file in row.files}
+    home: Home | None = None
+    for place, there in _homes_of(sources, pids):
+        found, others = _take(place, there, missing)
+        if home is None:
+            home = Home(place)
+        else:
+            home.elsewhere.update({file: (place, file) for file in found})
+        renamed = _take_renamed(others, missing, faults)
+        home.elsewhere.update({file: (place, name) for file, name in renamed.items()})
+        remarks += _remarks(place, renamed, len(others) - len(renamed), place is home.place)
+        if not missing:
+            return home
+    if home is None:
+        some = ", ".join(sorted(pids)[:3])
+        faults.add(f"none of the {len(pids)} {half} identities ({some}, ...) is there; {EXPECTED}")
+        return None
+    for file in sorted(missing):
+        where = home.place.tree.place(home.place.inner(file))
+        faults.add(f"{where}: listed in {NAME_LISTS[half]}, but not there")
+    return home
 
 
-def _files_below(home: Path, pid: str) -> Iterator[str]:
-    for folder, folders, files in os.walk(home / pid):
-        folders.sort()
-        below = Path(folder).relative_to(home).as_posix()
-        for file in files:
-            if file.lower().endswith((".jpg", ".jpeg")) and not file.startswith("."):
-                yield f"{below}/{file}"
+def _homes_of(sources: Sources, pids: set[str]) -> Iterator[tuple[Place, list[str]]]:
+    """Gives every folder that holds identities, and which; of each tree the fullest first."""
+    for tree in sources:
+        homes = [
+            (Place(tree, folder), sorted(pids.intersection(folders)))
+            for folder, folders, _ in _folders_of(tree)
+        ]
+        homes.sort(key=lambda home: -len(home[1]))
+        yield from (home for home in homes if home[1])
 
 
-def describe(source: Path, lists: Path, homes: dict[str, Path]) -> str:
+def _take(place: Place, pids: Iterable[str], missing: set[str]) -> tuple[list[str], list[str]]:
+    """Takes what is there from the missing files; gives what was found, and the other images."""
+    found: list[str] = []
+    others: list[str] = []
+    for pid in pids:
+        for file in _images_below(place, pid, depth=2):
+            (found if file in missing else others).append(file)
+    missing.difference_update(found)
+    return found, others
+
+
+def _images_below(place: Place, folder: str, depth: int) -> Iterator[str]:
+    folders, files = place.tree.listing(place.inner(folder))
+    yield from (f"{folder}/{file}" for file in files if file.lower().endswith((".jpg", ".jpeg")))
+    for name in folders if depth else ():
+        yield from _images_below(place, f"{folder}/{name}", depth - 1)
+
+
+def _take_renamed(others: list[str], missing: set[str], faults: Faults) -> dict[str, str]:
+    """Takes images whose names differ from missing ones in the case of letters only."""
+    if not missing:
+        return {}
+    listed = {file.lower(): file for file in missing}
+    renamed: dict[str, str] = {}
+    for name in others:
+        file = listed.get(name.lower())
+        if file in renamed:
+            faults.add(f"{renamed[file]} and {name}: which of them is {file}? remove the other")
+        elif file is not None:
+            renamed[file] = name
+    missing.difference_update(renamed)
+    return renamed
+
+
+def _remarks(place: Place, renamed: dict[str, str], stray: int, is_first: bool) -> Iterator[str]:
+    if renamed:
+        name = next(iter(renamed.values()))
+        yield f"{place}: {len(renamed)} names ({name}) differ from the list in the case of letters"
+    if stray and is_first:
+        yield f"{place}: {stray} images are in no list and are left out"
+
+
+def describe(lists: Place, homes: dict[str, Home]) -> str:
     """Says in words which layout was found."""
-    place = "info/" if lists != source else "the same folder"
-    folders = {half: home.relative_to(source).as_posix() for half, home in homes.items()}
-    if set(folders.values()) == {"."}:
-        return f"identities in one folder, lists in {place}"
-    return f"identities in {folders['Train']}/ and {folders['Test']}/, lists in {place}"
+    train, test = (homes[half].place for half in HALVES)
+    where = "the same folder" if lists in (train, test) else _named(lists) or "the same folder"
+    if train == test:
+        inner = f" ({_named(train)})" if _named(train) else ""
+        return f"identities in one folder{inner}, lists in {where}"
+    return f"identities in {_named(train)} and {_named(test)}, lists in {where}"
+
+
+def _named(place: Place) -> str:
+    """Gives the name below what the user gave: ``Train/``, ``Train.zip:Train/``, ``Train.zip``."""
+    folder = f"{place.folder}/" if place.folder else ""
+    if isinstance(place.tree, Archive):
+        return f"{place.tree.path.name}{':' if folder else ''}{folder}"
+    return folder

@@ -6,9 +6,11 @@ Nothing is decoded or written here. All faults of the lists are collected and sh
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from vcm_folders import check_files, describe, find_home, find_lists
+from image_source import DamagedImageError, Sources, read_image
+from vcm_folders import Home, Place, describe, find_home, find_lists
 from vcm_source import (
     HALVES,
     LISTS,
@@ -17,7 +19,6 @@ from vcm_source import (
     QUERY_LIST,
     ROW_LISTS,
     Faults,
-    Published,
     Row,
     SourceError,
 )
@@ -33,30 +34,53 @@ NAME = re.compile(
 )
 
 
-def read_published(source: Path) -> Published:
+@dataclass(frozen=True)
+class Published:
+    """The published data after all checks.
+
+    Args:
+        layout: Which of the known layouts was found, in words.
+        homes: Where the images of each half are.
+        rows: All tracklets, training half first.
+        digest: sha256 of all lists; line ends and blank lines do not change it.
+        remarks: What is odd and was accepted.
+    """
+
+    layout: str
+    homes: dict[str, Home]
+    rows: list[Row]
+    digest: str
+    remarks: list[str]
+
+
+def read_published(sources: Sources) -> Published:
     """Recognizes the layout, reads the lists and checks that all of it fits together.
 
     Args:
-        source: The folder of the published data.
+        sources: The folders and archives of the published data.
 
     Raises:
-        SourceError: If the folder is missing or of an unknown layout, or with all faults.
+        UserError: If something is missing, of an unknown layout or damaged, or with all faults.
     """
-    lists = find_lists(source)
-    lines = {name: read_lines(lists / name) for name in LISTS}
+    place, spelled = find_lists(sources)
+    lines = {name: _lines_at(place, spelled[name]) for name in LISTS}
     faults = Faults()
     query = _read_query(lines, faults)
     names = {half: _read_names(lines, half, faults) for half in HALVES}
     rows = [row for half in HALVES for row in _read_rows(lines, half, names[half], query, faults)]
     _check_query(rows, lines, faults)
     _check_disjoint(rows, faults)
-    faults.raise_if_any(f"{lists}")
-    remarks = [remark for half in HALVES for remark in _remarks(names[half], half, rows)]
-    homes = {half: find_home(source, half, rows) for half in HALVES}
+    faults.raise_if_any(f"{place}")
+    remarks = [remark for half in HALVES for remark in _remarks(names[half], half, rows, lines)]
+    digest = _digest(lines)
+    del lines, names  # as large as all the rest
+    homes: dict[str, Home] = {}
     for half in HALVES:
-        remarks += check_files(homes[half], half, rows, faults)
-    faults.raise_if_any(f"{source}")
-    return Published(describe(source, lists, homes), homes, rows, _digest(lines), remarks)
+        home = find_home(sources, half, rows, faults, remarks)
+        homes |= {half: home} if home else {}
+    remarks += sources.ignored()
+    faults.raise_if_any(f"{sources}")
+    return Published(describe(place, homes), homes, rows, digest, remarks)
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -66,10 +90,23 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
         SourceError: If the file is missing or no UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return lines_of(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read as text ({error})") from error
-    return [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _lines_at(place: Place, name: str) -> list[tuple[int, str]]:
+    try:
+        return lines_of(read_image(place.image(name)))
+    except (OSError, UnicodeDecodeError, DamagedImageError) as error:
+        where = place.tree.place(place.inner(name))
+        raise SourceError(f"{where}: cannot be read as text ({error})") from error
+
+
+def lines_of(content: bytes) -> list[tuple[int, str]]:
+    """Gives the filled lines of a text with their numbers, without CRLF and blanks at the ends."""
+    lines = enumerate(content.decode("utf-8-sig").splitlines(), 1)
+    return [(number, text) for number, line in lines if (text := line.strip())]
 
 
 def _read_names(lines: Lines, half: str, faults: Faults) -> list[re.Match[str] | None]:
@@ -172,16 +209,24 @@ def _check_disjoint(rows: list[Row], faults: Faults) -> None:
             faults.add(f"{ROW_LISTS[half]}: no tracklet")
 
 
-def _remarks(names: list[re.Match[str] | None], half: str, rows: list[Row]) -> Iterator[str]:
+def _remarks(
+    names: list[re.Match[str] | None], half: str, rows: list[Row], lines: Lines
+) -> Iterator[str]:
     """Names what a sound list does not have, though it does no harm."""
-    files = [file for row in rows if row.half == half for file in row.files]
-    listed = {file_of(name) for name in names if name is not None}
+    table, mine = ROW_LISTS[half], [row for row in rows if row.half == half]
+    files = [file for row in mine for file in row.files]
     twice = len(files) - len(set(files))
     if twice:
         yield f"{NAME_LISTS[half]}: {twice} frames belong to two tracklets or are listed twice"
-    free = len(listed.difference(files))
+    first: dict[tuple[str, ...], Row] = {}
+    for row in mine:
+        same = first.setdefault(row.files, row)
+        if same is not row:
+            line, earlier = (lines[table][r.number - 1][0] for r in (row, same))
+            yield f"{table}:{line}: has the frames of line {earlier} once more; both rows are used"
+    free = len({file_of(name) for name in names if name is not None}.difference(files))
     if free:
-        yield f"{NAME_LISTS[half]}: {free} names belong to no row of {ROW_LISTS[half]}"
+        yield f"{NAME_LISTS[half]}: {free} names belong to no row of {table}"
 
 
 def _digest(lines: Lines) -> str:

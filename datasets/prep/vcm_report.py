@@ -8,18 +8,35 @@ from pathlib import Path
 from typing import Any
 
 from vcm_discard import DiscardList
+from vcm_lists import Published
 from vcm_partition import MODALITIES, Dropped
-from vcm_source import SHOWN, Published, Row
+from vcm_source import HALVES, SHOWN, Row
 
-from opengait_ext.data.layout import INFRARED, SPLITS, VISIBLE, Partition, atomic_write
+from opengait_ext.data.layout import (
+    INFRARED,
+    PACKED,
+    PICKLED,
+    SPLITS,
+    VISIBLE,
+    Partition,
+    atomic_write,
+)
 
-# Rows and tracklets of at least 12 frames of the published data.
+# Of the lists as published, and tracklets of at least 12 frames and their frames.
+OFFICIAL_IDENTITIES = {"Train": 500, "Test": 427}
 OFFICIAL_ROWS = {"Train": 11061, "Test": 10802}
+OFFICIAL_NAMES = {"Train": 232496, "Test": 230763}
 OFFICIAL_TRACKLETS = {
     ("Train", INFRARED): 4291,
     ("Train", VISIBLE): 5460,
     ("Test", INFRARED): 4584,
     ("Test", VISIBLE): 5099,
+}
+OFFICIAL_FRAMES = {
+    ("Train", INFRARED): 98214,
+    ("Train", VISIBLE): 126543,
+    ("Test", INFRARED): 105979,
+    ("Test", VISIBLE): 118137,
 }
 
 
@@ -39,7 +56,7 @@ def write_dropped(path: Path, dropped: list[Dropped]) -> None:
     atomic_write(path, text.getvalue().encode())
 
 
-def tell_source(source: Path, published: Published) -> None:
+def tell_source(source: str, published: Published) -> None:
     """Prints which layout was found, how much there is, and what is odd."""
     frames = sum(len(row.files) for row in published.rows)
     print(f"{source}: {published.layout}; {len(published.rows):,} tracklets, {frames:,} frames")
@@ -84,6 +101,22 @@ def tell_result(
         differences = list(official_differences(published.rows, partition))
         if differences:
             print("\n" + "\n".join(differences))
+        differ = sum(line.endswith("differs") for line in differences)
+        if differ:
+            print(
+                f"warning: {differ} of {len(differences)} counts are not those of HITSZ-VCM; "
+                "results on these data do not compare with published ones"
+            )
+
+
+def tell_cost(target: Path, partition: Partition, form: str, seconds: float) -> None:
+    """Prints how long it took and how much disk is taken."""
+    name = PICKLED if form == "opengait" else PACKED
+    size = sum((target / t.path / name).stat().st_size for t in partition.tracklets)
+    print(
+        f"\n{target}: {len(partition.tracklets):,} tracklets and partition.json, "
+        f"{size / 1e6:,.1f} MB of disk, after {seconds:.1f} s"
+    )
 
 
 def table(counts: dict[str, Any]) -> Iterator[str]:
@@ -125,17 +158,24 @@ def official_differences(rows: Sequence[Row], partition: Partition) -> Iterator[
     """
     if len(rows) < sum(OFFICIAL_ROWS.values()) // 2:
         return
-    for half, official in OFFICIAL_ROWS.items():
-        found = sum(row.half == half for row in rows)
-        yield _compared(f"{half}, rows of the list", official, found)
+    for half in HALVES:
+        mine = [row for row in rows if row.half == half]
+        names = sum(len(row.files) + row.discarded for row in mine)
+        people = len({row.pid for row in mine})
+        yield _compared(f"{half}, identities", OFFICIAL_IDENTITIES[half], people)
+        yield _compared(f"{half}, rows of the list", OFFICIAL_ROWS[half], len(mine))
+        yield _compared(f"{half}, frames of the list", OFFICIAL_NAMES[half], names)
     if partition.protocol["min_frames"] != 12:
         return
     for (half, modality), official in OFFICIAL_TRACKLETS.items():
-        found = sum(
-            (t.split == "test") == (half == "Test") and t.modality == modality
+        lengths = [
+            t.frames
             for t in partition.tracklets
-        )
-        yield _compared(f"{half}, {modality} tracklets", official, found)
+            if (t.split == "test") == (half == "Test") and t.modality == modality
+        ]
+        yield _compared(f"{half}, {modality} tracklets", official, len(lengths))
+        frames = OFFICIAL_FRAMES[half, modality]
+        yield _compared(f"{half}, {modality} frames", frames, sum(lengths))
 
 
 def _compared(what: str, official: int, found: int) -> str:

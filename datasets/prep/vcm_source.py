@@ -1,7 +1,6 @@
 """What HITSZ-VCM consists of as it is published: names of the lists, rows, faults."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE
 from opengait_ext.errors import UserError
@@ -47,25 +46,6 @@ class Row:
     def path(self) -> str:
         """Where its prepared form goes, below the root: ``0001/rgb/D3-T17``."""
         return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
-
-
-@dataclass(frozen=True)
-class Published:
-    """The published data after all checks.
-
-    Args:
-        layout: Which of the known layouts was found, in words.
-        homes: The folder that holds the identities, of each half.
-        rows: All tracklets, training half first.
-        digest: sha256 of all lists; line ends and blank lines do not change it.
-        remarks: What is odd and was accepted.
-    """
-
-    layout: str
-    homes: dict[str, Path]
-    rows: list[Row]
-    digest: str
-    remarks: list[str]
 
 
 class Faults:

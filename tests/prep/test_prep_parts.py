@@ -69,6 +69,15 @@ def test_a_note_that_cannot_be_read_is_not_trusted(raw, out, capsys):
     assert prepare_tree(raw, out, "--anew") == 0
 
 
+def test_what_a_run_leaves_that_was_killed_at_its_start_is_not_foreign(raw, out):
+    (out / ".unpacked").mkdir(parents=True)
+    (out / ".unpacked" / "data.tgz.0123.tmp").write_bytes(b"half")
+    (out / "..prepare.json.123.tmp").write_bytes(b"{")
+    assert prepare_tree(raw, out) == 0
+    assert not list(out.rglob("*.tmp"))
+    assert not (out / ".unpacked").exists()
+
+
 def test_a_tracklet_that_cannot_be_written_is_named(raw, out, capsys):
     assert prepare_tree(raw, out) == 0
     for path in (out / "0001" / "ir" / "D2-T1").iterdir():
@@ -164,15 +173,23 @@ def test_official_counts_are_compared_only_with_data_of_that_size():
     tracklets = [Tracklet("", "0503", 1, "infrared", 12, "test")] * 4584
     partition = Partition("HITSZ-VCM", tracklets, {}, {"min_frames": 12})
     assert list(official_differences(rows, partition)) == [
+        "Train, identities                500 official       1 found   differs",
         "Train, rows of the list       11,061 official  11,061 found",
+        "Train, frames of the list    232,496 official       0 found   differs",
+        "Test, identities                 427 official       1 found   differs",
         "Test, rows of the list        10,802 official  10,801 found   differs",
+        "Test, frames of the list     230,763 official       0 found   differs",
         "Train, infrared tracklets      4,291 official       0 found   differs",
+        "Train, infrared frames        98,214 official       0 found   differs",
         "Train, visible tracklets       5,460 official       0 found   differs",
+        "Train, visible frames        126,543 official       0 found   differs",
         "Test, infrared tracklets       4,584 official   4,584 found",
+        "Test, infrared frames        105,979 official  55,008 found   differs",
         "Test, visible tracklets        5,099 official       0 found   differs",
+        "Test, visible frames         118,137 official       0 found   differs",
     ]
     other = Partition("HITSZ-VCM", tracklets, {}, {"min_frames": 6})
-    assert len(list(official_differences(rows, other))) == 2
+    assert len(list(official_differences(rows, other))) == 6
     assert not list(official_differences(rows[:20], partition))
 
 

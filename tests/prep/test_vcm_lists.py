@@ -127,19 +127,49 @@ def test_a_list_that_is_no_text_is_named(tmp_path, capsys):
 def test_missing_data_say_what_was_expected(tmp_path, capsys):
     assert prepare_tree(tmp_path / "nowhere", tmp_path / "out") == 1
     message = capsys.readouterr().err
-    assert f"--source {tmp_path / 'nowhere'}: no such folder; expected one of" in message
+    assert f"--source {tmp_path / 'nowhere'}: no such folder or archive; expected one of" in message
     assert "<pid>/<ir|rgb>/D<camera>/<frame>.jpg" in message
 
 
-def test_a_folder_too_high_is_told_which_one_was_meant(tmp_path, capsys):
+def test_a_folder_above_the_data_will_do(tmp_path, capsys):
     write_vcm_tree(tmp_path / "download" / "VCM")
-    assert prepare_tree(tmp_path / "download", tmp_path / "out") == 1
+    assert prepare_tree(tmp_path / "download", tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    assert "identities in VCM/Train/ and VCM/Test/, lists in VCM/info/" in told
+
+
+def test_a_folder_of_several_data_sets_is_refused_with_their_names(tmp_path, capsys):
+    lists = [write_vcm_tree(tmp_path / "data" / name) for name in ("a", "b")]
+    assert prepare_tree(tmp_path / "data", tmp_path / "out") == 1
+    assert f"several data sets ({lists[0]}, {lists[1]}); give one" in capsys.readouterr().err
+
+
+def test_prepared_data_beside_the_published_ones_are_not_taken_for_them(tmp_path, capsys):
+    write_vcm_tree(tmp_path / "data" / "raw")
+    assert prepare_tree(tmp_path / "data", tmp_path / "data" / "a") == 0
+    expected = contents_of(tmp_path / "data" / "a")
+    assert prepare_tree(tmp_path / "data", tmp_path / "data" / "b") == 0
+    assert contents_of(tmp_path / "data" / "b") == expected
+
+
+def test_a_folder_without_lists_is_told_what_it_holds(tmp_path, capsys):
+    (tmp_path / "raw" / "papers").mkdir(parents=True)
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 1
     message = capsys.readouterr().err
-    assert "no lists here (found: ['VCM'])" in message
-    assert f"did you mean --source {tmp_path / 'download' / 'VCM'}?" in message
+    assert "no lists here (found: ['papers'])\nexpected one of" in message
+    assert "<pid>/<ir|rgb>/D<camera>/<frame>.jpg" in message
 
 
-def test_an_archive_that_wraps_its_folder_is_found(tmp_path, capsys):
+@pytest.mark.parametrize("half", ["Train", "Test"])
+def test_a_half_whose_images_are_missing_altogether_is_named(tmp_path, capsys, half):
+    def change(lists):
+        (lists.parent / half).rename(tmp_path / "elsewhere")
+
+    expected = {"Train": "3 Train identities (0001, 0002, 0003, ...)", "Test": "2 Test identities"}
+    refused(tmp_path, capsys, change, f"none of the {expected[half]}", "expected one of")
+
+
+def test_a_wrapped_folder_is_found(tmp_path, capsys):
     write_vcm_tree(tmp_path / "raw")
     (tmp_path / "raw" / "Train").rename(tmp_path / "raw" / "moved")
     (tmp_path / "raw" / "Train").mkdir()
@@ -159,4 +189,5 @@ def test_what_is_odd_but_harmless_is_remarked(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "train_name.txt: 4 frames belong to two tracklets or are listed twice" in told
     assert "train_name.txt: 1 names belong to no row of track_train_info.txt" in told
+    assert "track_train_info.txt:4: has the frames of line 3 once more; both rows" in told
     assert "2 images are in no list and are left out" in told

@@ -1,8 +1,11 @@
 """Tiny data in the published form of HITSZ-VCM, made on the spot; and its preparation."""
 
 import hashlib
+import io
 import os
 import sys
+import tarfile
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -119,3 +122,39 @@ def contents_of(root):
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
+
+
+def pack_files(files, archive, method=zipfile.ZIP_STORED):
+    """Writes files, name to content, as a zip or tar; its suffix tells which. Gives the archive."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w", method) as packed:
+            for name, content in files.items():
+                packed.writestr(name, content)
+    else:
+        ending = archive.name.partition(".tar.")[2] or {".tgz": "gz"}.get(archive.suffix, "")
+        with tarfile.open(archive, f"w:{ending}") as packed:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                packed.addfile(member, io.BytesIO(content))
+    old = archive.stat().st_mtime - 60.0
+    os.utime(archive, (old, old))
+    return archive
+
+
+def files_below(root, wrap=""):
+    """Gives the content of all files below a folder by their names, with a folder before them."""
+    return {
+        f"{wrap}{path.relative_to(root).as_posix()}": path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def pack_tree(root, target, suffix, walks=WALKS, wrap=""):
+    """Publishes tracklets as three archives in a folder, as HITSZ-VCM comes. Gives the folder."""
+    write_vcm_tree(root, walks)
+    for part in ("Train", "Test", "info"):
+        pack_files(files_below(root / part, f"{wrap}{part}/"), target / f"{part}{suffix}")
+    return target
