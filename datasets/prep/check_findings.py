@@ -1,0 +1,126 @@
+"""What the check of a data set looks for, by name, and what it finds."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FAULT, WARNING = "fault", "warning"
+KEPT = 50  # examples of each kind, of each check, in the report
+
+CHECKS = {
+    "files": "every listed file is there",
+    "images": "every image opens and decodes completely",
+    "ranges": "frame ranges and counts fit the names and files",
+    "names": "identity, camera and modality of names and rows agree",
+    "identities": "no identity is in two splits",
+    "queries": "queries and galleries are of the expected modality",
+    "matches": "every query has a match under the camera rule",
+    "lengths": "no tracklet is shorter than the protocol needs",
+    "duplicates": "no frame and no tracklet is there twice",
+    "official": "the counts are the official ones",
+    "stray": "no other files lie between the data",
+    "digest": "lists and frames are those of this digest",
+    "lists": "the lists can be read and follow their form",
+    "empty": "no file and no tracklet is empty",
+    "pixels": "infrared frames are gray, visible ones are not",
+    "sides": "identities are seen in both modalities",
+    "safety": "files hold images only: no code, no odd archive members",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One or many things of one kind that a check found.
+
+    Args:
+        check: Its name, of ``CHECKS``.
+        severity: ``FAULT`` or ``WARNING``.
+        count: How many there are.
+        examples: Place (below the root of the data) and text of the first ones.
+    """
+
+    check: str
+    severity: str
+    count: int
+    examples: list[tuple[str, str]]
+
+
+@dataclass
+class Result:
+    """What became of one check.
+
+    Args:
+        counts: Of faults and of warnings.
+        examples: The first of each, in the order of the data.
+        numbers: What was counted besides, for the report.
+        note: A remark for the table.
+    """
+
+    counts: dict[str, int] = field(default_factory=lambda: {FAULT: 0, WARNING: 0})
+    examples: dict[str, list[tuple[str, str]]] = field(
+        default_factory=lambda: {FAULT: [], WARNING: []}
+    )
+    numbers: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def severity(self) -> str:
+        """Gives ``fault``, ``warning`` or ``ok``."""
+        return next((s for s in (FAULT, WARNING) if self.counts[s]), "ok")
+
+    @property
+    def count(self) -> int:
+        """Gives the number of what decides the severity."""
+        return self.counts.get(self.severity, 0)
+
+    @property
+    def first(self) -> str:
+        """Gives the first example of what decides the severity, or the note."""
+        examples = self.examples.get(self.severity)
+        return ": ".join(examples[0]) if examples else self.note
+
+
+class Findings:
+    """Collects what is found, by check; what is added first is shown first."""
+
+    def __init__(self) -> None:
+        self.results = {check: Result() for check in CHECKS}
+
+    def add(self, check: str, severity: str, place: str, text: str, count: int = 1) -> None:
+        """Notes one finding: where, and what is wrong with what is expected."""
+        self.extend([Finding(check, severity, count, [(place, text)])])
+
+    def fault(self, check: str, place: str, text: str) -> None:
+        """Notes one fault."""
+        self.add(check, FAULT, place, text)
+
+    def warn(self, check: str, place: str, text: str) -> None:
+        """Notes one warning."""
+        self.add(check, WARNING, place, text)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Notes findings; of their examples only the first are kept."""
+        for found in findings:
+            result = self.results[found.check]
+            result.counts[found.severity] += found.count
+            examples = result.examples[found.severity]
+            examples += map(tuple, found.examples[: KEPT - len(examples)])  # type: ignore[arg-type]
+
+    def has(self, severity: str) -> bool:
+        """Whether any check found something as bad."""
+        return any(result.counts[severity] for result in self.results.values())
+
+    @property
+    def severity(self) -> str:
+        """Gives the worst of all: ``fault``, ``warning`` or ``ok``."""
+        return next((s for s in (FAULT, WARNING) if self.has(s)), "ok")
+
+
+def as_plain(found: Finding) -> dict[str, Any]:
+    """Gives a finding as JSON can hold it."""
+    return asdict(found)
+
+
+def printable(text: str) -> str:
+    """Gives a text out of the data as it can be shown: a terminal would obey some characters."""
+    return text if text.isprintable() else ascii(text)[1:-1]
