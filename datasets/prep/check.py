@@ -218,7 +218,7 @@ def _tell(plan: Plan, checked: list[Checked], arguments: argparse.Namespace) -> 
     if plan.published_digest:
         digests["published lists"] = plan.published_digest
     frames = "quick frames" if arguments.quick else "frames"
-    digests[frames] = content_digest(plan, checked, arguments.quick)
+    digests[frames] = content_digest(plan, checked)
     plan.findings.results["digest"].numbers = digests
     plan.findings.results["digest"].note = f"frames {digests[frames][:16]}"
     tell_bars(histograms)

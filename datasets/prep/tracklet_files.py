@@ -19,6 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import cv2
 import numpy as np
+import simplejpeg
 from image_source import (
     DamagedImageError,
     Image,
@@ -77,9 +78,11 @@ class Prepared:
 
 
 def decode_whole(content: bytes) -> np.ndarray:
-    """Decodes a JPEG of one or three channels and refuses one that is cut off.
+    """Decodes a JPEG of one or three channels and refuses one that is cut off or corrupt.
 
-    OpenCV paints the missing rest of a cut JPEG gray without a word, so the end mark is looked for.
+    OpenCV paints the missing rest of a cut JPEG gray without a word. simplejpeg makes an error of
+    every warning of the decoder; what it refuses for another reason than that (a rare form of
+    color, say) OpenCV may still decode.
 
     Args:
         content: All bytes of the file.
@@ -94,8 +97,14 @@ def decode_whole(content: bytes) -> np.ndarray:
         raise DamagedImageError("the file is empty")
     if content[:2] != b"\xff\xd8":
         raise DamagedImageError("not a JPEG file")
-    if not _has_end(content):
-        raise DamagedImageError(f"cut off after {len(content)} bytes (no end mark)")
+    try:
+        return simplejpeg.decode_jpeg(content, "BGR")
+    except ValueError as error:
+        if not _has_end(content):
+            text = f"cut off after {len(content)} bytes (no end mark)"
+            raise DamagedImageError(text) from error
+        if "orrupt" in str(error) and "extraneous" not in str(error):
+            raise DamagedImageError(f"cannot be decoded whole ({error})") from error
     try:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -144,6 +153,7 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
             yield from map(prepare, jobs)
         finally:
             close_archives()
+        _flush_disks()
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
@@ -155,6 +165,13 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    _flush_disks()
+
+
+def _flush_disks() -> None:
+    """Has the disks take all files at once, so that no partition speaks of one that is lost."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def available_cores() -> int:
@@ -193,9 +210,9 @@ def _prepare_anew(job: Job) -> Prepared:
     if damaged and not job.skip_damaged or len(contents) < job.min_frames:
         _remove_prepared(Path(job.folder))
     elif job.form == "opengait":
-        write_tracklet_array(job.folder, np.stack(frames))
+        write_tracklet_array(job.folder, np.stack(frames), durable=False)
     else:
-        write_tracklet(job.folder, contents)
+        write_tracklet(job.folder, contents, durable=False)
     return Prepared(len(contents), damaged)
 
 

@@ -33,12 +33,15 @@ class LayoutError(UserError):
     """Prepared data are missing, damaged or not in the expected form; names the file."""
 
 
-def atomic_write(path: str | Path, content: bytes) -> None:
+def atomic_write(path: str | Path, content: bytes, durable: bool = True) -> None:
     """Writes a file whole or not at all; an older file of that name stays until then.
 
     Args:
         path: The file's name; its folder is made.
         content: All bytes of the file.
+        durable: Wait until the disk has it. Without that, a kill at any moment still leaves a
+            whole file, but a power failure may not: for many small files, of which the caller
+            has the disk take all at once before it says that they are there.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; no temporary file is left.
@@ -49,21 +52,25 @@ def atomic_write(path: str | Path, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_tracklet(folder: str | Path, images: Sequence[bytes], suffix: str = ".jpg") -> None:
+def write_tracklet(
+    folder: str | Path, images: Sequence[bytes], suffix: str = ".jpg", durable: bool = True
+) -> None:
     """Packs the encoded images of one tracklet, bytes unchanged, into ``0-frames.zip``.
 
     Args:
         folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
         images: Encoded images in the order of the frames.
         suffix: Of the members' names.
+        durable: See `atomic_write`.
 
     Raises:
         LayoutError: If there is no image, or an empty one.
@@ -76,21 +83,23 @@ def write_tracklet(folder: str | Path, images: Sequence[bytes], suffix: str = ".
             member = zipfile.ZipInfo(f"{number:06d}{suffix}")  # 1980-01-01: equal bytes every time
             member.create_system = 3
             archive.writestr(member, image)
-    atomic_write(Path(folder, PACKED), packed.getvalue())
+    atomic_write(Path(folder, PACKED), packed.getvalue(), durable)
 
 
-def write_tracklet_array(folder: str | Path, frames: np.ndarray) -> None:
+def write_tracklet_array(folder: str | Path, frames: np.ndarray, durable: bool = True) -> None:
     """Pickles the decoded frames of one tracklet into ``0-frames.pkl``, the form of OpenGait.
 
     Args:
         folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
         frames: uint8 ``[s, 3, h, w]``, RGB.
+        durable: See `atomic_write`.
 
     Raises:
         LayoutError: If ``frames`` are of another type or shape.
     """
     _check_frames(frames, str(folder))
-    atomic_write(Path(folder, PICKLED), pickle.dumps(np.ascontiguousarray(frames), protocol=4))
+    content = pickle.dumps(np.ascontiguousarray(frames), protocol=4)
+    atomic_write(Path(folder, PICKLED), content, durable)
 
 
 def read_frames(folder: str | Path, indices: Sequence[int]) -> list[bytes | np.ndarray]:
