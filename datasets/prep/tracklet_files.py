@@ -77,7 +77,7 @@ class Prepared:
     failure: str = ""
 
 
-def decode_whole(content: bytes) -> np.ndarray:
+def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
     """Decodes a JPEG of one or three channels and refuses one that is cut off or corrupt.
 
     OpenCV paints the missing rest of a cut JPEG gray without a word. simplejpeg makes an error of
@@ -86,9 +86,11 @@ def decode_whole(content: bytes) -> np.ndarray:
 
     Args:
         content: All bytes of the file.
+        pixels: Whether they are wanted. Without them the image is made in gray and at an eighth
+            of its size, in half the time: the same bytes are read, and the same warnings given.
 
     Returns:
-        uint8 ``[h, w, 3]``, blue, green, red.
+        uint8 ``[h, w, 3]``, blue, green, red; something smaller if pixels are not wanted.
 
     Raises:
         DamagedImageError: If the image is not whole.
@@ -98,6 +100,8 @@ def decode_whole(content: bytes) -> np.ndarray:
     if content[:2] != b"\xff\xd8":
         raise DamagedImageError("not a JPEG file")
     try:
+        if not pixels:
+            return simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
         return simplejpeg.decode_jpeg(content, "BGR")
     except ValueError as error:
         if not _has_end(content):
@@ -200,7 +204,7 @@ def _prepare_anew(job: Job) -> Prepared:
     for source in job.images:
         try:
             content = read_image(source)
-            image = decode_whole(content)
+            image = decode_whole(content, pixels=job.form == "opengait")
         except DamagedImageError as error:
             damaged.append(f"{place_of(source)}: {error}")
             continue

@@ -1,4 +1,4 @@
-"""The check as a whole: exit status, report, journal, what a kill leaves, processes."""
+"""The check as a whole: exit status, report, quick look, digests, what is written where."""
 
 import sys
 
@@ -7,6 +7,7 @@ from check_trees import (
     A,
     check_alone,
     cut_frame,
+    edit_partition,
     named,
     repack,
     results,
@@ -15,11 +16,9 @@ from check_trees import (
     sound_raw,
     texts,
 )
-from vcm_tree import ROOT, contents_of, edit
+from vcm_tree import contents_of, edit
 
 from opengait_ext.data.layout import read_frames, write_tracklet
-
-SCRIPT = ROOT / "datasets" / "prep" / "check.py"
 
 
 @pytest.fixture
@@ -107,6 +106,17 @@ def test_quick_looks_at_the_first_the_middle_and_the_last_frame_and_says_so(data
     assert "frames" not in report["digests"]
 
 
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [(0, []), (1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (8, [0, 4, 7]), (25, [0, 12, 24])],
+)
+def test_quick_chooses_frames_of_a_tracklet_of_any_length(count, chosen):
+    from check_tracklets import chosen_frames
+
+    assert chosen_frames(count, True) == chosen
+    assert chosen_frames(count, False) == list(range(count))
+
+
 def test_quick_finds_a_tracklet_that_lost_frames(data):
     repack(data / A / "0-frames.zip", lambda all: all[:-1])
     _, report = run_check(data, "--quick")
@@ -130,6 +140,25 @@ def test_the_digests_tell_whether_lists_and_frames_are_the_same(tmp_path):
     assert changed["lists"] == digests["lists"]
     edit(two / "partition.json", '"min_frames": 3', '"min_frames": 2')
     assert run_check(two)[1]["digests"]["lists"] != digests["lists"]
+
+
+def turn_around(content):
+    """Lists the same tracklets in the opposite order."""
+    last = len(content["tracklets"]) - 1
+    content["tracklets"].reverse()
+    for directions in content["tasks"].values():
+        for task in directions.values():
+            for side, places in task.items():
+                task[side] = [last - place for place in places]
+
+
+def test_the_digest_of_the_frames_does_not_depend_on_the_order_of_the_list(data):
+    before = run_check(data)[1]["digests"]
+    edit_partition(data, turn_around)
+    status, report = run_check(data)
+    assert status == 0
+    assert report["digests"]["frames"] == before["frames"]
+    assert report["digests"]["lists"] != before["lists"]
 
 
 def test_the_lists_of_published_data_have_the_digest_of_the_preparation_faulty_or_not(tmp_path):

@@ -106,6 +106,9 @@ def test_a_missing_archive_is_told(tmp_path, out, capsys):
     expected = "none of the 2 Test identities (0503, 0504, ...) is there; expected one of"
     refused(tmp_path / "archives", out, capsys, expected, "or all of them")
     refused(tmp_path / "archives" / "Train.zip", out, capsys, "no lists here (found: ['Train'])")
+    (tmp_path / "archives" / "info.zip").unlink()
+    message = refused(tmp_path / "archives", out, capsys, "no lists here (found: ['Train.zip', ")
+    assert "an archive in an archive" not in message
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])

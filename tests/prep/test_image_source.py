@@ -121,11 +121,12 @@ def test_archives_may_be_given_one_by_one_and_one_beside_a_folder(tmp_path, out,
 
 
 def test_a_half_may_be_spread_over_archives_and_a_folder_that_was_not_unpacked_to_the_end(
-    tmp_path, out, files, expected
+    tmp_path, out, files, expected, capsys
 ):
     images = sorted(name for name in files if name.startswith("Train/"))
     lists = {name: content for name, content in files.items() if name not in images}
-    pack_files({**lists, **{name: files[name] for name in images[::3]}}, tmp_path / "s" / "1.zip")
+    some = {name: files[name] for name in (*images[::3], *images[2::3])}
+    pack_files({**lists, **some}, tmp_path / "s" / "1.zip")
     pack_files({name: files[name] for name in images[1::3]}, tmp_path / "s" / "2.tar")
     for name in images[2::3]:
         path = tmp_path / "s" / name
@@ -134,6 +135,7 @@ def test_a_half_may_be_spread_over_archives_and_a_folder_that_was_not_unpacked_t
     age(tmp_path / "s")
     assert prepare_tree(tmp_path / "s", out) == 0
     assert prepared(out) == expected
+    assert "in no list" not in capsys.readouterr().out
 
 
 def test_an_archive_is_not_opened_if_the_folder_holds_everything(tmp_path, out, files):

@@ -194,6 +194,9 @@ def test_damaged_images_are_named_and_refused_or_left_out(raw, out, capsys, cont
         kept = [contents[0], contents[2]]
         assert read_frames(out / "anna/rgb/D1-T1", range(2)) == kept
     assert prepare("--source", raw, "--target", out) == 1  # and refused again without the option
+    path.write_bytes(contents[1])
+    assert prepare("--source", raw, "--target", out) == 0
+    assert not (out / "damaged.txt").exists()
 
 
 def test_a_tracklet_that_damage_makes_too_short_is_dropped_with_the_reason(raw, out):

@@ -135,11 +135,11 @@ def test_a_stop_from_the_keyboard_is_quick_and_says_how_to_go_on(long_film, out,
 def test_a_finished_preparation_is_not_done_again(tmp_path, out, capsys):
     write_tree(tmp_path / "raw")
     assert prepare("--source", tmp_path / "raw", "--target", out) == 0
-    first, moments = results_of(out), times_of(out)
+    first, moments = contents_of(out), times_of(out)
     capsys.readouterr()
     assert prepare("--source", tmp_path / "raw", "--target", out) == 0
     assert "8 of 8 tracklets were prepared already" in capsys.readouterr().out
-    assert results_of(out) == first
+    assert contents_of(out) == first
     assert times_of(out) == moments
 
 
@@ -260,38 +260,6 @@ def test_a_tracklet_that_cannot_be_written_is_named(tmp_path, out, capsys):
     assert "1 tracklets could not be prepared" in message
     assert f"{out / 'anna/rgb/D1-T3'}: FileExistsError" in message
     assert not (out / "partition.json").exists()
-
-
-class Bomb:
-    """Ends the process that unpickles it, as the system does when memory runs out."""
-
-    def __reduce__(self):
-        return os._exit, (1,)
-
-
-def test_a_process_that_died_is_told_with_what_to_do():
-    from own_processes import run_all
-    from progress import Progress
-
-    from opengait_ext.errors import UserError
-
-    progress = Progress(2, "doing", "things")
-    with pytest.raises(UserError, match="ended from outside.*fewer --workers"):
-        list(run_all(print, [Bomb(), Bomb()], 2, progress))
-
-
-def test_a_journal_survives_half_a_line(tmp_path):
-    from own_journal import Journal
-
-    journal = Journal(tmp_path / "new" / "a.jsonl")
-    assert journal.read() == {}
-    journal.add("x", {"frames": 1})
-    with (tmp_path / "new" / "a.jsonl").open("a") as file:
-        file.write('["y", {"fra')
-    journal.add("z", {"frames": 2})
-    with (tmp_path / "new" / "a.jsonl").open("a") as file:
-        file.write('7\n["a"]\n[1, {}]\n')
-    assert journal.read() == {"x": {"frames": 1}, "z": {"frames": 2}}
 
 
 def test_the_script_needs_no_torch(tmp_path, out):

@@ -3,6 +3,8 @@
 import io
 import os
 
+import cv2
+import numpy as np
 import pytest
 from vcm_tree import contents_of, jpeg, prepare_tree, write_vcm_tree
 
@@ -219,3 +221,26 @@ def test_progress_renews_its_line_on_a_terminal():
     assert first.startswith("preparing  1 of 2 frames (50%)")
     assert last.startswith("preparing  2 of 2 frames (100%)")
     assert last.endswith("in all\n")
+
+
+@pytest.mark.parametrize("gray", [True, False])
+def test_a_look_without_pixels_finds_what_decoding_finds(gray):
+    from tracklet_files import DamagedImageError, decode_whole
+
+    image = np.random.default_rng(0).integers(256, size=(48, 32, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", image[:, :, 0] if gray else image)[1].tobytes()
+    verdicts = []
+    for place in range(2, len(whole), 7):
+        for spoiled in (whole[:place], whole[:place] + bytes(16) + whole[place + 16 :]):
+            found = []
+            for pixels in (True, False):
+                try:
+                    decode_whole(spoiled, pixels)
+                    found.append("whole")
+                except DamagedImageError as error:
+                    found.append(str(error))
+            assert found[0] == found[1]
+            verdicts.append(found[0] == "whole")
+    assert not all(verdicts)
+    assert decode_whole(whole).shape == (48, 32, 3)
+    assert decode_whole(whole, pixels=False).size < 48 * 32

@@ -1,6 +1,7 @@
 """The lists of HITSZ-VCM: what is accepted, and what every fault says."""
 
 import re
+import shutil
 
 import pytest
 from vcm_tree import WALKS, contents_of, edit, prepare_tree, write_vcm_tree
@@ -150,6 +151,13 @@ def test_prepared_data_beside_the_published_ones_are_not_taken_for_them(tmp_path
     expected = contents_of(tmp_path / "data" / "a")
     assert prepare_tree(tmp_path / "data", tmp_path / "data" / "b") == 0
     assert contents_of(tmp_path / "data" / "b") == expected
+
+
+def test_the_folder_of_most_identities_is_the_home_of_a_half(tmp_path, capsys):
+    write_vcm_tree(tmp_path / "raw")
+    shutil.copytree(tmp_path / "raw" / "Train" / "0001", tmp_path / "raw" / "Copy" / "0001")
+    assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
+    assert "identities in Train/ and Test/, lists in info/" in capsys.readouterr().out
 
 
 def test_a_folder_without_lists_is_told_what_it_holds(tmp_path, capsys):
