@@ -2,5 +2,6 @@
 
 from ..registry import Registry
 from .evaluators import evaluate_cross_modality
+from .gait import evaluate_gait_views
 
-EVALUATORS = Registry("evaluator", [evaluate_cross_modality])
+EVALUATORS = Registry("evaluator", [evaluate_cross_modality, evaluate_gait_views])

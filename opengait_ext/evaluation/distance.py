@@ -5,7 +5,8 @@ of one block.
 
 Memory: the gallery is copied once, ``[g, p, d]``. On top of that, the ``[b, g]`` block that
 is handed out and temporaries of at most ``largest_temporary(...)`` elements each; nothing
-grows with ``q * g * p``.
+grows with ``q * g * p``. A gallery of more than ``HELD`` elements is never copied whole: it
+is gone through piece by piece, for as many queries at a time as have ``HELD`` distances.
 
 Precision: float64 if an input is float64, else float32, and never less. A squared distance
 is ``|x|^2 + |y|^2 - 2xy``, which in float32 loses all its digits for two embeddings that
@@ -25,10 +26,32 @@ from torch.nn import functional
 METRICS = ("euclidean", "cosine")
 TILE = 512  # gallery tracklets of one product, so that it stays in the cache
 PARTS = 4  # parts of one batched product
+HELD = 2**28  # elements of a gallery, 1 GiB in float32, up to which its copy is kept
 CANCELED = 1e-3  # below, float32 keeps less than three digits of a squared distance
 PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at a time
 
-Embeddings = Tensor | np.ndarray
+
+class Chosen:
+    """Holds some tracklets of many embeddings, and copies them only a slice at a time.
+
+    Args:
+        embeddings: ``[N, d, p]``.
+        rows: ``[n]``, which of them, in which order.
+    """
+
+    def __init__(self, embeddings: Tensor, rows: Tensor) -> None:
+        self._embeddings, self._rows = embeddings, rows
+        self.shape = torch.Size((len(rows), *embeddings.shape[1:]))
+        self.ndim, self.dtype = embeddings.ndim, embeddings.dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which: slice | Tensor) -> Tensor:
+        return self._embeddings[self._rows[which]]
+
+
+Embeddings = Tensor | np.ndarray | Chosen
 
 
 def part_distance(
@@ -72,16 +95,49 @@ def distance_blocks(
         ValueError: For an unknown metric, a block of no query, embeddings that are not
             ``[n, d, p]``, or sizes that differ between query and gallery.
     """
-    query, gallery = as_tensor(query), as_tensor(gallery)
+    query, gallery = _readable(query), _readable(gallery)
     _check(query, gallery, metric, block_size)
     prepare, compare = _STEPS[metric]
-    prepared = prepare(gallery, torch.promote_types(_precision(query), _precision(gallery)))
+    precision = torch.promote_types(_precision(query), _precision(gallery))
+    elements = gallery.shape[1] * gallery.shape[2]
+    if len(gallery) * elements > HELD:
+        yield from _by_pieces(query, gallery, metric, block_size, precision)
+        return
+    prepared = prepare(gallery, precision)
     del gallery  # the caller may have let go of it
     for start in range(0, len(query), block_size):
         yield start, compare(query[start : start + block_size], *prepared)
 
 
-def as_tensor(embeddings: Embeddings) -> Tensor:
+def _by_pieces(
+    query: Tensor | Chosen,
+    gallery: Tensor | Chosen,
+    metric: str,
+    block_size: int,
+    precision: torch.dtype,
+) -> Iterator[tuple[int, Tensor]]:
+    """Gives the blocks of ``distance_blocks`` without a copy of the whole gallery."""
+    prepare, compare = _STEPS[metric]
+    piece = max(1, HELD // 8 // (gallery.shape[1] * gallery.shape[2]))
+    together = max(1, HELD // len(gallery) // block_size) * block_size
+    for first in range(0, len(query), together):
+        last = min(first + together, len(query))
+        found = query[:1].new_empty(last - first, len(gallery), dtype=precision)
+        for begin in range(0, len(gallery), piece):
+            prepared = prepare(gallery[begin : begin + piece], precision)
+            for start in range(first, last, block_size):
+                block = compare(query[start : min(start + block_size, last)], *prepared)
+                rows = slice(start - first, start - first + len(block))
+                found[rows, begin : begin + piece] = block
+        for start in range(first, last, block_size):
+            yield start, found[start - first : start - first + block_size]
+
+
+def _readable(embeddings: Embeddings) -> Tensor | Chosen:
+    return embeddings if isinstance(embeddings, Chosen) else as_tensor(embeddings)
+
+
+def as_tensor(embeddings: Tensor | np.ndarray) -> Tensor:
     """Gives a tensor without gradient; the memory of a writable array is shared."""
     if isinstance(embeddings, np.ndarray):
         embeddings = np.require(embeddings, requirements=["C", "W"])
@@ -107,11 +163,11 @@ def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) ->
     return max(places, squares, again, queries * gallery, queries * embedding * parts)
 
 
-def _precision(embeddings: Tensor) -> torch.dtype:
+def _precision(embeddings: Tensor | Chosen) -> torch.dtype:
     return torch.float64 if embeddings.dtype == torch.float64 else torch.float32
 
 
-def _check(query: Tensor, gallery: Tensor, metric: str, block_size: int) -> None:
+def _check(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str, block_size: int) -> None:
     if metric not in METRICS:
         raise ValueError(f"no metric is called {metric!r} (known: {', '.join(METRICS)})")
     if block_size < 1:
@@ -130,15 +186,22 @@ def _check(query: Tensor, gallery: Tensor, metric: str, block_size: int) -> None
 
 
 @torch.no_grad()
-def _centered_gallery(gallery: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _centered_gallery(gallery: Tensor | Chosen, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Gives the gallery without its mean, ``[g, p, d]``, and the mean, ``[p, d]``."""
-    by_part = gallery.transpose(1, 2)  # [g, p, d]
-    first = by_part[0].to(dtype)
+    first = gallery[:1][0].T.to(dtype)  # [p, d]
+    centered = first.new_empty(len(gallery), *first.shape)
     # By way of the first tracklet, because the mean of equal numbers is not always that
     # number: a gallery of equal embeddings has to become exactly zero.
-    centered = _without(first, by_part)
+    _subtract(first, gallery, centered)
     center = first + centered.mean(0)
-    return _without(center, by_part, centered), center
+    _subtract(center, gallery, centered)
+    return centered, center
+
+
+def _subtract(center: Tensor, gallery: Tensor | Chosen, out: Tensor) -> None:
+    for start in range(0, len(gallery), TILE):
+        tile = gallery[start : start + TILE].transpose(1, 2)  # [t, p, d]
+        _without(center, tile, out[start : start + TILE])
 
 
 def _without(center: Tensor, by_part: Tensor, out: Tensor | None = None) -> Tensor:
@@ -175,9 +238,13 @@ def _squared(x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _unit_gallery(gallery: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
+def _unit_gallery(gallery: Tensor | Chosen, dtype: torch.dtype) -> tuple[Tensor]:
     """Gives the gallery ``[g, d * p]`` with every part of length 1."""
-    return (functional.normalize(gallery.to(dtype)).flatten(1),)
+    unit = gallery[:1].new_empty(len(gallery), gallery.shape[1] * gallery.shape[2], dtype=dtype)
+    for start in range(0, len(gallery), TILE):
+        tile = gallery[start : start + TILE].to(dtype)
+        unit[start : start + TILE] = functional.normalize(tile).flatten(1)
+    return (unit,)
 
 
 @torch.no_grad()

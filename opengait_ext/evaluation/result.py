@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_HEADINGS = {"d_prime": "d'"}
+
 
 @dataclass(frozen=True)
 class DirectionResult:
@@ -23,6 +25,15 @@ class DirectionResult:
         cmc: Rank to the fraction of the scored queries with a match at or before it.
         mean_average_precision: mAP over the scored queries; NaN if there is none.
         mean_inverse_negative_penalty: mINP over the same.
+        unmatched: Paths of the queries without a match that count as misses in every score, if
+            the protocol says so; ``dropped`` is then empty.
+        further: Scores of the pairs: true accept rates ``TAR@<false accept rate>``, d prime.
+        trials: Galleries drawn; the scores are means over them, ``queries`` and ``gallery``
+            mean sizes, ``ignored_pairs`` the sum, and a query is dropped in some trial.
+        spread: Standard deviation of each score over the trials, if there are several.
+        intervals: Lower and upper end of each score, if they were asked for.
+        pairs: Number of genuine and impostor pairs, and what is accepted at each false accept
+            rate: rates and threshold. Of a single trial.
     """
 
     queries: int
@@ -33,6 +44,12 @@ class DirectionResult:
     cmc: dict[int, float]
     mean_average_precision: float
     mean_inverse_negative_penalty: float
+    unmatched: list[str] = field(default_factory=list)
+    further: dict[str, float] = field(default_factory=dict)
+    trials: int = 1
+    spread: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    pairs: dict[str, Any] = field(default_factory=dict)
 
     def scores(self) -> dict[str, float]:
         """Gives the scores by the names of the table: R1, ..., mAP, mINP."""
@@ -40,7 +57,28 @@ class DirectionResult:
             **{f"R{rank}": score for rank, score in self.cmc.items()},
             "mAP": self.mean_average_precision,
             "mINP": self.mean_inverse_negative_penalty,
+            **self.further,
         }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the scores and counts; what was not asked for is left out."""
+        found = {
+            **self.scores(),
+            "queries": self.queries,
+            "gallery": self.gallery,
+            "identities": self.identities,
+            "dropped_queries": len(self.dropped),
+            "dropped": self.dropped,
+            "ignored_pairs": self.ignored_pairs,
+        }
+        further = {
+            "unmatched": self.unmatched,
+            "spread": self.spread,
+            "intervals": self.intervals,
+            "pairs": self.pairs,
+        }
+        trials = {"trials": self.trials} if self.trials > 1 else {}
+        return {**found, **trials, **{name: value for name, value in further.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -56,6 +94,8 @@ class RetrievalResult:
         directions: Results by direction.
         notes: What the host has to say beside: frames per tracklet, the checkpoint and how
             it was chosen. Printed and stored as it is.
+        rerank: Settings of the re-ranking; None without.
+        confidence: How the intervals were made: level, resamples, seed; None without.
     """
 
     dataset: str
@@ -65,6 +105,8 @@ class RetrievalResult:
     protocol: dict[str, Any]
     directions: dict[str, DirectionResult]
     notes: dict[str, Any] = field(default_factory=dict)
+    rerank: dict[str, Any] | None = None
+    confidence: dict[str, Any] | None = None
 
     @property
     def mean_average_precision(self) -> float:
@@ -89,43 +131,60 @@ class RetrievalResult:
 
         A score that does not exist is None, because JSON has no NaN.
         """
-        return _plain(
+        return plain(
             {
                 "dataset": self.dataset,
                 "split": self.split,
                 "metric": self.metric,
                 "parts": self.parts,
                 "protocol": self.protocol,
+                "rerank": self.rerank,
+                "confidence": self.confidence,
                 "notes": self.notes,
                 "mean": self.mean_scores(),
                 "directions": {
-                    name: {
-                        **direction.scores(),
-                        "queries": direction.queries,
-                        "gallery": direction.gallery,
-                        "identities": direction.identities,
-                        "dropped_queries": len(direction.dropped),
-                        "dropped": direction.dropped,
-                        "ignored_pairs": direction.ignored_pairs,
-                    }
-                    for name, direction in self.directions.items()
+                    name: direction.to_dict() for name, direction in self.directions.items()
                 },
             }
         )
 
     def __str__(self) -> str:
-        rows = [["percent", *self.mean_scores(), *("queries", "gallery", "dropped", "ignored")]]
+        names = [_HEADINGS.get(name, name) for name in self.mean_scores()]
+        rows = [["percent", *names, *("queries", "gallery", "dropped", "ignored")]]
         for name, direction in self.directions.items():
             counts = (direction.queries, direction.gallery, len(direction.dropped))
             rows.append(
                 [
                     name.replace("_", " "),
-                    *map(_percent, direction.scores().values()),
+                    *_cells(direction.scores()),
                     *map(str, (*counts, direction.ignored_pairs)),
                 ]
             )
-        rows.append(["mean", *map(_percent, self.mean_scores().values()), *("",) * 4])
-        return "\n".join([f"{self.dataset}, split {self.split}", *_aligned(rows), *self._legend()])
+        rows.append(["mean", *_cells(self.mean_scores()), *("",) * 4])
+        lines = [f"{self.dataset}, split {self.split}", *aligned(rows), *self._spread()]
+        return "\n".join([*lines, *self._legend()])
+
+    def _spread(self) -> list[str]:
+        """Gives the lines about trials and intervals."""
+        lines = []
+        for name, direction in self.directions.items():
+            title = name.replace("_", " ")
+            if direction.spread:
+                cells = zip(direction.spread, _cells(direction.spread), strict=True)
+                told = ", ".join(f"{_HEADINGS.get(score, score)} {cell}" for score, cell in cells)
+                lines.append(f"{title}, standard deviation over {direction.trials} trials: {told}")
+            if direction.intervals and self.confidence:
+                ends = ", ".join(
+                    f"{score} {percent(low)} to {percent(high)}"
+                    for score, (low, high) in direction.intervals.items()
+                )
+                level = f"{100 * self.confidence['level']:g} % interval"
+                drawn = f"{self.confidence['resamples']} resamples of the query identities"
+                lines.append(f"{title}, {level} ({drawn}): {ends}")
+            if direction.unmatched:
+                count = len(direction.unmatched)
+                lines.append(f"{title}: {count} queries without a match count as zero")
+        return lines
 
     def _legend(self) -> list[str]:
         """Gives the lines that say what the numbers depend on."""
@@ -133,21 +192,49 @@ class RetrievalResult:
         facts = {
             "protocol": self.protocol.get("name", "unnamed"),
             "camera rule": rule,
+            **further(self.protocol),
             "distance": f"{self.metric}, mean over {self.parts} parts",
+            **({"re-ranking": _short(self.rerank)} if self.rerank is not None else {}),
             **self.notes,
         }
+        dropped = "queries without a match in the gallery, in no score"
+        if self.protocol.get("unmatched") == "count_as_zero":
+            dropped = "none, as a query without a match counts as zero in every score"
         return [
             "; ".join(f"{name}: {value}" for name, value in facts.items()),
-            f"dropped: queries without a match in the gallery, in no score; ignored: pairs "
-            f"left out by the camera rule {rule}",
+            f"dropped: {dropped}; ignored: pairs left out by the camera rule {rule}",
         ]
 
 
-def _percent(fraction: float) -> str:
+def further(protocol: Mapping[str, Any]) -> dict[str, str]:
+    """Gives, by its words, what a protocol says beside name, camera rule and shortest tracklet."""
+    told = {
+        key.replace("_", " "): _short(value)
+        for key, value in protocol.items()
+        if key not in ("name", "ignore", "min_frames") and value is not None
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_short(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_short, value))
+    return str(value)
+
+
+def _cells(scores: Mapping[str, float]) -> list[str]:
+    """Gives scores in percent, and d prime, which is no fraction, as it is."""
+    return [percent(value / 100 if name == "d_prime" else value) for name, value in scores.items()]
+
+
+def percent(fraction: float) -> str:
+    """Gives a fraction in percent as text; a dash if there is none."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Gives lines of equally wide columns, the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -157,12 +244,12 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return lines
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Gives a value that JSON knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, (str, int, type(None))) else str(value)

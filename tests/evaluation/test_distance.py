@@ -196,3 +196,22 @@ def test_embeddings_of_the_wrong_form_are_refused_with_their_shape():
 def test_query_and_gallery_of_different_models_are_refused():
     with pytest.raises(ValueError, match=r"\[embedding, parts\]: \[3, 5\] and \[3, 4\]"):
         part_distance(embeddings(0, 2), embeddings(0, 2, p=4))
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("held", [1, 40, 100, 200])
+def test_a_large_gallery_in_pieces_gives_the_distances_of_one_copy(monkeypatch, metric, held):
+    query, gallery = embeddings(20, 11), embeddings(21, 17)
+    whole = part_distance(query, gallery, metric)
+    monkeypatch.setattr(distance, "HELD", held)
+    blocks = list(distance_blocks(query, gallery, metric, block_size=2))
+    assert [start for start, _ in blocks] == list(range(0, 11, 2))
+    torch.testing.assert_close(torch.cat([block for _, block in blocks]), whole)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_chosen_embeddings_give_the_distances_of_their_copy(metric):
+    every, rows = embeddings(22, 30), [torch.tensor([4, 1, 9]), torch.tensor([8, 8, 2, 29])]
+    query, gallery = (distance.Chosen(every, which) for which in rows)
+    found = part_distance(query, gallery, metric, block_size=2)
+    assert torch.equal(found, part_distance(every[rows[0]], every[rows[1]], metric, block_size=2))

@@ -196,7 +196,7 @@ def test_a_file_that_is_no_partition_is_refused(tmp_path):
 
 
 def test_an_unknown_camera_rule_is_named_with_the_known_ones():
-    with pytest.raises(EvaluationError, match=r"'sysu'.*\(known: same_pid_camid, none\)"):
+    with pytest.raises(EvaluationError, match=r"'sysu'.*\(known: same_pid_camid, none, "):
         evaluate(ignore="sysu")
 
 
@@ -283,3 +283,82 @@ def test_faults_of_metric_and_block_size_are_those_of_the_distance():
         evaluate(metric="euc")
     with pytest.raises(ValueError, match="block_size is 0"):
         evaluate(block_size=0)
+
+
+def test_confidence_adds_intervals_and_changes_no_score():
+    plain, found = evaluate(), evaluate(confidence=200)
+    for name, direction in found.directions.items():
+        assert direction.scores() == plain.directions[name].scores()
+        assert list(direction.intervals) == ["R1", "R5", "R10", "R20", "mAP", "mINP"]
+        for score, (low, high) in direction.intervals.items():
+            assert low <= direction.scores()[score] <= high
+    assert found.confidence == {
+        "level": 0.95,
+        "resamples": 200,
+        "seed": 0,
+        "over": "query identities",
+    }
+    assert "95 % interval (200 resamples of the query identities): R1 0.00 to 100.00" in str(found)
+    assert found == evaluate(confidence=200)
+
+
+def test_true_accept_rates_come_with_d_prime_their_thresholds_and_the_camera_rule():
+    found = evaluate(tar_at_far=(0.5,)).directions["infrared_to_visible"]
+    # Genuine pairs at 0, 2, 2; impostors at 1, 7, 3, 1, 4, 9, 7, 8, 2: four are below 4.
+    assert found.further["TAR@0.5"] == 1
+    assert found.pairs["at"]["0.5"]["threshold"] == 4
+    assert found.pairs["at"]["0.5"]["false_accept_rate"] == pytest.approx(4 / 9)
+    assert (found.pairs["genuine"], found.pairs["impostor"]) == (3, 9)
+    found = evaluate(ignore="same_pid_camid", tar_at_far=(0.5,))
+    assert found.directions["infrared_to_visible"].pairs["genuine"] == 2
+    assert list(found.mean_scores())[-2:] == ["TAR@0.5", "d_prime"]
+    assert "TAR@0.5" in str(found)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_reranking_is_named_and_gives_the_ranking():
+    found = evaluate(rerank={"type": "k_reciprocal", "k1": 2, "k2": 1, "lambda": 1.0})
+    assert found.rerank["k1"] == 2
+    assert "re-ranking: type=k_reciprocal, k1=2" in str(found)
+    assert evaluate().to_dict()["rerank"] is None
+    # With lambda 1 only the distances count, and these rank as without.
+    for name, direction in evaluate().directions.items():
+        assert found.directions[name].scores() == direction.scores()
+
+
+def test_a_reranking_knows_only_the_gallery_that_was_drawn():
+    content = partition()
+    content["protocol"] = {"name": "drawn", "ignore": "none", "trials": {"count": 2}}
+    rerank = {"type": "k_reciprocal", "k1": 2, "k2": 1, "lambda": 1.0}
+    found = evaluate_cross_modality(data(), "toy", partition=content, rerank=rerank)
+    plain = evaluate_cross_modality(data(), "toy", partition=content)
+    assert found.mean_scores() == plain.mean_scores()
+
+
+def test_embeddings_in_a_list_may_not_differ_in_size():
+    content = data()
+    expected = evaluate(content)
+    content["embeddings"] = list(content["embeddings"])
+    assert evaluate(content) == expected
+    content["embeddings"][4] = content["embeddings"][4][:, :1]
+    with pytest.raises(
+        EvaluationError,
+        match=r"1 embeddings have another size than the first, 0001/ir/D1-T1 \[3, 2\]: "
+        r"0001/rgb/D3-T2 \[3, 1\]\. All must come from one model",
+    ):
+        evaluate(content)
+
+
+@pytest.mark.parametrize("key", ["pid", "camid"])
+def test_a_tracklet_without_identity_or_camera_is_named(key):
+    content = partition()
+    del content["tracklets"][5][key]
+    with pytest.raises(EvaluationError, match=r"1 tracklets have no identity .*0002/rgb/D4-T1"):
+        evaluate_cross_modality(data(), "toy", partition=content)
+
+
+def test_faults_of_the_further_arguments_are_named():
+    with pytest.raises(EvaluationError, match="confidence is -1; expected a number of resamples"):
+        evaluate(confidence=-1)
+    with pytest.raises(EvaluationError, match=r"tar_at_far is \[2\]; expected rates"):
+        evaluate(tar_at_far=(2,))

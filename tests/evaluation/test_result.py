@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -98,3 +99,40 @@ def test_scalars_carry_the_tags_of_tensorboard():
     assert scalars["scalar/infrared_to_visible/mAP"] == 0.25
     assert scalars["scalar/b/R1"] == pytest.approx(0.75)
     assert len(scalars) == 8
+
+
+def test_what_else_the_protocol_says_stands_in_the_legend():
+    found = result()
+    found.protocol.update({"min_frames": 12, "official_drop": 64, "tested": "all", "nothing": None})
+    found.protocol.update({"trials": {"count": 10, "seed": 0}, "junk": ["-1"]})
+    assert "; official drop: 64; tested: all; trials: count=10, seed=0; junk: -1; distance: " in (
+        str(found)
+    )
+    assert "min" not in str(found).splitlines()[-2]
+
+
+def test_d_prime_is_no_percentage_and_the_others_are():
+    one = replace(direction(), further={"TAR@0.01": 0.5, "d_prime": 2.5})
+    lines = str(result(a=one)).splitlines()
+    assert lines[1].split()[5:7] == ["TAR@0.01", "d'"]
+    assert lines[2].split()[5:7] == ["50.00", "2.50"]
+    assert result(a=one).to_dict()["mean"]["d_prime"] == 2.5
+
+
+def test_trials_intervals_and_misses_are_told_and_stored():
+    one = replace(
+        direction(),
+        trials=10,
+        spread={"R1": 0.01, "mAP": 0.02},
+        intervals={"R1": (0.4, math.nan)},
+        unmatched=["a/b/c"],
+        pairs={"genuine": 3},
+    )
+    found = replace(result(a=one), confidence={"level": 0.95, "resamples": 7})
+    text = str(found)
+    assert "a, standard deviation over 10 trials: R1 1.00, mAP 2.00" in text
+    assert "a, 95 % interval (7 resamples of the query identities): R1 40.00 to -" in text
+    assert "a: 1 queries without a match count as zero" in text
+    stored = found.to_dict()["directions"]["a"]
+    assert stored["intervals"] == {"R1": [0.4, None]}
+    assert (stored["trials"], stored["unmatched"], stored["pairs"]["genuine"]) == (10, ["a/b/c"], 3)
