@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check test-browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -15,6 +15,11 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The report in a real browser: Debian's Chromium; installing it asks for root.
+test-browser: $(VENV)/.installed
+	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core)
+	$(BIN)/python -m pytest tests/browser
 
 # torch goes first: the others then find it there and leave it as it is.
 $(VENV)/.installed: constraints.txt setup.cfg pyproject.toml

@@ -1,3 +1,23 @@
 """Video-based visible-infrared person re-identification, in the form of OpenGait."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import load
+
+__all__ = ["__version__", "load"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Gives ``load`` when it is first used, so that nothing else has to wait for torch.
+
+    Raises:
+        AttributeError: If the name is another.
+    """
+    if name != "load":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .api import load
+
+    return load

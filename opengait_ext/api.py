@@ -1,0 +1,274 @@
+"""A trained model as an object: ``load("output/...").embed(frames, modality="infrared")``."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .clips import EmbedError, Frames, clips_of, image_files, read_image
+from .config import build, load_config
+from .data.collate import collate
+from .data.dataset import Sample
+from .data.frames import pick_frames
+from .data.layout import FOLDERS, Partition
+from .data.transforms import Resize, Transform
+from .engine import embedding
+from .engine.catalog import Catalog, own_catalog
+from .engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
+from .engine.data import make_dataset
+from .engine.devices import Computation, choose_device
+from .engine.distributed import Group
+from .engine.progress import LiveLine
+from .engine.run import Run, make_model
+from .engine.sections import check
+from .engine.tester import chosen_checkpoint
+
+_BATCH = 32
+_CHECKPOINT = re.compile(r".+-(\d{5,})\.pt")
+
+
+class Embedder:
+    """A trained model with everything that its test does to frames.
+
+    Args:
+        run: Of the model's config.
+        model: With its weights, in eval mode.
+        computation: Device and precision.
+        about: What is known of the model.
+
+    Attributes:
+        config: The sections of the config file that it was trained with.
+        about: ``checkpoint``, its ``sha256``, ``selection``, ``iteration``, ``model``, ``metric``,
+            ``frames``, ``frame_rule``, ``precision``, ``device``.
+    """
+
+    def __init__(
+        self, run: Run, model: nn.Module, computation: Computation, about: dict[str, Any]
+    ) -> None:
+        self.config: Mapping[str, Any] = run.settings.config
+        self.about = about
+        self._run, self._model, self._computation = run, model.eval(), computation
+        section = self.config["evaluator_cfg"]
+        self._sampler = section["sampler"]
+        self._transform: list[Transform] = [
+            build(run.settings.catalog.transforms, entry, where=f"evaluator_cfg.transform[{place}]")
+            for place, entry in enumerate(section["transform"])
+        ]
+
+    def embed(self, frames: Frames, modality: str) -> np.ndarray:
+        """Embeds tracklets as the test does: its rule picks frames, its transforms change them.
+
+        Args:
+            frames: uint8, RGB, of any size: one tracklet ``[s, 3, h, w]``, several
+                ``[n, s, 3, h, w]``, or a list of tracklets that differ in length or size.
+            modality: ``visible`` or ``infrared``, of all of them.
+
+        Returns:
+            float32 ``[n, d, p]``; n is 1 for one tracklet.
+
+        Raises:
+            EmbedError: If there are no frames, they have another type or shape, or an embedding is
+                not finite; the tracklet is named by its number.
+        """
+        _check_modality(modality)
+        clips = clips_of(frames)
+        names = [f"tracklet {place}" for place in range(len(clips))]
+        return self._embedded(clips, names, modality)
+
+    def embed_folder(self, folder: str | Path, modality: str) -> np.ndarray:
+        """Embeds the image files of a folder as one tracklet, in the order of their names.
+
+        Numbers in names count as numbers: ``2.jpg`` comes before ``10.jpg``.
+
+        Returns:
+            float32 ``[1, d, p]``.
+
+        Raises:
+            EmbedError: If there is no image, or one that cannot be read.
+        """
+        _check_modality(modality)
+        files = image_files(folder)
+        chosen = [files[index] for index in self._picked(len(files))]
+        first = self._transform[0] if self._transform else None
+        resize = first if isinstance(first, Resize) else None
+        images = [read_image(path, resize) for path in chosen]
+        if len({image.shape for image in images}) > 1 and resize:
+            images = [resize(image, modality, np.random.default_rng(0)) for image in images]
+        if len({image.shape for image in images}) > 1:
+            raise EmbedError(
+                f"{folder}: its images differ in size, and the test of this model does not resize "
+                "them (evaluator_cfg.transform): give images of one size"
+            )
+        return self._embedded([torch.cat(images)], [str(folder)], modality, picked=True)
+
+    def embed_prepared(self, root: str | Path, partition: Partition) -> np.ndarray:
+        """Embeds all tracklets of a partition, as the test does.
+
+        Args:
+            root: Folder of the prepared data.
+            partition: Its tracklets, in the order of the embeddings.
+
+        Returns:
+            float32 ``[n, d, p]``.
+
+        Raises:
+            UserError: If a tracklet is missing or damaged.
+            EmbedError: If an embedding is not finite.
+        """
+        settings = self._run.settings
+        dataset = make_dataset(
+            replace(settings.data, dataset_root=str(root)),
+            partition,
+            sorted({tracklet.split for tracklet in partition.tracklets}),
+            self.config["evaluator_cfg"],
+            "evaluator_cfg",
+            settings.catalog,
+        )
+        embeddings = embedding.embed(self._run, self._model, dataset, self._computation)
+        assert embeddings is not None, "this process is the only one"
+        _check_finite(embeddings, [tracklet.path for tracklet in partition.tracklets])
+        return embeddings
+
+    def _embedded(
+        self, clips: Sequence[Tensor], names: list[str], modality: str, picked: bool = False
+    ) -> np.ndarray:
+        size = self._sampler.get("batch_size", _BATCH)
+        parts = []
+        for start in range(0, len(clips), size):
+            samples = [self._sample(clip, modality, picked) for clip in clips[start : start + size]]
+            with torch.no_grad(), self._computation.autocast():
+                inputs = self._computation.inputs(collate(samples))
+                features = self._model(inputs)["inference_feat"]["embeddings"]
+            parts.append(features.float().cpu().numpy())
+        embeddings = np.concatenate(parts)
+        _check_finite(embeddings, names)
+        return embeddings
+
+    def _sample(self, frames: Tensor, modality: str, picked: bool) -> Sample:
+        rng = np.random.default_rng(0)
+        wanted = self._picked(len(frames), rng)
+        frames = frames if picked else frames[torch.from_numpy(wanted)]
+        for change in self._transform:
+            frames = change(frames, modality, rng)
+        return Sample(frames, 0, FOLDERS[modality], "", 0)
+
+    def _picked(self, length: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        rng = rng or np.random.default_rng(0)  # the seed of every tracklet of a test
+        return pick_frames(length, self._sampler["frames"], self._sampler["frame_rule"], rng)
+
+
+def load(
+    run_or_checkpoint: str | Path,
+    device: str = "auto",
+    config: str | Path | None = None,
+    catalog: Catalog | None = None,
+) -> Embedder:
+    """Loads a trained model.
+
+    Args:
+        run_or_checkpoint: The folder of a run, ``output/<dataset>/<model>/<save_name>``, of which
+            the checkpoint is taken that its test takes; or a ``.pt`` file.
+        device: ``auto``, ``cpu``, or what else the engine knows.
+        config: A config file, for checkpoints that hold none (imported ones).
+        catalog: Where components come from; without it, from this package.
+
+    Raises:
+        EmbedError: If there is no such run or file, or no config in it and none given.
+        ConfigError: If the config is wrong, or the device is not there.
+        CheckpointError: If the checkpoint is missing, or of another model.
+    """
+    given = Path(run_or_checkpoint)
+    known: Mapping[str, Any] | None = load_config(config) if config is not None else None
+    catalog = catalog or own_catalog()
+    if given.is_dir():
+        run = _run(known or _config_of(given), catalog, device)
+        store = CheckpointStore(given / "checkpoints", run.settings.trainer.save_name)
+        path, selection = chosen_checkpoint(run, store, run.settings.evaluator.restore_hint == 0)
+        content = read_checkpoint(path)
+    elif given.is_file():
+        path, selection, content = given, "given by hand", read_checkpoint(given)
+        run = _run(known or _config_in(content, given), catalog, device)
+    else:
+        raise EmbedError(
+            f"{given}: there is no such run or checkpoint; give output/<dataset>/<model>/"
+            "<save_name>, or a .pt file"
+        )
+    evaluator = run.settings.evaluator
+    computation = run.computation(evaluator.precision, "evaluator_cfg.precision")
+    model = make_model(run, computation, pretrained=not evaluator.restore_strict)
+    load_weights(model, content["model"], evaluator.restore_strict, path)
+    model.iteration = content.get("iteration", 0)
+    about = {
+        "checkpoint": str(path),
+        "sha256": sha256_of(path),
+        "selection": selection,
+        "iteration": content.get("iteration", 0),
+        "model": run.settings.model_name,
+        "dataset": run.settings.data.dataset_name,
+        "metric": run.settings.evaluator_arguments.get("metric", "euclidean"),
+        "frames": evaluator.sampler["frames"],
+        "frame_rule": evaluator.sampler["frame_rule"],
+        "precision": computation.precision,
+        "device": str(run.device),
+    }
+    return Embedder(run, model, computation, about)
+
+
+def sha256_of(path: Path) -> str:
+    """Gives the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _run(config: Mapping[str, Any], catalog: Catalog, device: str) -> Run:
+    return Run(check(config, catalog), choose_device(device), Group(), [], LiveLine())
+
+
+def _config_of(folder: Path) -> Mapping[str, Any]:
+    """Gives the config of a run: that of its newest checkpoint, else of its test's record."""
+    matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in folder.glob("checkpoints/*.pt")]
+    newest = max(((int(match[1]), path) for match, path in matches if match), default=None)
+    if newest:
+        return _config_in(read_checkpoint(newest[1]), newest[1])
+    record = folder / "test" / "metrics.json"
+    if not record.is_file():
+        raise EmbedError(
+            f"{folder}: neither checkpoints/*.pt nor test/metrics.json is here, so this is no "
+            "folder of a run; give output/<dataset>/<model>/<save_name>, or a .pt file"
+        )
+    return _config_in(json.loads(record.read_text(encoding="utf-8")), record)
+
+
+def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:
+    config = content.get("config")
+    if not isinstance(config, Mapping):
+        raise EmbedError(
+            f"{place}: holds no config, as imported weights do not; give the config file that "
+            "belongs to it (config=..., --config FILE)"
+        )
+    return config
+
+
+def _check_modality(modality: str) -> None:
+    if modality not in FOLDERS:
+        raise EmbedError(f"modality: expected {' or '.join(FOLDERS)}, found {modality!r}")
+
+
+def _check_finite(embeddings: np.ndarray, names: Sequence[str]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(embeddings).all(axis=(1, 2)))
+    if len(wrong):
+        shown = ", ".join(names[place] for place in wrong[:5])
+        raise EmbedError(
+            f"{shown}: {len(wrong)} of {len(names)} embeddings are not finite. Look at the frames "
+            "and at the losses of the training, or set evaluator_cfg.precision: float32"
+        )

@@ -1,0 +1,1 @@
+"""Commands of ``opengait-ext``, one module each; see ``cli``."""

@@ -1,0 +1,77 @@
+"""Which search a gallery is searched with."""
+
+import importlib.util
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .candidates import FLAT, CandidateSearch
+from .exact import ExactSearch
+from .records import GalleryError, Hits, check_embeddings
+
+if TYPE_CHECKING:
+    from .disk import Gallery
+
+logger = logging.getLogger(__name__)
+
+
+class Searcher:
+    """Searches the tracklets of one modality, or of both.
+
+    Args:
+        gallery: Its ``method`` decides how.
+        modality: None: both.
+
+    Raises:
+        GalleryError: If there is nothing to search, or faiss is asked for and missing.
+    """
+
+    def __init__(self, gallery: "Gallery", modality: str | None = None) -> None:
+        self._mark = gallery.mark
+        self._rows = gallery.rows_of(modality)
+        if not len(self._rows):
+            which = f"no {modality} tracklet" if modality else "no tracklet"
+            raise GalleryError(
+                f"{gallery.folder}: there is {which} to search ({len(gallery)} tracklets in "
+                "all). Add some: opengait-ext embed RUN --target GALLERY"
+            )
+        self._search: ExactSearch | CandidateSearch
+        self._search = ExactSearch(gallery.embeddings, self._rows, gallery.mark.metric)
+        if _wants_faiss(gallery.method, len(self._rows)):
+            candidates = CandidateSearch(gallery, modality)
+            if candidates.enough or gallery.method == "faiss":
+                self._search = candidates
+            else:
+                logger.warning("faiss is not used, it would miss too much: %s",
+                               candidates.described)  # fmt: skip
+
+    @property
+    def described(self) -> str:
+        """Says how it searches, and the recall where that is not certain."""
+        return self._search.described
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __call__(self, queries: np.ndarray, k: int, names: list[str] | None = None) -> Hits:
+        """Gives the k nearest to each of ``[q, d, p]``.
+
+        Args:
+            queries: Embeddings of the gallery's model.
+            k: How many; fewer come out if there are fewer.
+            names: Of the queries, for messages.
+
+        Raises:
+            GalleryError: If a query is not finite or of another shape, or k is below 1.
+        """
+        if k < 1:
+            raise GalleryError(f"the number of tracklets to find is {k}; expected 1 or more")
+        names = names or [f"query {place}" for place in range(len(queries))]
+        return self._search(check_embeddings(queries, names, self._mark), k)
+
+
+def _wants_faiss(method: str, rows: int) -> bool:
+    if method != "auto":
+        return method == "faiss"
+    return rows > FLAT and importlib.util.find_spec("faiss") is not None

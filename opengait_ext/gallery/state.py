@@ -1,0 +1,131 @@
+"""The small file that says how much of a gallery holds, and appending behind that end."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..data.layout import atomic_write
+from .records import GalleryError, ModelMark, Record
+
+FORMAT = "opengait_ext/gallery/1"
+STATE = "gallery.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """What has been committed.
+
+    Attributes:
+        mark: Of the model.
+        checkpoint: Path of its checkpoint, as it was given.
+        generation: Number in the names of the files of rows and records.
+        rows: Rows that hold.
+        log_bytes: Bytes of the records that hold.
+    """
+
+    mark: ModelMark
+    checkpoint: str
+    generation: int = 1
+    rows: int = 0
+    log_bytes: int = 0
+
+    def write(self, folder: Path) -> None:
+        """Commits: replaces the file whole."""
+        fields = {
+            "generation": self.generation,
+            "rows": self.rows,
+            "log_bytes": self.log_bytes,
+            "checkpoint": self.checkpoint,
+        }
+        content = {"format": FORMAT, "model": self.mark.to_dict(), **fields}
+        atomic_write(folder / STATE, (json.dumps(content, indent=2) + "\n").encode())
+
+    @property
+    def row_bytes(self) -> int:
+        """Gives the size of a row."""
+        return 4 * self.mark.shape[0] * self.mark.shape[1]
+
+
+def read_state(folder: Path) -> State:
+    """Reads what has been committed.
+
+    Raises:
+        GalleryError: If there is no gallery, or the file is another or damaged.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        raise GalleryError(
+            f"{folder}: there is no gallery here (no {STATE}). Make one: "
+            f"opengait-ext embed RUN --target {folder}"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise GalleryError(f"{path}: format is {content['format']!r}, expected {FORMAT!r}")
+        numbers = [int(content[name]) for name in ("generation", "rows", "log_bytes")]
+        if min(numbers) < 0:
+            raise ValueError(f"numbers below 0: {numbers}")
+        return State(ModelMark.from_dict(content["model"]), str(content["checkpoint"]), *numbers)
+    except GalleryError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        reason = f"{type(fault).__name__}: {fault}"
+        raise GalleryError(f"{path}: not the state of a gallery ({reason})") from fault
+
+
+def read_log(content: bytes, place: Path) -> tuple[list[Record], list[tuple[str, int]]]:
+    """Reads records and removals.
+
+    Returns:
+        The record of each row, and of each removal the identity and the rows before it.
+
+    Raises:
+        GalleryError: If a line is none.
+    """
+    records: list[Record] = []
+    removed: list[tuple[str, int]] = []
+    try:
+        for line in content.decode().split("\n")[:-1]:
+            fields = json.loads(line)
+            if "removed" in fields:
+                removed.append((fields["removed"], len(records)))
+            else:
+                fields.pop("added")
+                records.append(Record(**fields))
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        raise GalleryError(
+            f"{place}: damaged behind {len(records)} tracklets ({type(fault).__name__}: {fault})"
+        ) from fault
+    return records, removed
+
+
+def record_line(record: Record) -> str:
+    """Gives the line of the log for a tracklet that is added now."""
+    return _line({**asdict(record), "added": _now()})
+
+
+def removal_line(pid: str) -> str:
+    """Gives the line of the log that takes an identity out."""
+    return _line({"removed": pid, "at": _now()})
+
+
+def append(path: Path, end: int, content: bytes) -> None:
+    """Writes behind the committed end of a file; what lies there is cut off first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with open(descriptor, "r+b") as file:
+        file.truncate(end)
+        file.seek(end)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _line(content: dict[str, Any]) -> str:
+    return json.dumps(content) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,217 @@
+"""Puts runs side by side: one table for all that were measured in the same way.
+
+Runs of one config, apart from seed and name, become one row: mean and sample standard
+deviation over the seeds. What was measured in another way (protocol, camera rule, distance,
+split, data, frames, re-ranking) never stands in the same column. Needs the standard library
+only.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .records import Record, RecordError
+
+Columns = tuple[tuple[str, str], ...]
+# Neither changes what is learned: the seeds of one config differ in them.
+_FREE = (("trainer_cfg", "seed"), ("trainer_cfg", "save_name"), ("evaluator_cfg", "save_name"))
+_SHOWN = 4  # differences of two configs that are spelled out
+
+
+class Cell(NamedTuple):
+    """Holds a score over several runs, as a fraction; NaN where there is none.
+
+    Attributes:
+        mean: Over the runs.
+        spread: Sample standard deviation; NaN for a single run.
+    """
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Holds the runs of one config.
+
+    Attributes:
+        model: Its name.
+        config: Names of the runs, or the source of a published number.
+        seeds: The seed of each run; empty for published numbers.
+        cells: By direction and score.
+        published: Whether the numbers are somebody else's.
+        remark: What the reader must know.
+    """
+
+    model: str
+    config: str
+    seeds: list[int]
+    cells: dict[tuple[str, str], Cell]
+    published: bool = False
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Holds one table.
+
+    Attributes:
+        conditions: How everything in it was measured.
+        columns: Direction and score.
+        rows: Ours first, in the order of the models' names.
+        notes: What the reader must know, a line each.
+    """
+
+    conditions: dict[str, str]
+    columns: Columns
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+
+def compare(records: Sequence[Record], strict: bool = False) -> list[Comparison]:
+    """Gives a table for each way in which the runs were measured.
+
+    Args:
+        records: Of the runs.
+        strict: Whether more than one table is an error.
+
+    Raises:
+        RecordError: If ``strict`` and the runs were not all measured in the same way; the
+            message says in what they differ.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(json.dumps(record.conditions()), []).append(record)
+    apart = differing([group[0].conditions() for group in groups.values()])
+    if strict and len(groups) > 1:
+        files = "\n".join(
+            f"  {group[0].path}: {_values(group[0], apart)}" for group in groups.values()
+        )
+        raise RecordError(
+            f"the runs cannot stand in one table: they differ in {', '.join(apart)}\n{files}\n"
+            "Give the runs of one kind, or leave --strict out for a table each"
+        )
+    return [_comparison(group) for group in groups.values()]
+
+
+def differing(conditions: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names the conditions in which several ways of measuring differ."""
+    return [
+        name for name in conditions[0] if len({each.get(name) for each in conditions}) > 1
+    ]  # every record states all of them
+
+
+def config_differences(old: Any, new: Any, place: str = "") -> list[str]:
+    """Lists the values in which two configs differ: ``section.key: old -> new``."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return [
+            line
+            for key in {**old, **new}
+            for line in config_differences(
+                old.get(key), new.get(key), f"{place}.{key}" if place else str(key)
+            )
+        ]
+    return [] if old == new else [f"{place}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _values(record: Record, names: Sequence[str]) -> str:
+    conditions = record.conditions()
+    return "; ".join(f"{name}: {conditions[name]}" for name in names)
+
+
+def _comparison(records: Sequence[Record]) -> Comparison:
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        key = json.dumps([_fixed(record.config), record.content.get("iteration")], sort_keys=True)
+        rows.setdefault(key, []).append(record)
+    groups = sorted(rows.values(), key=lambda group: (group[0].model, group[0].save_name))
+    notes: list[str] = []
+    columns = _columns(records)
+    first: dict[str, Record] = {}
+    numbers: dict[str, int] = {}
+    table = []
+    for group in groups:
+        members = _once(group, notes)
+        model = members[0].model
+        numbers[model] = numbers.get(model, 0) + 1
+        several = sum(each[0].model == model for each in groups) > 1
+        name = f"{model} [{numbers[model]}]" if several else model
+        table.append(_row(name, members, columns))
+        if model in first:
+            notes.append(f"{name}: {_difference(first[model], members[0])}")
+        first.setdefault(model, members[0])
+        notes += _warnings(name, members)
+    return Comparison(records[0].conditions(), columns, table, notes)
+
+
+def _columns(records: Sequence[Record]) -> Columns:
+    """Gives every direction and score that any run has, in the order of their coming."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for direction, scores in record.directions.items():
+            found.setdefault(direction, {}).update(dict.fromkeys(scores))
+    return tuple((direction, score) for direction, scores in found.items() for score in scores)
+
+
+def _row(name: str, records: Sequence[Record], columns: Columns) -> Row:
+    cells = {}
+    for direction, score in columns:
+        values = [record.directions.get(direction, {}).get(score, math.nan) for record in records]
+        cells[direction, score] = cell_of(values)
+    seeds = [record.content.get("seed", 0) for record in records]
+    return Row(name, ", ".join(record.save_name for record in records), seeds, cells)
+
+
+def cell_of(values: Sequence[float]) -> Cell:
+    """Gives mean and sample standard deviation; NaN if any value is."""
+    if any(math.isnan(value) for value in values):
+        return Cell(math.nan, math.nan)
+    spread = statistics.stdev(values) if len(values) > 1 else math.nan
+    return Cell(statistics.fmean(values), spread)
+
+
+def _once(records: Sequence[Record], notes: list[str]) -> list[Record]:
+    """Leaves out copies: the same seed with the same scores counts once."""
+    kept: dict[str, Record] = {}
+    for record in sorted(records, key=lambda each: (str(each.content.get("seed")), each.path)):
+        key = json.dumps([record.content.get("seed"), record.directions], sort_keys=True)
+        if key in kept:
+            notes.append(f"{record.path}: the same seed and scores as {kept[key].path}; left out")
+        kept.setdefault(key, record)
+    return list(kept.values())
+
+
+def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives a config without what the seeds of one config differ in."""
+    return {
+        section: {key: value for key, value in values.items() if (section, key) not in _FREE}
+        if isinstance(values, Mapping)
+        else values
+        for section, values in config.items()
+    }
+
+
+def _difference(first: Record, other: Record) -> str:
+    lines = config_differences(_fixed(first.config), _fixed(other.config))
+    reached = [each.content.get("iteration") for each in (first, other)]
+    if reached[0] != reached[1]:
+        lines.append(f"iteration: {reached[0]} -> {reached[1]}")
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return f"differs from [1] in {'; '.join(lines[:_SHOWN])}{more}"
+
+
+def _warnings(name: str, records: Sequence[Record]) -> list[str]:
+    seeds = [record.content.get("seed") for record in records]
+    notes = []
+    if len(set(map(str, seeds))) < len(seeds):
+        notes.append(f"{name}: several runs of one seed (seeds {', '.join(map(str, seeds))})")
+    commits = {json.dumps(record.content.get("commit"), sort_keys=True) for record in records}
+    if len(commits) > 1:
+        notes.append(f"{name}: the runs come from {len(commits)} states of the code")
+    peeked = [record for record in records if "test" in str(record.content.get("selection"))]
+    if peeked:
+        notes.append(f"{name}: the checkpoint was chosen on the test split (best_on_test)")
+    return notes

@@ -1,0 +1,122 @@
+"""Silhouettes and gait maps that a model makes of the tracklets of a page. Needs the checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data.collate import collate
+from ..engine.catalog import Catalog, own_catalog
+from ..engine.data import make_dataset
+from ..engine.devices import Computation, choose_device
+from ..engine.distributed import Group
+from ..engine.progress import LiveLine
+from ..engine.run import Run, load_model
+from ..engine.sections import check
+from .ranking import ReportError
+from .sources import Sources
+from .thumbnails import encoded
+
+MOST = 500  # tracklets; those of the worst queries come first
+_HEIGHT = 64  # pixels
+
+
+class GaitPictures:
+    """Draws the silhouette and the gait map of one frame of a tracklet, side by side.
+
+    Args:
+        sources: Of the page.
+        device: ``auto``, ``cpu``, or what else the engine knows.
+        catalog: Where components come from; without it, from this package.
+
+    Raises:
+        UserError: If the checkpoint is missing or does not fit, or the model makes no silhouettes.
+    """
+
+    def __init__(
+        self, sources: Sources, device: str = "auto", catalog: Catalog | None = None
+    ) -> None:
+        settings = check(sources.record.config, catalog or own_catalog())
+        run = Run(settings, choose_device(device), Group(), [], LiveLine())
+        self._computation: Computation = run.computation(
+            settings.evaluator.precision, "evaluator_cfg.precision"
+        )
+        strict = settings.evaluator.restore_strict
+        path = checkpoint_of(sources)
+        self._model: nn.Module = load_model(run, self._computation, path, strict)[0].eval()
+        if not hasattr(self._model, "sasg_maps"):
+            raise ReportError(
+                f"{settings.model_name} makes no silhouettes and gait maps; leave --maps out"
+            )
+        self._dataset = make_dataset(
+            replace(settings.data, dataset_root=str(sources.root)),
+            sources.partition,
+            [str(sources.record.result["split"])],
+            settings.config["evaluator_cfg"],
+            "evaluator_cfg",
+            settings.catalog,
+        )
+        rows = {tracklet.path: row for row, tracklet in enumerate(self._dataset.tracklets)}
+        self._rows = [rows.get(tracklet.path) for tracklet in sources.partition.tracklets]
+
+    def __call__(self, wanted: Sequence[int], budget: int) -> dict[int, str]:
+        """Gives pictures, JPEG in base64.
+
+        Args:
+            wanted: Positions in the partition, the most important first.
+            budget: Bytes of all pictures; at most ``MOST`` are made.
+        """
+        pictures: dict[int, str] = {}
+        for place in wanted[:MOST]:
+            row = self._rows[place]
+            if row is None:
+                continue
+            picture = encoded(self._drawn(row), _HEIGHT)
+            budget -= len(picture) + 4
+            if budget < 0:
+                break
+            pictures[place] = picture
+        return pictures
+
+    def _drawn(self, row: int) -> np.ndarray:
+        """Gives ``[h, 2 w, 3]``, uint8: the middle one of the frames that the test read."""
+        inputs = self._computation.inputs(collate([self._dataset[row, 0]]))
+        frames = inputs[0][0].flatten(0, 1)  # [s, 3, h, w]
+        frame = frames[len(frames) // 2][None]
+        with torch.no_grad(), self._computation.autocast():
+            made = self._model.sasg_maps(frame)  # type: ignore[operator]
+        gait = made.gait_prior if hasattr(made, "gait_prior") else made.gait
+        return side_by_side(made.silhouettes[0].float().cpu(), gait[0].float().cpu())
+
+
+def side_by_side(silhouette: Tensor, gait: Tensor) -> np.ndarray:
+    """Gives a silhouette in gray and, beside it, a gait map in color.
+
+    The channels of the gait map are added up in three groups: red, green and blue.
+
+    Shape:
+        - Input: ``[1, h, w]`` and ``[c, h, w]``, from 0 to 1.
+        - Output: uint8 ``[h, 2 w, 3]``.
+    """
+    colors = torch.stack([group.sum(0) for group in gait.chunk(3)])  # [3, h, w]
+    both = torch.cat([silhouette.expand_as(colors), colors], dim=2)  # [3, h, 2 w]
+    return (255 * both.clamp(0, 1)).byte().permute(1, 2, 0).numpy()
+
+
+def checkpoint_of(sources: Sources) -> Path:
+    """Gives the tested checkpoint: where the record says, or in the run's folder.
+
+    Raises:
+        ReportError: If it is at neither place.
+    """
+    named = Path(str(sources.record.content.get("checkpoint", "")))
+    path = named if named.is_file() else sources.folder / "checkpoints" / named.name
+    if not path.is_file():
+        raise ReportError(
+            f"{named}: the tested checkpoint is not there, and silhouettes need it; leave --maps "
+            "out"
+        )
+    return path

@@ -1,0 +1,296 @@
+"""One HTML page of a tested run that needs nothing beside itself: no network, no other file.
+
+Every text of a run goes through the template's escaping or, for the rank lists, through JSON
+that is put into the page by its script as text. The page forbids itself, by its content
+security policy, to load anything and to run any script but its own.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.layout import Tracklet
+from ..evaluation.metrics import cmc_curve
+from . import analysis, svg
+from .projection import Projection, project
+from .ranking import Direction, ReportError, rank_split
+from .sources import Sources
+from .thumbnails import Thumbnails, make_thumbnails
+
+_ASSETS = Path(__file__).with_name("assets")
+LIMIT = 20_000_000  # bytes of a page
+_RESERVE = 200_000  # bytes that are kept free: numbers of the page about the pictures
+MAP_LIMIT = 2000  # tracklets of the map
+_RANKS = 20
+_TOLERANCE = 1e-4  # by which recomputed scores may differ: order of sums, near ties
+
+Maps = Callable[[Sequence[int], int], dict[int, str]]
+
+
+class Lists(NamedTuple):
+    """Holds the rank lists as the page's script reads them, and which tracklets they show."""
+
+    directions: dict[str, list[list[Any]]]
+    shown: list[int]
+    left_out: int
+
+
+def make_page(
+    sources: Sources, places: int = 10, limit: int = LIMIT, maps: Maps | None = None
+) -> str:
+    """Gives the page.
+
+    Args:
+        sources: What the run left.
+        places: Nearest gallery tracklets that are shown for each query.
+        limit: Bytes of the page; pictures become smaller, then fewer.
+        maps: Gives pictures of silhouettes and gait maps for positions in the partition, within
+            so many bytes.
+
+    Raises:
+        ReportError: If jinja2 is missing, the run cannot be ranked again, or the limit is too low.
+    """
+    split, metric = str(sources.record.result["split"]), str(sources.record.result["metric"])
+    tracklets = sources.partition.tracklets
+    ranked = rank_split(
+        sources.embeddings, sources.paths, sources.partition, split, metric, places,
+        sources.record.result.get("rerank"),
+    )  # fmt: skip
+    lists = rank_lists(ranked, limit // 4)
+    facts = {
+        "sources": sources,
+        "record": sources.record,
+        "places": places,
+        "check": recomputed(sources.record.directions, ranked),
+        "sections": [_section(name, each, sources) for name, each in ranked.items()],
+        "cmc": svg.match_curves({
+            spoken(name): list(cmc_curve(each.scores.first_hit, _RANKS))
+            for name, each in ranked.items()
+        }),
+        "map": _map(sources, ranked, metric),
+        "curves": _curves(sources.curves),
+        "lists": lists,
+        "limit": limit,
+    }  # fmt: skip
+    empty = _rendered(facts, _data(tracklets, lists, Thumbnails({}, 0, 0, 0), {}))
+    room = limit - len(empty.encode()) - _RESERVE
+    if room < 0:
+        raise ReportError(
+            f"the page takes {len(empty.encode()):,} bytes without any picture, {limit:,} are "
+            "allowed; show fewer places (--top)"
+        )
+    pictures = make_thumbnails(
+        sources.root, tracklets, lists.shown, room if maps is None else room * 2 // 3
+    )
+    used = sum(map(len, pictures.pictures.values()))
+    gait = maps(lists.shown, room - used) if maps else {}
+    return _rendered(facts, _data(tracklets, lists, pictures, gait), pictures, gait)
+
+
+def spoken(name: str) -> str:
+    """Gives the name of a direction as words."""
+    return name.replace("_", " ")
+
+
+def recomputed(
+    stored: Mapping[str, Mapping[str, float]], ranked: Mapping[str, Direction]
+) -> dict[str, Any]:
+    """Compares the scores of the rank lists with those of the record.
+
+    Args:
+        stored: Scores of the record, by direction and name.
+        ranked: Rankings by direction.
+
+    Returns:
+        ``largest``, the largest difference of R1, mAP and mINP, and whether they ``agree``.
+    """
+    differences = [
+        abs(value - stored.get(name, {}).get(score, math.nan))
+        for name, each in ranked.items()
+        for score, value in zip(("R1", "mAP", "mINP"), analysis.whole(each, name)[2:], strict=True)
+        if score in stored.get(name, {}) and not math.isnan(value)
+    ]
+    largest = max(differences, default=math.nan)
+    return {"largest": largest, "agree": largest <= _TOLERANCE}
+
+
+def rank_lists(ranked: Mapping[str, Direction], budget: int) -> Lists:
+    """Gives rank lists for the page, and the tracklets on them, the worst queries' first.
+
+    Each list is ``[query, AP, mINP, rank of the first match, matches, nearest, distances]``;
+    scores are null where the gallery holds no match.
+
+    Args:
+        ranked: Rankings by direction.
+        budget: Bytes of all lists; beyond, the best queries are left out.
+    """
+    order = sorted(
+        (_or_zero(each.scores.average_precision[row]), name, row)
+        for name, each in ranked.items()
+        for row in range(len(each.query))
+    )
+    shown: dict[int, None] = {}
+    kept: dict[str, list[tuple[int, list[Any]]]] = {name: [] for name in ranked}
+    used = taken = 0
+    for _, name, row in order:
+        each = ranked[name]
+        line = _line(each, row)
+        used += len(json.dumps(line))
+        if used > budget:
+            break
+        taken += 1
+        kept[name].append((row, line))
+        shown.update(dict.fromkeys([line[0], *line[5]]))
+    lists = {name: [line for _, line in sorted(lines)] for name, lines in kept.items()}
+    return Lists(lists, list(shown), len(order) - taken)
+
+
+def _line(each: Direction, row: int) -> list[Any]:
+    scores = each.scores
+    first = scores.first_hit[row]
+    scored, found = not np.isnan(first), bool(np.isfinite(first))
+    return [
+        int(each.query[row]),
+        round(float(scores.average_precision[row]), 6) if scored else None,
+        round(float(scores.inverse_negative_penalty[row]), 6) if scored else None,
+        int(first) if found else None,
+        int(each.matches[row]),
+        each.nearest[row].tolist(),
+        [float(f"{distance:.6g}") for distance in each.distances[row]],
+    ]
+
+
+def _or_zero(score: float) -> float:
+    return 0.0 if np.isnan(score) else float(score)
+
+
+def _section(name: str, each: Direction, sources: Sources) -> dict[str, Any]:
+    """Gives what is said about one direction."""
+    tracklets = sources.partition.tracklets
+    shown = analysis.histogram(each.intra, each.inter)
+    means = (each.intra.mean, each.inter.mean)
+    return {
+        "name": spoken(name),
+        "modality": spoken(name).split(" to ")[0],
+        "intra": means[0],
+        "inter": means[1],
+        "pairs": (each.intra.pairs, each.inter.pairs),
+        "histogram": svg.distance_histogram(*shown, means),
+        "groups": [
+            ("query camera", analysis.by_camera(each, tracklets)),
+            ("query length", analysis.by_length(each, tracklets)),
+            ("worst identities", analysis.hardest_identities(each, tracklets)),
+        ],
+        "whole": analysis.whole(each, "all queries"),
+        "cameras": each.cameras,
+        "wrong": analysis.wrong_firsts(each, tracklets),
+    }
+
+
+def _map(sources: Sources, ranked: Mapping[str, Direction], metric: str) -> dict[str, Any]:
+    tracklets = sources.partition.tracklets
+    members = sorted(
+        {int(place) for each in ranked.values() for place in (*each.query, *each.gallery)}
+    )
+    chosen = map_members(tracklets, members, MAP_LIMIT)
+    rows = {path: row for row, path in enumerate(sources.paths)}
+    points: Projection = project(
+        sources.embeddings[[rows[tracklets[place].path] for place in chosen]], metric
+    )
+    facts = [vars(tracklets[place]) for place in chosen]
+    return {
+        "picture": svg.scatter(points.points, facts),
+        "method": points.method,
+        "shown": len(chosen),
+        "all": len(members),
+        "identities": sorted({tracklets[place].pid for place in chosen}),
+    }
+
+
+def map_members(tracklets: Sequence[Tracklet], members: Sequence[int], limit: int) -> list[int]:
+    """Draws whole identities (seed 0) until no further one fits; everything if it fits."""
+    of_identity: dict[str, list[int]] = {}
+    for place in members:
+        of_identity.setdefault(tracklets[place].pid, []).append(place)
+    if len(members) <= limit:
+        return list(members)
+    chosen: list[int] = []
+    pids = sorted(of_identity)
+    for number in np.random.default_rng(0).permutation(len(pids)):
+        if len(chosen) + len(of_identity[pids[number]]) <= limit:
+            chosen += of_identity[pids[number]]
+    return sorted(chosen)
+
+
+def _curves(curves: Mapping[str, tuple[list[float], list[float]]]) -> list[tuple[str, list[str]]]:
+    """Gives the training curves: those that are looked at first, and the rest."""
+    groups: dict[str, list[str]] = {"first": [], "rest": []}
+    for name, (steps, values) in curves.items():
+        head = name.split("/")[0]
+        scored = "_to_" in name or head == "mean" or name.endswith(("mAP", "/accuracy"))
+        first = head in ("loss", "learning_rate") or scored
+        groups["first" if first else "rest"].append(svg.training_curve(name, steps, values))
+    return [(name, pictures) for name, pictures in groups.items() if pictures]
+
+
+def _data(
+    tracklets: Sequence[Tracklet], lists: Lists, pictures: Thumbnails, gait: Mapping[int, str]
+) -> str:
+    """Gives the rank lists as JSON that cannot end the element that it stands in."""
+    content = {
+        "tracklets": {
+            str(place): [each.path, each.pid, each.camid, each.modality, each.frames]
+            for place in lists.shown
+            for each in (tracklets[place],)
+        },
+        "lists": lists.directions,
+        "pictures": {str(place): picture for place, picture in pictures.pictures.items()},
+        "maps": {str(place): picture for place, picture in gait.items()},
+    }
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _rendered(
+    facts: Mapping[str, Any],
+    data: str,
+    pictures: Thumbnails | None = None,
+    gait: Mapping[int, str] | None = None,
+) -> str:
+    try:
+        import jinja2
+    except ImportError:
+        raise ReportError("the page is written with jinja2: pip install jinja2") from None
+    from markupsafe import Markup
+
+    style, script = ((_ASSETS / name).read_text(encoding="utf-8")
+                     for name in ("page.css", "page.js"))  # fmt: skip
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda value: "-" if math.isnan(value) else f"{100 * value:.2f}",
+        "drawn": Markup,  # charts escape their own texts
+        "json": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        "spoken": spoken,
+    }
+    return environment.get_template("page.html").render(
+        **facts,
+        style=Markup(style),
+        script=Markup(script),
+        script_digest=digest,
+        data=Markup(data),
+        pictures=pictures or Thumbnails({}, 0, 0, 0),
+        gait=gait or {},
+    )

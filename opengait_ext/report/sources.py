@@ -1,0 +1,118 @@
+"""What a page is made from: the record, the embeddings, the partition and the curves of a run."""
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.layout import Partition, read_partition
+from .ranking import ReportError
+from .records import Record, read_record
+
+_ARRAYS = ("embeddings", "path")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Holds all that a page needs.
+
+    Attributes:
+        folder: Of the run.
+        record: Its ``test/metrics.json``.
+        embeddings: ``[N, d, p]``.
+        paths: Those N tracklets.
+        partition: Of the data.
+        root: Of the prepared data; tracklets are looked for below.
+        curves: Iterations and values of each training curve; without a file, empty.
+    """
+
+    folder: Path
+    record: Record
+    embeddings: np.ndarray
+    paths: list[str]
+    partition: Partition
+    root: Path
+    curves: dict[str, tuple[list[float], list[float]]]
+
+
+def read_sources(run: Path, data: Path | None = None) -> Sources:
+    """Reads the files of a tested run.
+
+    Args:
+        run: Its folder, ``output/<dataset>/<model>/<save_name>``.
+        data: Folder of the prepared data; without it, the one that the record names, as seen
+            from the current folder.
+
+    Raises:
+        UserError: If a file is missing or damaged, or the data are not those that were tested.
+    """
+    record = read_record(run)
+    embeddings, paths = _embeddings(record.path.with_name("embeddings.npz"))
+    described = record.content.get("data") or {}
+    named = Path(str(described.get("partition", "partition.json")))
+    place = named if data is None else data / "partition.json"
+    if not place.is_file():
+        raise ReportError(
+            f"{place}: there is no partition; give the folder of the prepared data (--data ROOT)"
+        )
+    partition = read_partition(place)
+    tested = (described.get("source") or {}).get("digest")
+    found = partition.source.get("digest")
+    if tested != found:
+        raise ReportError(
+            f"{place}: these are not the data that were tested (digest {found!r}, the record of "
+            f"the test says {tested!r}); give the right folder (--data ROOT), or test again"
+        )
+    root = _root(record, place) if data is None else data
+    folder = record.path.parent.parent
+    return Sources(folder, record, embeddings, paths, partition, root, _curves(folder))
+
+
+def _root(record: Record, partition: Path) -> Path:
+    named = (record.config.get("data_cfg") or {}).get("dataset_root")
+    return Path(named) if named else partition.parent
+
+
+def _embeddings(path: Path) -> tuple[np.ndarray, list[str]]:
+    try:
+        # Opened here, because numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            embeddings, paths = (arrays[name] for name in _ARRAYS)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+        raise ReportError(
+            f"{path}: cannot be read as the embeddings of a test ({fault}); test the run again "
+            "(--phase test)"
+        ) from None
+    if embeddings.ndim != 3 or 0 in embeddings.shape or len(embeddings) != len(paths):
+        raise ReportError(
+            f"{path}: embeddings {list(embeddings.shape)} of {len(paths)} paths; expected "
+            "[tracklets, embedding, parts] and a path for each tracklet"
+        )
+    wrong = ~np.isfinite(embeddings).all((1, 2))
+    if wrong.any():
+        raise ReportError(f"{path}: the embedding of {paths[wrong.argmax()]} is not finite")
+    return embeddings, [str(name) for name in paths]
+
+
+def _curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Gives the curves of ``metrics.jsonl``; lines that were cut short are passed over."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    for line in lines:
+        try:
+            values = dict(json.loads(line))
+            step = float(values.pop("iteration"))
+        except (ValueError, TypeError, KeyError):
+            continue
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                steps, numbers = curves.setdefault(name, ([], []))
+                steps.append(step)
+                numbers.append(float(value))
+    return curves
