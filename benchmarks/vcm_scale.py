@@ -6,8 +6,8 @@
 Publishes as many tracklets and frames of every kind as HITSZ-VCM has (21,863 and 463,259 at scale
 1), all frames links to a few tiny JPEG files; prepares them without a break, with the memory of all
 processes sampled; then begins again, ends the script with SIGKILL at a random moment, compares what
-is there, repeats the command and compares all checksums. Scale 1 takes two minutes and 0.6 GB of
-disk, which is freed at the end. Memory is measured on Linux only.
+is there, repeats the command and compares all checksums. Scale 1 takes two or three minutes
+and less than 1 GB of disk, which is freed at the end. Memory is measured on Linux only.
 """
 
 import argparse

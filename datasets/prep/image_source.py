@@ -235,6 +235,7 @@ def _decompress(path: Path, kind: str, target: Path) -> None:
 
 def remove_unpacked(folder: Path) -> None:
     """Removes what was decompressed, and nothing else."""
+    close_archives()  # Windows keeps files that are open
     for pattern in ("*.tar", "*.tmp"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

@@ -195,16 +195,17 @@ def _remarks(place: Place, renamed: dict[str, str], stray: int, is_first: bool) 
 def describe(lists: Place, homes: dict[str, Home]) -> str:
     """Says in words which layout was found."""
     train, test = (homes[half].place for half in HALVES)
-    where = "the same folder" if lists in (train, test) else _named(lists) or "the same folder"
     if train == test:
-        inner = f" ({_named(train)})" if _named(train) else ""
+        beside = lists.tree is train.tree and not lists.folder
+        inner = f" ({_named(train)})" if train.folder or isinstance(train.tree, Archive) else ""
+        where = "the same folder" if beside or lists == train else _named(lists)
         return f"identities in one folder{inner}, lists in {where}"
-    return f"identities in {_named(train)} and {_named(test)}, lists in {where}"
+    return f"identities in {_named(train)} and {_named(test)}, lists in {_named(lists)}"
 
 
 def _named(place: Place) -> str:
     """Gives the name below what the user gave: ``Train/``, ``Train.zip:Train/``, ``Train.zip``."""
-    folder = f"{place.folder}/" if place.folder else ""
-    if isinstance(place.tree, Archive):
-        return f"{place.tree.path.name}{':' if folder else ''}{folder}"
-    return folder
+    if not place.folder:
+        return place.tree.path.name + ("" if isinstance(place.tree, Archive) else "/")
+    above = f"{place.tree.path.name}:" if isinstance(place.tree, Archive) else ""
+    return f"{above}{place.folder}/"

@@ -104,16 +104,17 @@ def test_official_counts_that_differ_are_warnings(tmp_path, monkeypatch):
     walks = [*people("Train", (1, 2)), *people("Test", (503,)), Walk("Train", 1, "visible", 4, 12)]
     data = sound_raw(tmp_path / "raw", walks)
     for module in (check_plan, check_vcm):
-        monkeypatch.setattr(module, "OFFICIAL_ROWS", {"Train": 10, "Test": 4})
+        monkeypatch.setattr(module, "OFFICIAL_ROWS", {"Train": 10, "Test": 3})
     tracklets = {("Train", "visible"): 1, ("Train", "infrared"): 7}
     monkeypatch.setattr(check_plan, "OFFICIAL_TRACKLETS", tracklets)
     _, report = run_check(data)
     assert texts(report, "official") == [
         "Train, rows of the list: 9, officially 10",
+        "Test, rows of the list: 4, officially 3",
         "Train, infrared tracklets of 12 frames or more: 0, officially 7",
     ]
     numbers = results(report)["official"]["numbers"]
-    assert numbers["Test, rows of the list"] == {"official": 4, "found": 4}
+    assert numbers["Train, visible tracklets of 12 frames or more"] == {"official": 1, "found": 1}
     assert results(report)["official"]["result"] == "warning"
     _, report = run_check(data, "--min-frames", "3")
     assert len(results(report)["official"]["numbers"]) == 2, "other tracklets than the official"

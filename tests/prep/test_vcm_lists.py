@@ -139,6 +139,14 @@ def test_a_folder_above_the_data_will_do(tmp_path, capsys):
     assert "identities in VCM/Train/ and VCM/Test/, lists in VCM/info/" in told
 
 
+def test_the_three_folders_may_lie_in_different_places(tmp_path, capsys):
+    write_vcm_tree(tmp_path / "raw")
+    (tmp_path / "raw" / "Test").rename(tmp_path / "Test")
+    options = ["--source", str(tmp_path / "Test"), "--source", str(tmp_path / "raw" / "info")]
+    assert prepare_tree(tmp_path / "raw" / "Train", tmp_path / "out", *options) == 0
+    assert "identities in Train/ and Test/, lists in info/; 20 tracklets" in capsys.readouterr().out
+
+
 def test_a_folder_of_several_data_sets_is_refused_with_their_names(tmp_path, capsys):
     lists = [write_vcm_tree(tmp_path / "data" / name) for name in ("a", "b")]
     assert prepare_tree(tmp_path / "data", tmp_path / "out") == 1
