@@ -22,6 +22,7 @@ from bupt_pack import pack, remove_fakes
 from bupt_partition import CAMERA_RULES, count_all, make_partition, select
 from bupt_report import tell_result, tell_source
 from bupt_source import Published
+from prep_options import fraction, positive
 from prep_target import DROPPED, NOTE, PARTITION, open_target
 from tracklet_files import FORMS, available_cores
 from vcm_partition import Dropped
@@ -54,7 +55,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--min-frames",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="shorter tracklets are dropped (default: %(default)s, the published protocol)",
@@ -66,8 +67,8 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         default="packed",
         help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
     )
-    add("--height", type=_positive, default=256, help="pixels, for --form opengait (256)")
-    add("--width", type=_positive, default=128, help="pixels, for --form opengait (128)")
+    add("--height", type=positive, default=256, help="pixels, for --form opengait (256)")
+    add("--width", type=positive, default=128, help="pixels, for --form opengait (128)")
     add(
         "--skip-damaged",
         action="store_true",
@@ -76,7 +77,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
     add(
         "--workers",
-        type=_positive,
+        type=positive,
         default=available_cores(),
         metavar="N",
         help="processes (default: the cores of this machine, %(default)s)",
@@ -97,7 +98,7 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--official-drop",
-        type=_positive,
+        type=positive,
         nargs="?",
         const=PUBLISHED_BATCH,
         default=0,
@@ -107,28 +108,12 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--validation",
-        type=_fraction,
+        type=fraction,
         default=0.1,
         metavar="SHARE",
         help="of the training identities that two cameras see, held out to choose models "
         "(default: %(default)s)",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
-    return int(text)
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 0 to less than 1")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> None:

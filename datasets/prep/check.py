@@ -36,6 +36,7 @@ from check_report import (
 )
 from check_tracklets import QUICK, Checked
 from check_work import check_all
+from prep_options import positive
 from progress import Progress
 from tracklet_files import available_cores
 
@@ -58,13 +59,13 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     add("--raw-kind", choices=RAW_KINDS, help="of published data (default: found out)")
     add(
         "--min-frames",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="of published data: shorter tracklets are counted (default: that of the protocol)",
     )
     add(
         "--workers",
-        type=_positive,
+        type=positive,
         default=available_cores(),
         metavar="N",
         help="processes (%(default)s)",
@@ -81,12 +82,6 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--anew", action="store_true", help="check again what the journal says is finished")
     return parser.parse_args(command)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from image_source import UNPACKED, Sources, close_archives, remove_unpacked
+from prep_options import fraction, positive
 from prep_target import DAMAGED, DROPPED, PARTITION, check_target, open_target
 from progress import Progress
 from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
@@ -42,14 +43,14 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     add("--name", default="HITSZ-VCM", help="of the dataset (default: %(default)s)")
     add(
         "--min-frames",
-        type=_positive,
+        type=positive,
         default=12,
         metavar="N",
         help="shorter tracklets are dropped (default: %(default)s, the published protocol)",
     )
     add(
         "--validation",
-        type=_fraction,
+        type=fraction,
         default=0.1,
         metavar="SHARE",
         help="of the training identities, held out to choose models (default: %(default)s)",
@@ -67,8 +68,8 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         default="packed",
         help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
     )
-    add("--height", type=_positive, default=256, help="pixels, for --form opengait (256)")
-    add("--width", type=_positive, default=128, help="pixels, for --form opengait (128)")
+    add("--height", type=positive, default=256, help="pixels, for --form opengait (256)")
+    add("--width", type=positive, default=128, help="pixels, for --form opengait (128)")
     add(
         "--skip-damaged",
         action="store_true",
@@ -77,7 +78,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
     add(
         "--workers",
-        type=_positive,
+        type=positive,
         default=available_cores(),
         metavar="N",
         help="processes (default: the cores of this machine, %(default)s)",
@@ -97,22 +98,6 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         "themselves (.zip, .tar, .tar.gz); they are read as they are",
     )
     parser.add_argument("--target", type=Path, required=True, help="folder for the prepared data")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
-    return int(text)
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 0 to less than 1")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> None:

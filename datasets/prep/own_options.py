@@ -6,6 +6,7 @@ from pathlib import Path
 
 from own_names import WORDS, modality_of
 from own_tree import LEVELS, parse_tree
+from prep_options import fraction, positive
 from tracklet_files import available_cores
 
 _EPILOG = """\
@@ -83,7 +84,7 @@ def _add_videos(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--min-side",
-        type=_positive,
+        type=positive,
         default=16,
         metavar="PIXELS",
         help="boxes that are smaller inside the picture are left out (default: %(default)s)",
@@ -96,18 +97,18 @@ def _add_tracklets(group: argparse._ArgumentGroup) -> None:
         "--modality", type=_modality, metavar="WORD", help=f"likewise; one of {WORDS}"
     )
     group.add_argument(
-        "--every", type=_positive, default=1, metavar="N", help="take each Nth frame (default: 1)"
+        "--every", type=positive, default=1, metavar="N", help="take each Nth frame (default: 1)"
     )
     group.add_argument(
         "--min-frames",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="shorter tracklets are dropped (default: 1, none)",
     )
     group.add_argument(
         "--max-frames",
-        type=_positive,
+        type=positive,
         default=0,
         metavar="N",
         help="longer ones are cut into equal tracklets of at most N frames (default: never)",
@@ -139,7 +140,7 @@ def _add_use(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--validation",
-        type=_fraction_or_none,
+        type=fraction,
         default=0.1,
         metavar="SHARE",
         help="of the people trained on, held out to choose models (default: %(default)s)",
@@ -165,7 +166,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         default=available_cores(),
         metavar="N",
         help="processes (default: the cores of this machine, %(default)s)",
@@ -219,12 +220,6 @@ def _modality(text: str) -> str:
     return text
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
-    return int(text)
-
-
 def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1 to 100")
@@ -241,10 +236,4 @@ def _share(text: str) -> float:
 def _fraction(text: str) -> float:
     if not 0.0 < _share(text) < 1.0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number between 0 and 1")
-    return _share(text)
-
-
-def _fraction_or_none(text: str) -> float:
-    if not 0.0 <= _share(text) < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 0 to less than 1")
     return _share(text)
