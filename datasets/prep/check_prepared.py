@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bupt_pack import FAKE_STREAM
 from check_findings import Findings, printable
 from check_plan import RULES, Listed, Plan, vcm_official
 from check_tracklets import IMAGES
@@ -22,10 +23,12 @@ from opengait_ext.data.layout import (
     PACKED,
     PICKLED,
     SPLITS,
+    VISIBLE,
     read_partition,
 )
 
 OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv"}
+FAKE_FILES = {f"{FAKE_STREAM}.zip", f"{FAKE_STREAM}.pkl"}
 OWN_FOLDERS = {UNPACKED, FOLDER}  # what a preparation goes on with
 _SIDES = ("query", "gallery")
 _VIEW = re.compile(r"D([0-9]{1,9})-T[0-9]+")
@@ -51,6 +54,10 @@ def read_prepared(root: Path, ignored: set[str]) -> Plan:
         plan.tracklets.append(listed)
     words = {PACKED: "packed", PICKLED: "OpenGait's form"}
     plan.layout = ", ".join(["prepared", *(words[form] for form in words if form in forms)])
+    if _as_dict(content.get("source")).get("fake_ir"):  # a second stream of visible tracklets
+        for entry in entries.values():
+            if entry["modality"] == VISIBLE:
+                found.get(entry["path"], set()).difference_update(FAKE_FILES)
     _check_strays(found, ignored, findings)
     _read_protocol(content, entries, plan)
     _check_sets(content, plan)

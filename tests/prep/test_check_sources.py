@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from bupt_tree import edit_index, image_of, write_bupt_tree
+from bupt_tree import edit_index, image_of, prepare_tree, write_bupt_tree
 from check_trees import named, paint, results, run_check, sound_raw, texts
 from vcm_tree import edit
 
@@ -171,3 +171,13 @@ def test_a_picture_is_drawn(tmp_path):
     data = sound_raw(tmp_path / "raw")
     assert run_check(data, "--min-frames", "3", "--picture", str(tmp_path / "sizes.png"))[0] == 0
     assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_fake_ir_beside_prepared_frames_belongs_there_if_the_partition_says_so(campus, tmp_path):
+    assert prepare_tree(campus, tmp_path / "out", "--fake-ir") == 0
+    _, report = run_check(tmp_path / "out")
+    assert texts(report, "stray") == []
+    foreign = next((tmp_path / "out").glob("*/ir/*")) / "1-fake_ir.zip"
+    foreign.write_bytes(b"")
+    _, report = run_check(tmp_path / "out")
+    assert len(texts(report, "stray")) == 1
