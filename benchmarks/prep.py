@@ -48,14 +48,13 @@ def decode_only(paths: list[str], workers: int) -> float:
         return done / (time.perf_counter() - begin)
 
 
-def whole_script(source: str, workers: int, folder: str | None) -> tuple[float, float]:
+def whole_script(source: str, workers: int, target: Path) -> tuple[float, float]:
     """Gives the images per second of the script's preparing, and of its whole run."""
-    with tempfile.TemporaryDirectory(dir=folder) as target:
-        command = [sys.executable, str(SCRIPT), "--source", source]
-        command += ["--target", str(Path(target, "out")), "--workers", str(workers)]
-        begin = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        whole = time.perf_counter() - begin
+    command = [sys.executable, str(SCRIPT), "--source", source]
+    command += ["--target", str(target), "--workers", str(workers)]
+    begin = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    whole = time.perf_counter() - begin
     frames, rate = re.findall(r"preparing\s+([\d,]+) of .*?, ([\d,]+) a second", done.stderr)[-1]
     return _number(rate), _number(frames) / whole
 
@@ -71,7 +70,11 @@ def main() -> int:
     add("--source", required=True, help="published data in the form of HITSZ-VCM")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     add("--rounds", type=int, default=5, help="of which the median is taken")
-    add("--folder", default=None, help="on the disk to write to (default: the system's)")
+    add(
+        "--folder",
+        default=None,
+        help="to write to, with room for all rounds (default: the system's)",
+    )
     add("--json", default=None, help="file for the results")
     arguments = parser.parse_args()
     images = (
@@ -79,11 +82,15 @@ def main() -> int:
     )
     paths = sorted(str(path) for path in images if path.suffix.lower() in (".jpg", ".jpeg"))
     sides: dict[str, list[float]] = {"decoding alone": [], "preparing": [], "whole run": []}
-    for _ in range(arguments.rounds):  # in turn, so that both sides see the same machine
-        sides["decoding alone"].append(decode_only(paths, arguments.workers))
-        preparing, whole = whole_script(arguments.source, arguments.workers, arguments.folder)
-        sides["preparing"].append(preparing)
-        sides["whole run"].append(whole)
+    # What a round wrote stays until the end: ext4 searches long for a free inode where many files
+    # were removed a moment ago, which nobody meets who prepares once.
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for number in range(arguments.rounds):  # in turn: both sides see the same machine
+            sides["decoding alone"].append(decode_only(paths, arguments.workers))
+            target = Path(folder, str(number))
+            preparing, whole = whole_script(arguments.source, arguments.workers, target)
+            sides["preparing"].append(preparing)
+            sides["whole run"].append(whole)
     medians = {name: statistics.median(rates) for name, rates in sides.items()}
     for name, rate in medians.items():
         share = rate / medians["decoding alone"]

@@ -22,15 +22,13 @@ from bupt_pack import pack, remove_fakes
 from bupt_partition import CAMERA_RULES, count_all, make_partition, select
 from bupt_report import tell_result, tell_source
 from bupt_source import Published
-from prep_options import fraction, positive
-from prep_target import DROPPED, NOTE, PARTITION, open_target
+from prep_options import fraction, positive, status_of
+from prep_partition import Dropped, write_dropped
+from prep_target import DROPPED, NOTE, PARTITION, open_target, sole_run
 from tracklet_files import FORMS, available_cores
-from vcm_partition import Dropped
-from vcm_report import write_dropped
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, write_partition
-from opengait_ext.errors import UserError
 
 PUBLISHED_BATCH = 64  # of the published test sampler
 
@@ -125,6 +123,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: If the source, the target or an image is not as it must be.
     """
+    with sole_run(arguments.target):
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     target = arguments.target
     published = read_published(
@@ -142,7 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
     partition = _partition(published, kept, packed.frames, arguments)
     source = _source(published, partition, dropped, packed.damaged, arguments)
     partition = replace(partition, source=source)
-    write_dropped(target / DROPPED, dropped)
+    write_dropped(target / DROPPED, Dropped, dropped)
     write_partition(target / PARTITION, partition)
     tell_result(partition, published, dropped, target / DROPPED)
     print(f"\n{target / PARTITION} written after {time.monotonic() - start:.1f} s")
@@ -196,15 +199,7 @@ def _source(
 def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
-    try:
-        run(arguments)
-    except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return status_of(lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bupt_source import (
     Row,
     fake_of,
 )
-from vcm_source import Faults, SourceError
+from prep_faults import Faults, SourceError
 
 from opengait_ext.data.layout import INFRARED, VISIBLE
 

@@ -30,7 +30,7 @@ from bupt_source import (
     Published,
     Row,
 )
-from vcm_source import Faults, SourceError
+from prep_faults import Faults, SourceError
 
 BOTH = "RGB/IR"
 PARTS = {TRAIN: "train", AUXILIARY: "auxiliary", QUERY: "test", GALLERY: "test"}

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bupt_source import Published
+from prep_faults import SHOWN, listed
 from prep_target import DAMAGED, PARTITION
 from progress import Progress
 from tracklet_files import Job, Prepared, prepare_all
-from vcm_report import listed
-from vcm_source import SHOWN
 
 from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
 from opengait_ext.errors import UserError

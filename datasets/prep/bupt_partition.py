@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bupt_source import Published, Row
-from vcm_partition import Dropped, validation_identities
-from vcm_partition import count_all as count_splits
+from prep_partition import Dropped, validation_identities
+from prep_partition import count_all as count_splits
 
 from opengait_ext.data.layout import DIRECTIONS, VISIBLE, Partition, Task, Tracklet
 from opengait_ext.errors import UserError
@@ -194,23 +194,4 @@ def count_all(partition: Partition, published: Published) -> dict[str, Any]:
         "pairs": len(partition.pairs),
         "auxiliary_identities": len({row.pid for row in rows}),
         "single_frame_tracklets": sum(t.frames == 1 for t in partition.tracklets),
-        "queries_without_match": {
-            f"{split} {direction}": _unmatched(partition, task)
-            for split, tasks in partition.tasks.items()
-            for direction, task in tasks.items()
-        },
     }
-
-
-def _unmatched(partition: Partition, task: Task) -> int:
-    """Counts queries for which the camera rule leaves no match in the gallery."""
-    ignores = partition.protocol["ignore"] == "same_pid_camid"
-    cameras: dict[str, set[int]] = {}
-    for position in task.gallery:
-        tracklet = partition.tracklets[position]
-        cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
-    queries = [partition.tracklets[position] for position in task.query]
-    return sum(
-        not cameras.get(query.pid, set()) - ({query.camid} if ignores else set())
-        for query in queries
-    )

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bupt_source import Published, Row
-from vcm_partition import Dropped
-from vcm_report import listed, table
+from prep_faults import listed
+from prep_partition import Dropped, table
 
 from opengait_ext.data.layout import VISIBLE, Partition
 

@@ -14,7 +14,7 @@ from bupt_source import INDEX, Published
 from check_findings import FAULT, Findings
 from check_plan import Listed, Plan
 from check_tracklets import IMAGES
-from vcm_source import SourceError
+from prep_faults import SourceError
 
 from opengait_ext.data.layout import DIRECTIONS
 

@@ -14,10 +14,11 @@ from check_strays import Used, check_strays
 from check_tracklets import IMAGES
 from check_vcm_lists import digest_of_lists, read_all_lists, read_all_rows
 from image_source import Image, Sources
+from prep_faults import Faults
 from vcm_folders import Home, find_home
 from vcm_lists import read_published
 from vcm_report import OFFICIAL_ROWS
-from vcm_source import HALVES, Faults, Row
+from vcm_source import HALVES, Row
 
 from opengait_ext.data.layout import DIRECTIONS
 

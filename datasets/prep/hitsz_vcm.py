@@ -17,16 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from image_source import UNPACKED, Sources, close_archives, remove_unpacked
-from prep_options import fraction, positive
-from prep_target import DAMAGED, DROPPED, PARTITION, check_target, open_target
+from prep_faults import SHOWN, listed
+from prep_options import fraction, positive, status_of
+from prep_partition import Dropped, count_all, write_dropped
+from prep_target import DAMAGED, DROPPED, PARTITION, open_target, sole_run
 from progress import Progress
 from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
 from vcm_discard import DiscardList, read_discard_lists, summarize, without_discarded
 from vcm_folders import EXPECTED
 from vcm_lists import Published, read_published
-from vcm_partition import Dropped, count_all, make_partition, select
-from vcm_report import listed, tell_cost, tell_result, tell_source, tell_unknown, write_dropped
-from vcm_source import HALVES, SHOWN
+from vcm_partition import make_partition, select
+from vcm_report import tell_cost, tell_result, tell_source, tell_unknown
+from vcm_source import HALVES
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, atomic_write, write_partition
@@ -109,8 +111,12 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: If the source, the target or an image is not as it must be.
     """
+    with sole_run(arguments.target):
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
-    check_target(arguments.target)
     sources = Sources(arguments.source, arguments.target / UNPACKED, EXPECTED)
     published = read_published(sources)
     tell_source(str(sources), published)
@@ -132,7 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
     source = _source(published, partition, dropped, results)
     source["discard_lists"] = summarize(lists, rows, lengths, arguments.min_frames)
     partition = replace(partition, source=source)
-    write_dropped(arguments.target / DROPPED, dropped)
+    write_dropped(arguments.target / DROPPED, Dropped, dropped)
     write_partition(arguments.target / PARTITION, partition)
     remove_unpacked(arguments.target / UNPACKED)
     tell_result(partition, published, dropped, arguments.target / DROPPED)
@@ -241,16 +247,9 @@ def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
     try:
-        run(arguments)
-    except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return status_of(lambda: run(arguments))
     finally:
         close_archives()
-    return 0
 
 
 if __name__ == "__main__":

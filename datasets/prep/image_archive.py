@@ -78,7 +78,8 @@ def read_image(image: Image) -> bytes:
         OSError: If it cannot be read.
     """
     if isinstance(image, str):
-        return Path(image).read_bytes()
+        with open(image, "rb") as published:
+            return published.read()
     file = _open_files.get(image.archive)
     if file is None:
         file = _open_files[image.archive] = open(image.archive, "rb")  # noqa: SIM115

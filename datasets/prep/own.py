@@ -24,7 +24,7 @@ from own_journal import FOLDER
 from own_names import Faults, modality_of
 from own_options import arguments_of
 from own_packing import look_at_first
-from own_partition import Rules, count_all, make_partition, select
+from own_partition import Dropped, Rules, count_all, make_partition, select
 from own_plan import Piece, Recordings, make_pieces
 from own_report import (
     TRACKLETS,
@@ -33,13 +33,14 @@ from own_report import (
     tell_plan,
     tell_result,
     tell_sizes,
-    write_dropped,
     write_tracklets,
 )
 from own_tree import read_list, read_tree
 from own_trial import look_at_videos
 from own_work import Settings, Work, do_work
-from prep_target import DROPPED, PARTITION, open_target
+from prep_options import status_of
+from prep_partition import write_dropped
+from prep_target import DROPPED, PARTITION, open_target, sole_run
 from tracklet_files import available_cores
 
 from opengait_ext import __version__
@@ -78,13 +79,14 @@ def run(arguments: argparse.Namespace) -> bool:
     planned = [len(piece.positions) for piece in pieces]
     _partition(pieces, planned, [{} for _ in pieces], arguments.name, rules)  # before the work
     target: Path = arguments.target
-    _open(target, arguments, recordings)
-    work = do_work(pieces, recordings, _settings(arguments))
-    if work.reused:
-        print(f"{work.reused:,} of {len(pieces):,} tracklets were prepared already")
-    for remark in work.remarks:
-        print(remark)
-    _finish(arguments, pieces, recordings, work, rules, cameras)
+    with sole_run(target):
+        _open(target, arguments, recordings)
+        work = do_work(pieces, recordings, _settings(arguments))
+        if work.reused:
+            print(f"{work.reused:,} of {len(pieces):,} tracklets were prepared already")
+        for remark in work.remarks:
+            print(remark)
+        _finish(arguments, pieces, recordings, work, rules, cameras)
     print(f"\n{target / PARTITION} written after {time.monotonic() - start:.1f} s; where every "
           f"tracklet comes from: {target / TRACKLETS}")  # fmt: skip
     return True
@@ -202,7 +204,7 @@ def _finish(
         ],
     }
     partition = replace(partition, source=source)
-    write_dropped(target / DROPPED, dropped)
+    write_dropped(target / DROPPED, Dropped, dropped)
     write_tracklets(target / TRACKLETS, used, partition, recordings.first_frame)
     write_partition(target / PARTITION, partition)
     tell_result(partition, dropped, work.changed(), target)
@@ -213,14 +215,7 @@ def _finish(
 def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
-    try:
-        return 0 if run(arguments) else 1
-    except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return status_of(lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from vcm_source import SHOWN
+from prep_faults import listed
 
 from opengait_ext.data.layout import INFRARED, VISIBLE
 from opengait_ext.errors import UserError
@@ -59,11 +59,9 @@ class Faults:
 
     def shown(self) -> str:
         """Gives the number of faults and the first ones, a line each."""
-        more = len(self.texts) - SHOWN
-        rest = [f"and {more} more"] if more > 0 else []
         least = "at least " if self.are_many else ""
         noun = "fault" if len(self.texts) == 1 else "faults"
-        return "\n  ".join([f"{least}{len(self.texts)} {noun}", *self.texts[:SHOWN], *rest])
+        return listed(f"{least}{len(self.texts)} {noun}", self.texts)
 
 
 def modality_of(word: str) -> str | None:

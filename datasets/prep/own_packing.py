@@ -136,7 +136,7 @@ def _prepare(job: FolderJob) -> FolderDone:
     if (damaged and not job.skip_damaged) or len(encoded) < job.min_frames:
         remove_prepared(job.folder)
     else:
-        write_tracklet(job.folder, [image.content for image in encoded])
+        write_tracklet(job.folder, [image.content for image in encoded], durable=False)
     changed = Counter(image.changed for image in encoded if image.changed)
     size = (encoded[0].height, encoded[0].width) if encoded else (0, 0)
     left_out = {"damaged": len(damaged)} if damaged else {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from own_names import OwnDataError
 from own_plan import Piece
-from vcm_partition import MODALITIES, validation_identities
+from prep_partition import MODALITIES, queries_without_match, validation_identities
 
 from opengait_ext.data.layout import DIRECTIONS, SPLITS, Partition, Task, Tracklet
 
@@ -191,20 +191,5 @@ def count_all(partition: Partition, known: Sequence[bool]) -> dict[str, Any]:
                 "frames": sum(t.frames for t, _ in chosen),
             }
     counts["tracklets_without_pid"] = len(pairs) - sum(known)
-    counts["queries_without_match"] = {
-        f"{split} {direction}": _unmatched(partition, task)
-        for split, tasks in partition.tasks.items()
-        for direction, task in tasks.items()
-    }
+    counts["queries_without_match"] = queries_without_match(partition)
     return counts
-
-
-def _unmatched(partition: Partition, task: Task) -> int:
-    """Counts queries whose identity is not in the gallery, or only where the rule ignores it."""
-    tracklets = partition.tracklets
-    cameras: dict[str, set[int]] = {}
-    for position in task.gallery:
-        cameras.setdefault(tracklets[position].pid, set()).add(tracklets[position].camid)
-    ignores = partition.protocol["ignore"] == "same_pid_camid"
-    queries = [tracklets[position] for position in task.query]
-    return sum(not cameras.get(q.pid, set()) - ({q.camid} if ignores else set()) for q in queries)

@@ -4,14 +4,13 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 
 from own_partition import Dropped
 from own_plan import Piece, Recordings
+from prep_faults import listed
+from prep_partition import MODALITIES, table
 from prep_target import DROPPED, PARTITION
-from vcm_partition import MODALITIES
-from vcm_report import listed, table
 
 from opengait_ext.data.layout import Partition, atomic_write
 
@@ -98,15 +97,6 @@ def write_tracklets(
         ends = [recorded.name_of(piece.positions[n], first_frame) for n in (0, -1)]
         about = (recorded.pid, recorded.camera, piece.camid, recorded.modality, tracklet.split)
         writer.writerow((piece.path, *about, tracklet.frames, recorded.place, *ends))
-    atomic_write(path, text.getvalue().encode(errors="surrogateescape"))
-
-
-def write_dropped(path: Path, dropped: Sequence[Dropped]) -> None:
-    """Writes the dropped tracklets with their reasons as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Dropped))
-    writer.writerows(astuple(tracklet) for tracklet in dropped)
     atomic_write(path, text.getvalue().encode(errors="surrogateescape"))
 
 

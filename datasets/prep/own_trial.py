@@ -9,7 +9,7 @@ from own_processes import be_quiet
 from own_reader import FrameReader
 from own_video import OUTSIDE, SMALL, clip
 from own_video_report import rotation_remark
-from vcm_report import listed
+from prep_faults import listed
 
 
 def look_at_videos(

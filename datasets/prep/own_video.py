@@ -255,7 +255,7 @@ class _Cutter:
         if frames < self._job.min_frames:
             remove_prepared(folder)
         else:
-            write_tracklet(folder, list(self._read_back(places)))
+            write_tracklet(folder, list(self._read_back(places)), durable=False)
         self._journal.add(name, made.record(self._stamp))
 
     def _read_back(self, places: "array[int]") -> Iterator[bytes]:

@@ -14,10 +14,9 @@ from own_plan import Piece, Recordings
 from own_processes import run_all
 from own_video import BoxRun, VideoJob, prepare_video
 from own_video_report import damage_of, remarks_of
-from prep_target import DAMAGED, PARTITION
+from prep_faults import SHOWN, listed
+from prep_target import DAMAGED, PARTITION, flush_disks
 from progress import Progress
-from vcm_report import listed
-from vcm_source import SHOWN
 
 from opengait_ext.data.layout import atomic_write
 
@@ -92,6 +91,7 @@ def do_work(pieces: Sequence[Piece], recordings: Recordings, settings: Settings)
         work = _videos(pieces, recordings, settings)
     else:
         work = _folders(pieces, settings)
+    flush_disks()
     _judge_damage(work, settings)
     return work
 

@@ -1,6 +1,26 @@
-"""Numbers on the command lines of the preparation scripts."""
+"""What the command lines of the preparation scripts have in common: numbers, the exit status."""
 
 import argparse
+import sys
+from collections.abc import Callable
+
+from opengait_ext.errors import UserError
+
+
+def status_of(work: Callable[[], bool | None]) -> int:
+    """Runs a preparation and gives the exit status: 0 done, 1 refused or faulty, 130 stopped.
+
+    Args:
+        work: Returns False if it found faults that it has told of.
+    """
+    try:
+        return 1 if work() is False else 0
+    except (UserError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def positive(text: str) -> int:

@@ -1,6 +1,9 @@
 """The folder a preparation writes to: begun with which lists and options, and may it go on."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +11,40 @@ from image_source import UNPACKED
 
 from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
 from opengait_ext.errors import UserError
+from opengait_ext.lock import InUseError, locked
 
-NOTE = ".prepare.json"
+NOTE, LOCK = ".prepare.json", ".prepare.lock"
 PARTITION, DROPPED, DAMAGED = "partition.json", "dropped.csv", "damaged.txt"
 
 
 class TargetError(UserError):
     """The target holds something else than this preparation."""
+
+
+@contextmanager
+def sole_run(target: Path) -> Iterator[None]:
+    """Keeps a second preparation out of the folder while one is at work there.
+
+    Raises:
+        TargetError: If another process prepares there, or the folder holds other things.
+    """
+    check_target(target)
+    is_new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(target / LOCK):
+            yield
+    except InUseError as fault:
+        raise TargetError(f"--target {target}: another preparation is at work: {fault}") from fault
+    finally:
+        if is_new and not any(target.iterdir()):  # refused before anything was written
+            target.rmdir()
+
+
+def flush_disks() -> None:
+    """Has the disks take all files at once, so that no partition speaks of one that is lost."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def open_target(target: Path, settings: dict[str, Any], anew: bool) -> None:
@@ -57,7 +87,7 @@ def check_target(target: Path) -> None:
 
 def _is_ours(name: str) -> bool:
     """Whether a run that was killed before its first note can have left it."""
-    return name == UNPACKED or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
+    return name in (UNPACKED, LOCK) or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
 
 
 def _check_settings(note: Path, settings: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from image_source import (
     read_image,
     size_and_time,
 )
+from prep_target import flush_disks
 
 from opengait_ext.data.layout import PACKED, PICKLED, write_tracklet, write_tracklet_array
 from opengait_ext.errors import UserError
@@ -157,7 +158,7 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
             yield from map(prepare, jobs)
         finally:
             close_archives()
-        _flush_disks()
+        flush_disks()
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
@@ -169,13 +170,7 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    _flush_disks()
-
-
-def _flush_disks() -> None:
-    """Has the disks take all files at once, so that no partition speaks of one that is lost."""
-    if hasattr(os, "sync"):
-        os.sync()
+    flush_disks()
 
 
 def available_cores() -> int:
@@ -250,6 +245,8 @@ def _is_finished(job: Job) -> bool:
 
 def _remove_leftovers(folder: Path) -> None:
     """Removes what a stopped run left under a temporary name."""
+    if not folder.is_dir():  # as a rule; looking for patterns costs ten times as much
+        return
     for path in folder.glob(".0-frames.*.tmp"):
         path.unlink(missing_ok=True)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prep_faults import Faults, SourceError
 from vcm_lists import NAME, file_of, read_lines
 from vcm_partition import select
-from vcm_source import HALVES, Faults, Row, SourceError
+from vcm_source import HALVES, Row
 
 # .../0001/rgb/D3/126.jpg: identity, modality, camera, frame
 PATH = re.compile(r"(?:.*/)?(?P<file>[0-9]{4}/(?:rgb|ir)/D[0-9]{1,2}/[0-9]+\.(?i:jpg|jpeg))")

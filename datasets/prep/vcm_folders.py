@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from image_source import Archive, Image, Sources, Tree, is_archive
-from vcm_source import HALVES, LISTS, NAME_LISTS, Faults, Row, SourceError
+from prep_faults import Faults, SourceError
+from vcm_source import HALVES, LISTS, NAME_LISTS, Row
 
 EXPECTED = """expected one of
   Train/<pid>/<ir|rgb>/D<camera>/<frame>.jpg, Test/..., and the lists in info/

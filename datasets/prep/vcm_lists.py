@@ -10,18 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_source import DamagedImageError, Sources, read_image
+from prep_faults import Faults, SourceError
 from vcm_folders import Home, Place, describe, find_home, find_lists
-from vcm_source import (
-    HALVES,
-    LISTS,
-    MODALITIES,
-    NAME_LISTS,
-    QUERY_LIST,
-    ROW_LISTS,
-    Faults,
-    Row,
-    SourceError,
-)
+from vcm_source import HALVES, LISTS, MODALITIES, NAME_LISTS, QUERY_LIST, ROW_LISTS, Row
 
 from opengait_ext.data.layout import FOLDERS, INFRARED
 

@@ -1,37 +1,19 @@
 """Which tracklets of HITSZ-VCM are used, for what, and how many there are."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from prep_partition import MODALITIES, Dropped, validation_identities
 from vcm_source import Row
 
 from opengait_ext.data.layout import (
     DIRECTIONS,
     INFRARED,
-    SPLITS,
     VISIBLE,
     Partition,
     Task,
     Tracklet,
 )
 from opengait_ext.errors import UserError
-
-MODALITIES = (INFRARED, VISIBLE)
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A published tracklet that is not used, and why."""
-
-    tracklet: str
-    half: str
-    pid: str
-    modality: str
-    camid: int
-    frames: int
-    reason: str
 
 
 def select(
@@ -85,23 +67,6 @@ def _too_few(row: Row, count: int, min_frames: int) -> str:
     else:
         note = f" ({damaged} more are damaged)" if damaged else ""
     return f"{count} frames{note}, at least {min_frames} needed"
-
-
-def validation_identities(pids: set[str], fraction: float) -> set[str]:
-    """Takes a fixed part of the training identities for validation.
-
-    The identities are ranked by the sha256 of their number, so the choice depends on nothing else
-    and changes little if a few identities come or go.
-
-    Args:
-        pids: Training identities.
-        fraction: 0 for none, else at least one and at most all but one are taken.
-    """
-    ranked = sorted(pids, key=lambda pid: hashlib.sha256(pid.encode()).hexdigest())
-    count = round(fraction * len(ranked))
-    if fraction > 0.0:
-        count = min(max(count, 1), len(ranked) - 1)
-    return set(ranked[:count])
 
 
 def make_partition(
@@ -162,34 +127,3 @@ def _tasks(tracklets: list[Tracklet], split: str) -> dict[str, Task]:
         direction: Task(positions[query], positions[gallery])
         for direction, (query, gallery) in pairs.items()
     }
-
-
-def count_all(partition: Partition) -> dict[str, Any]:
-    """Counts identities, tracklets and frames, one-sided identities, queries without a match."""
-    counts: dict[str, Any] = {}
-    for split in SPLITS:
-        for modality in MODALITIES:
-            chosen = [t for t in partition.tracklets if (t.split, t.modality) == (split, modality)]
-            counts.setdefault(split, {})[modality] = {
-                "identities": len({t.pid for t in chosen}),
-                "tracklets": len(chosen),
-                "frames": sum(t.frames for t in chosen),
-            }
-    test = [t for t in partition.tracklets if t.split == "test"]
-    sides = [{t.pid for t in test if t.modality == modality} for modality in MODALITIES]
-    counts["test_identities_in_one_modality"] = len(sides[0] ^ sides[1])
-    counts["queries_without_match"] = {
-        f"{split} {direction}": _unmatched(partition.tracklets, task)
-        for split, tasks in partition.tasks.items()
-        for direction, task in tasks.items()
-    }
-    return counts
-
-
-def _unmatched(tracklets: list[Tracklet], task: Task) -> int:
-    """Counts queries whose identity stands in no other camera of the gallery."""
-    cameras: dict[str, set[int]] = {}
-    for position in task.gallery:
-        cameras.setdefault(tracklets[position].pid, set()).add(tracklets[position].camid)
-    queries = [tracklets[position] for position in task.query]
-    return sum(not cameras.get(query.pid, set()) - {query.camid} for query in queries)

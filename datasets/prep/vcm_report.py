@@ -1,25 +1,21 @@
 """What the preparation of HITSZ-VCM tells: tables, lists, the comparison with official counts."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from prep_faults import listed
+from prep_partition import Dropped, table
 from vcm_discard import DiscardList
 from vcm_lists import Published
-from vcm_partition import MODALITIES, Dropped
-from vcm_source import HALVES, SHOWN, Row
+from vcm_source import HALVES, Row
 
 from opengait_ext.data.layout import (
     INFRARED,
     PACKED,
     PICKLED,
-    SPLITS,
     VISIBLE,
     Partition,
-    atomic_write,
 )
 
 # Of the lists as published, and tracklets of at least 12 frames and their frames.
@@ -38,22 +34,6 @@ OFFICIAL_FRAMES = {
     ("Test", INFRARED): 105979,
     ("Test", VISIBLE): 118137,
 }
-
-
-def listed(head: str, lines: list[str]) -> str:
-    """Gives a heading with the first lines of a list and the number of the others."""
-    more = len(lines) - SHOWN
-    rest = [f"and {more} more"] if more > 0 else []
-    return "\n  ".join([head, *lines[:SHOWN], *rest])
-
-
-def write_dropped(path: Path, dropped: list[Dropped]) -> None:
-    """Writes the dropped tracklets with their reasons as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Dropped))
-    writer.writerows(astuple(tracklet) for tracklet in dropped)
-    atomic_write(path, text.getvalue().encode())
 
 
 def tell_source(source: str, published: Published) -> None:
@@ -117,17 +97,6 @@ def tell_cost(target: Path, partition: Partition, form: str, seconds: float) -> 
         f"\n{target}: {len(partition.tracklets):,} tracklets and partition.json, "
         f"{size / 1e6:,.1f} MB of disk, after {seconds:.1f} s"
     )
-
-
-def table(counts: dict[str, Any]) -> Iterator[str]:
-    """Gives the lines of the table of identities, tracklets and frames."""
-    columns = ("identities", "tracklets", "frames")
-    yield f"{'split':<8}{'modality':<10}" + "".join(f"{column:>12}" for column in columns)
-    for split in SPLITS:
-        for modality in MODALITIES:
-            numbers = counts[split][modality]
-            cells = "".join(f"{numbers[column]:>12,}" for column in columns)
-            yield f"{split:<8}{modality:<10}{cells}"
 
 
 def discarded(summary: Mapping[str, Any] | None) -> Iterator[str]:

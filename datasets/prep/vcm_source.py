@@ -1,9 +1,8 @@
-"""What HITSZ-VCM consists of as it is published: names of the lists, rows, faults."""
+"""What HITSZ-VCM consists of as it is published: names of the lists, rows."""
 
 from dataclasses import dataclass
 
 from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE
-from opengait_ext.errors import UserError
 
 HALVES = ("Train", "Test")
 NAME_LISTS = {"Train": "train_name.txt", "Test": "test_name.txt"}
@@ -11,11 +10,6 @@ ROW_LISTS = {"Train": "track_train_info.txt", "Test": "track_test_info.txt"}
 QUERY_LIST = "query_IDX.txt"
 LISTS = (*NAME_LISTS.values(), *ROW_LISTS.values(), QUERY_LIST)
 MODALITIES = {"1": INFRARED, "2": VISIBLE}
-SHOWN = 20
-
-
-class SourceError(UserError):
-    """The published data are not as they must be; the message names the places."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +40,3 @@ class Row:
     def path(self) -> str:
         """Where its prepared form goes, below the root: ``0001/rgb/D3-T17``."""
         return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
-
-
-class Faults:
-    """Collects what is wrong, so that all of it is shown at once."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Notes one fault: place, value, what was expected."""
-        self.texts.append(text)
-
-    def raise_if_any(self, head: str) -> None:
-        """Raises SourceError with the first faults and their number."""
-        if not self.texts:
-            return
-        shown = "\n  ".join(self.texts[:SHOWN])
-        more = len(self.texts) - SHOWN
-        rest = f"\n  and {more} more" if more > 0 else ""
-        raise SourceError(f"{head}: {len(self.texts)} faults, nothing was written\n  {shown}{rest}")

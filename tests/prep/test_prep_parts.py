@@ -154,7 +154,7 @@ def test_the_end_mark_of_a_thumbnail_does_not_make_a_cut_image_whole():
 
 
 def test_validation_takes_a_fixed_share_that_others_do_not_change():
-    from vcm_partition import validation_identities
+    from prep_partition import validation_identities
 
     pids = {f"{number:04d}" for number in range(1, 501)}
     chosen = validation_identities(pids, 0.1)
