@@ -5,7 +5,6 @@ damaged and left out, the others of its number leave with it.
 """
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,8 @@ from prep_target import DAMAGED, PARTITION
 from progress import Progress
 from tracklet_files import Job, Prepared, prepare_all
 
-from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
+from opengait_ext.data.layout import FAKE_IR, FRAMES, atomic_write
 from opengait_ext.errors import UserError
-
-# The second stream of a visible tracklet: what is made in the folder becomes the file beside it.
-FAKE_FOLDER, FAKE_STREAM = ".1-fake_ir", "1-fake_ir"
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,10 @@ def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespac
     (target / PARTITION).unlink(missing_ok=True)  # it stands for what is whole and belongs together
     groups = list(_groups(published, kept, arguments))
     streams = [stream for group in groups for stream in group]
-    _open_fakes(streams)
-    try:
-        results = _run([stream.job for stream in streams], arguments.workers)
-        _judge(target, results, arguments.skip_damaged)
-        found = dict(zip(streams, results, strict=True))
-        _leave_out_together(groups, found, arguments.workers)
-    finally:
-        _close_fakes(streams)
+    results = _run([stream.job for stream in streams], arguments.workers)
+    _judge(target, results, arguments.skip_damaged)
+    found = dict(zip(streams, results, strict=True))
+    _leave_out_together(groups, found, arguments.workers)
     frames = [len(row.files) for row in published.rows]
     for group in groups:
         counts = {found[stream].frames for stream in group}
@@ -91,19 +83,19 @@ def _groups(
         group = []
         for place in places:
             row = published.rows[place]
-            folder = str(arguments.target / row.path)
-            kinds = [(folder, row.files)]
+            kinds = [(FRAMES, row.files)]
             if arguments.fake_ir and row.fake_files:
-                kinds.append((f"{folder}/{FAKE_FOLDER}", row.fake_files))
-            for home, files in kinds:
+                kinds.append((FAKE_IR, row.fake_files))
+            for name, files in kinds:
                 job = Job(
-                    home,
+                    str(arguments.target / row.path),
                     tuple(f"{published.images}/{file}" for file in files),
                     arguments.form,
                     arguments.height,
                     arguments.width,
                     arguments.min_frames,
                     skip_damaged=False,
+                    stream=name,
                 )
                 group.append(_Stream(place, job))
         yield group
@@ -153,15 +145,10 @@ def _leave_out_together(
             if len(whole) >= stream.job.min_frames:
                 again[stream] = replace(stream.job, images=whole)
             else:
-                _remove_packed(Path(stream.job.folder))
+                stream.job.remove()
                 found[stream] = Prepared(len(whole), found[stream].damaged)
     if again:
         found.update(zip(again, _run(list(again.values()), workers), strict=True))
-
-
-def _remove_packed(folder: Path) -> None:
-    for name in (PACKED, PICKLED):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _damaged_of(job: Job, result: Prepared) -> Iterator[int]:
@@ -170,36 +157,8 @@ def _damaged_of(job: Job, result: Prepared) -> Iterator[int]:
     return (number for number, image in enumerate(job.images) if image in images)
 
 
-def _fake_files(stream: _Stream) -> Iterator[tuple[Path, Path]]:
-    """Gives where the stream of FakeIR is made, and where it stays, in either form."""
-    folder = Path(stream.job.folder)
-    if folder.name == FAKE_FOLDER:
-        for name in (PACKED, PICKLED):
-            yield folder / name, folder.parent / (FAKE_STREAM + Path(name).suffix)
-
-
-def _open_fakes(streams: Sequence[_Stream]) -> None:
-    """Takes finished streams of FakeIR to where they are made, so that they are found there."""
-    for stream in streams:
-        for made, final in _fake_files(stream):
-            if final.exists():
-                made.parent.mkdir(exist_ok=True)
-                os.replace(final, made)
-
-
-def _close_fakes(streams: Sequence[_Stream]) -> None:
-    for stream in streams:
-        for made, final in _fake_files(stream):
-            if made.exists():
-                os.replace(made, final)
-            if made.parent.is_dir() and not any(made.parent.iterdir()):
-                made.parent.rmdir()
-
-
 def remove_fakes(target: Path) -> None:
     """Removes the streams of FakeIR that an earlier preparation wrote, whole or begun."""
     for view in target.glob("*/rgb/*"):
-        for path in [*view.glob(f"{FAKE_STREAM}.*"), *view.glob(f"{FAKE_FOLDER}/*")]:
+        for path in [*view.glob(f"{FAKE_IR}.*"), *view.glob(f".{FAKE_IR}.*.tmp")]:
             path.unlink()
-        if (view / FAKE_FOLDER).is_dir():
-            (view / FAKE_FOLDER).rmdir()

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bupt_pack import FAKE_STREAM
 from check_findings import Findings, printable
 from check_plan import RULES, Listed, Plan, vcm_official
 from check_tracklets import IMAGES
@@ -19,6 +18,7 @@ from own_journal import FOLDER
 from prep_target import DAMAGED, DROPPED, NOTE, PARTITION
 
 from opengait_ext.data.layout import (
+    FAKE_IR,
     FOLDERS,
     PACKED,
     PICKLED,
@@ -28,7 +28,7 @@ from opengait_ext.data.layout import (
 )
 
 OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv"}
-FAKE_FILES = {f"{FAKE_STREAM}.zip", f"{FAKE_STREAM}.pkl"}
+FAKE_FILES = {f"{FAKE_IR}.zip", f"{FAKE_IR}.pkl"}
 OWN_FOLDERS = {UNPACKED, FOLDER}  # what a preparation goes on with
 _SIDES = ("query", "gallery")
 _VIEW = re.compile(r"D([0-9]{1,9})-T[0-9]+")

@@ -30,7 +30,7 @@ from image_source import (
 )
 from prep_target import flush_disks
 
-from opengait_ext.data.layout import PACKED, PICKLED, write_tracklet, write_tracklet_array
+from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
 from opengait_ext.errors import UserError
 
 FORMS = ("packed", "opengait")
@@ -50,6 +50,7 @@ class Job:
         width: Likewise.
         min_frames: With fewer whole frames nothing is written.
         skip_damaged: Leave damaged frames out; otherwise a tracklet with one is not written.
+        stream: Name of the file.
     """
 
     folder: str
@@ -59,6 +60,17 @@ class Job:
     width: int
     min_frames: int
     skip_damaged: bool
+    stream: str = FRAMES
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self.folder, self.stream + (".pkl" if self.form == "opengait" else ".zip"))
+
+    def remove(self) -> None:
+        """Removes its file, in whichever form."""
+        for suffix in (".zip", ".pkl"):
+            Path(self.folder, self.stream + suffix).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,7 @@ def _has_end(content: bytes) -> bool:
 def prepare(job: Job) -> Prepared:
     """Prepares one tracklet, or finds it prepared; never raises, so that no path gets lost."""
     try:
-        _remove_leftovers(Path(job.folder))
+        _remove_leftovers(job)
         if _is_finished(job):
             return Prepared(len(job.images), reused=True)
         return _prepare_anew(job)
@@ -207,11 +219,11 @@ def _prepare_anew(job: Job) -> Prepared:
         if job.form == "opengait":
             frames.append(_resized(image, job.height, job.width))
     if damaged and not job.skip_damaged or len(contents) < job.min_frames:
-        _remove_prepared(Path(job.folder))
+        job.remove()
     elif job.form == "opengait":
-        write_tracklet_array(job.folder, np.stack(frames), durable=False)
+        write_tracklet_array(job.folder, np.stack(frames), durable=False, stream=job.stream)
     else:
-        write_tracklet(job.folder, contents, durable=False)
+        write_tracklet(job.folder, contents, durable=False, stream=job.stream)
     return Prepared(len(contents), damaged)
 
 
@@ -225,9 +237,8 @@ def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _is_finished(job: Job) -> bool:
     """Whether the prepared file is whole, of the same sizes and not older than the images."""
-    path = Path(job.folder, PICKLED if job.form == "opengait" else PACKED)
     try:
-        prepared = path.stat()
+        prepared = job.path.stat()
     except FileNotFoundError:
         return False
     sizes, times = zip(*map(size_and_time, job.images), strict=True)
@@ -237,20 +248,16 @@ def _is_finished(job: Job) -> bool:
         pixels = len(sizes) * 3 * job.height * job.width
         return pixels < prepared.st_size < pixels + 1024
     try:
-        with ZipFile(path) as archive:
+        with ZipFile(job.path) as archive:
             return tuple(m.file_size for m in archive.infolist()) == sizes
     except BadZipFile:
         return False
 
 
-def _remove_leftovers(folder: Path) -> None:
+def _remove_leftovers(job: Job) -> None:
     """Removes what a stopped run left under a temporary name."""
+    folder = Path(job.folder)
     if not folder.is_dir():  # as a rule; looking for patterns costs ten times as much
         return
-    for path in folder.glob(".0-frames.*.tmp"):
+    for path in folder.glob(f".{job.stream}.*.tmp"):
         path.unlink(missing_ok=True)
-
-
-def _remove_prepared(folder: Path) -> None:
-    for name in (PACKED, PICKLED):
-        Path(folder, name).unlink(missing_ok=True)

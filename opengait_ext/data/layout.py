@@ -2,6 +2,7 @@
 
     <root>/partition.json                            splits, query and gallery, protocol
     <root>/<pid>/<rgb|ir>/D<camid>-T<row>/0-frames.zip     or 0-frames.pkl, the form of OpenGait
+                                          1-fake_ir.zip    a second stream, where there is one
 
 Where two cameras filmed one walk side by side, ``pairs`` says which tracklets belong together.
 Needs numpy and the standard library only. The tracklet files themselves are in `pack`.
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from opengait_ext.data.pack import (
+    FAKE_IR,
+    FRAMES,
     PACKED,
     PICKLED,
     LayoutError,
@@ -27,7 +30,9 @@ from opengait_ext.data.pack import (
 
 __all__ = [
     "DIRECTIONS",
+    "FAKE_IR",
     "FOLDERS",
+    "FRAMES",
     "INFRARED",
     "PACKED",
     "PICKLED",

@@ -1,8 +1,9 @@
 """The file of one tracklet: encoded images in a stored zip, or OpenGait's pickled array.
 
 ``0-frames.zip`` holds the published images unchanged, members ``000000.jpg``, ``000001.jpg`` ...
-in the order of the frames; ``0-frames.pkl`` holds one uint8 array ``[s, 3, h, w]``, RGB. Every file
-is written under a temporary name and renamed, and nothing that is read can run code.
+in the order of the frames; ``0-frames.pkl`` holds one uint8 array ``[s, 3, h, w]``, RGB. A second
+stream of the same frames lies beside it, ``1-fake_ir.zip`` for instance. Every file is written under
+a temporary name and renamed, and nothing that is read can run code.
 """
 
 import os
@@ -18,7 +19,8 @@ import numpy as np
 
 from opengait_ext.errors import UserError
 
-PACKED, PICKLED = "0-frames.zip", "0-frames.pkl"
+FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
+PACKED, PICKLED = f"{FRAMES}.zip", f"{FRAMES}.pkl"
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     EOFError,
@@ -62,7 +64,11 @@ def atomic_write(path: str | Path, content: bytes, durable: bool = True) -> None
 
 
 def write_tracklet(
-    folder: str | Path, images: Sequence[bytes], suffix: str = ".jpg", durable: bool = True
+    folder: str | Path,
+    images: Sequence[bytes],
+    suffix: str = ".jpg",
+    durable: bool = True,
+    stream: str = FRAMES,
 ) -> None:
     """Packs the encoded images of one tracklet, bytes unchanged, into ``0-frames.zip``.
 
@@ -71,6 +77,7 @@ def write_tracklet(
         images: Encoded images in the order of the frames.
         suffix: Of the members' names.
         durable: See `atomic_write`.
+        stream: Name of the file.
 
     Raises:
         LayoutError: If there is no image, or an empty one.
@@ -83,31 +90,37 @@ def write_tracklet(
             member = zipfile.ZipInfo(f"{number:06d}{suffix}")  # 1980-01-01: equal bytes every time
             member.create_system = 3
             archive.writestr(member, image)
-    atomic_write(Path(folder, PACKED), packed.getvalue(), durable)
+    atomic_write(Path(folder, f"{stream}.zip"), packed.getvalue(), durable)
 
 
-def write_tracklet_array(folder: str | Path, frames: np.ndarray, durable: bool = True) -> None:
+def write_tracklet_array(
+    folder: str | Path, frames: np.ndarray, durable: bool = True, stream: str = FRAMES
+) -> None:
     """Pickles the decoded frames of one tracklet into ``0-frames.pkl``, the form of OpenGait.
 
     Args:
         folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
         frames: uint8 ``[s, 3, h, w]``, RGB.
         durable: See `atomic_write`.
+        stream: Name of the file.
 
     Raises:
         LayoutError: If ``frames`` are of another type or shape.
     """
     _check_frames(frames, str(folder))
     content = pickle.dumps(np.ascontiguousarray(frames), protocol=4)
-    atomic_write(Path(folder, PICKLED), content, durable)
+    atomic_write(Path(folder, f"{stream}.pkl"), content, durable)
 
 
-def read_frames(folder: str | Path, indices: Sequence[int]) -> list[bytes | np.ndarray]:
+def read_frames(
+    folder: str | Path, indices: Sequence[int], stream: str = FRAMES
+) -> list[bytes | np.ndarray]:
     """Gives chosen frames of a tracklet, in the order asked for; a frame may be asked for twice.
 
     Args:
         folder: The tracklet's folder.
         indices: Frame numbers from 0.
+        stream: Which of its files.
 
     Returns:
         Encoded images as ``bytes`` (packed form), or uint8 arrays ``[3, h, w]``, RGB.
@@ -116,11 +129,11 @@ def read_frames(folder: str | Path, indices: Sequence[int]) -> list[bytes | np.n
         LayoutError: If the file is missing, damaged, empty, carries code, or is too short.
     """
     try:
-        return _read_packed(Path(folder, PACKED), indices)
+        return _read_packed(Path(folder, f"{stream}.zip"), indices)
     except FileNotFoundError:
         pass
-    frames = read_array(_pickled_of(folder))
-    _check_indices(indices, len(frames), Path(folder, PICKLED))
+    frames = read_array(_pickled_of(folder, stream))
+    _check_indices(indices, len(frames), Path(folder, f"{stream}.pkl"))
     return [frames[index] for index in indices]
 
 
@@ -132,7 +145,7 @@ def count_frames(folder: str | Path) -> int:
     """
     path = Path(folder, PACKED)
     if not path.exists():
-        return len(read_array(_pickled_of(folder)))
+        return len(read_array(_pickled_of(folder, FRAMES)))
     try:
         with zipfile.ZipFile(path) as archive:
             return len(_members(archive, path))
@@ -223,11 +236,11 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     return members
 
 
-def _pickled_of(folder: str | Path) -> Path:
-    path = Path(folder, PICKLED)
+def _pickled_of(folder: str | Path, stream: str) -> Path:
+    path = Path(folder, f"{stream}.pkl")
     if not path.is_file():
         raise LayoutError(
-            f"{folder}: neither {PACKED} nor {PICKLED} is there; prepare the data again"
+            f"{folder}: neither {stream}.zip nor {stream}.pkl is there; prepare the data again"
         )
     return path
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bupt_tree import edit_index, image_of, jpeg, prepare_tree, write_bupt_tree
 
-from opengait_ext.data.layout import read_frames, read_partition
+from opengait_ext.data.layout import FAKE_IR, read_frames, read_partition
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def test_fake_ir_lies_beside_the_frames_of_visible_tracklets_with_as_many_frames
     with ZipFile(out / "1" / "rgb" / "D2-T1" / "1-fake_ir.zip") as archive:
         images = [archive.read(name) for name in archive.namelist()]
     assert images == [image_of(raw, 1, "FakeIR", "CQ1", 1, n).read_bytes() for n in range(12)]
+    assert images == read_frames(out / "1" / "rgb" / "D2-T1", range(12), stream=FAKE_IR)
     assert images != read_frames(out / "1" / "rgb" / "D2-T1", range(12))
     assert not [path for path in out.rglob(".*") if path.name != ".prepare.json"]
 
