@@ -22,10 +22,9 @@ from bupt_pack import pack, remove_fakes
 from bupt_partition import CAMERA_RULES, count_all, make_partition, select
 from bupt_report import tell_result, tell_source
 from bupt_source import Published
-from prep_options import fraction, positive, status_of
+from prep_options import add_writing, fraction, positive, status_of
 from prep_partition import Dropped, write_dropped
 from prep_target import DROPPED, NOTE, PARTITION, open_target, sole_run
-from tracklet_files import FORMS, available_cores
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, write_partition
@@ -59,26 +58,9 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         help="shorter tracklets are dropped (default: %(default)s, the published protocol)",
     )
     _add_protocol(parser)
-    add(
-        "--form",
-        choices=FORMS,
-        default="packed",
-        help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
-    )
-    add("--height", type=positive, default=256, help="pixels, for --form opengait (256)")
-    add("--width", type=positive, default=128, help="pixels, for --form opengait (128)")
-    add(
-        "--skip-damaged",
-        action="store_true",
-        help="leave damaged images out, and the frames beside them, instead of refusing the data",
-    )
-    add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
-    add(
-        "--workers",
-        type=positive,
-        default=available_cores(),
-        metavar="N",
-        help="processes (default: the cores of this machine, %(default)s)",
+    add_writing(
+        parser,
+        damaged="leave damaged images out, and the frames beside them, not refuse the data",
     )
     return parser.parse_args(command)
 

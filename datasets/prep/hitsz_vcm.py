@@ -18,11 +18,11 @@ from pathlib import Path
 
 from image_source import UNPACKED, Sources, close_archives, remove_unpacked
 from prep_faults import SHOWN, listed
-from prep_options import fraction, positive, status_of
+from prep_options import add_writing, fraction, positive, status_of
 from prep_partition import Dropped, count_all, write_dropped
 from prep_target import DAMAGED, DROPPED, PARTITION, open_target, sole_run
 from progress import Progress
-from tracklet_files import FORMS, Job, Prepared, available_cores, prepare_all
+from tracklet_files import Job, Prepared, prepare_all
 from vcm_discard import DiscardList, read_discard_lists, summarize, without_discarded
 from vcm_folders import EXPECTED
 from vcm_lists import Published, read_published
@@ -64,27 +64,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
             metavar="FILE",
             help=f"list of images that are left out of the {half.lower()} half (default: none)",
         )
-    add(
-        "--form",
-        choices=FORMS,
-        default="packed",
-        help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
-    )
-    add("--height", type=positive, default=256, help="pixels, for --form opengait (256)")
-    add("--width", type=positive, default=128, help="pixels, for --form opengait (128)")
-    add(
-        "--skip-damaged",
-        action="store_true",
-        help="leave damaged images out instead of refusing the data",
-    )
-    add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
-    add(
-        "--workers",
-        type=positive,
-        default=available_cores(),
-        metavar="N",
-        help="processes (default: the cores of this machine, %(default)s)",
-    )
+    add_writing(parser, damaged="leave damaged images out instead of refusing the data")
     return parser.parse_args(command)
 
 

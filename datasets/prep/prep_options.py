@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from tracklet_files import FORMS, available_cores
+
 from opengait_ext.errors import UserError
 
 
@@ -47,3 +49,34 @@ def fraction(text: str) -> float:
     if not 0.0 <= value < 1.0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 0 to less than 1")
     return value
+
+
+def add_writing(parser: argparse.ArgumentParser, damaged: str) -> None:
+    """Adds what published data sets have in common: the form of the files, and how a run goes.
+
+    Args:
+        parser: Of the command line.
+        damaged: What ``--skip-damaged`` does.
+    """
+    add = parser.add_argument
+    add(
+        "--form",
+        choices=FORMS,
+        default="packed",
+        help="packed: images unchanged; opengait: decoded arrays (default: %(default)s)",
+    )
+    add("--height", type=positive, default=256, help="pixels, for --form opengait (256)")
+    add("--width", type=positive, default=128, help="pixels, for --form opengait (128)")
+    add(
+        "--skip-damaged",
+        action="store_true",
+        help=damaged,
+    )
+    add("--anew", action="store_true", help="remove what is prepared in --target and begin again")
+    add(
+        "--workers",
+        type=positive,
+        default=available_cores(),
+        metavar="N",
+        help="processes (default: the cores of this machine, %(default)s)",
+    )
