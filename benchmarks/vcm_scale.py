@@ -208,7 +208,7 @@ def sums_of(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
-        if path.is_file() and not path.name.endswith(".tmp")
+        if path.is_file() and not path.name.endswith((".tmp", ".lock"))
     }
 
 
