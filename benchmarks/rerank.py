@@ -44,8 +44,8 @@ class Given:
         begins += range(self.queries, self.size, tile_size(self.size - self.queries))
         spans = list(zip(begins, [*begins[1:], self.size], strict=True))
         for place, (column, stop) in enumerate(spans):
-            for row, end in spans[: place + 1]:
-                yield row, column, self.distance[row:end, column:stop].contiguous()
+            for row, end in (spans[place], *spans[:place]):
+                yield row, column, self.distance[row:end, column:stop]
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Gives the distances of single pairs."""

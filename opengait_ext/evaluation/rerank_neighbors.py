@@ -26,6 +26,7 @@ TILE = 2048  # tracklets on each side of the distances that are held at a time
 # Distances per tracklet that are kept for the encoding; others are computed again. Of a tile at
 # least 64 times as wide, topk finds so many several times faster than more.
 KEPT = 24
+FEW = 8  # times a list, so many of a row are picked out of a tile; of more, all are ranked
 PAIR_ELEMENTS = 2**21  # elements of the embeddings that are compared pair by pair at a time
 
 
@@ -44,7 +45,8 @@ class Space(Protocol):
         """Gives tiles of the upper triangle: first row, first column, distances ``[b, c]``.
 
         A tile is either on the diagonal (square, first row = first column) or off it; its
-        rows are all queries or all gallery, and so are its columns.
+        rows are all queries or all gallery, and so are its columns. Fastest is the order in
+        which those on the diagonal come before the others of their rows and columns.
         """
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -73,10 +75,11 @@ class Embedded:
             step = tile_size(len(side))
             for start in range(0, len(side), step):
                 columns = side[start : start + step]
+                yield from self._tiles(columns, begin + start, columns, begin + start)
                 if begin:
                     yield from self._tiles(self.query, 0, columns, begin + start)
-                above = _first(side, start + len(columns))
-                yield from self._tiles(above, begin, columns, begin + start)
+                if start:
+                    yield from self._tiles(_first(side, start), begin, columns, begin + start)
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Gives the distances of single pairs; see ``Space``."""
@@ -161,8 +164,8 @@ def find_neighbors(space: Space, count: int) -> Neighbors:
         if row == column:
             block = block.clone().fill_diagonal_(-1)  # before whatever is equal to it
         else:
-            nearest.add(column, row, block.t().contiguous())
-        nearest.add(row, column, block)
+            nearest.take(column, row, block.t())
+        nearest.take(row, column, block)
     assert nearest is not None
     assert nearest.farthest.isfinite().all()
     return nearest.sorted()
@@ -179,26 +182,59 @@ class _Nearest:
         self.farthest = like.new_zeros(space.size)
         self.across = like.new_empty(space.queries, space.size - space.queries)
 
-    def add(self, row: int, column: int, block: Tensor) -> None:
-        """Takes in the distances ``[b, c]`` of rows from ``row`` to columns from ``column``."""
+    def take(self, row: int, column: int, block: Tensor) -> None:
+        """Takes in the distances ``[b, c]`` of rows from ``row`` to columns from ``column``.
+
+        Where a row has its list already, few of a block are nearer than the last of it: these
+        are picked out, ten times as fast as all are ranked.
+        """
         rows = slice(row, row + len(block))
+        self.farthest[rows] = torch.maximum(self.farthest[rows], block.amax(1))
+        last = self.distances[rows, -1]
+        if last.isfinite().all():
+            owners, places = self._within(block, last)
+            if not len(owners):
+                return
+            counts = torch.bincount(owners, minlength=len(block))
+            width = int(counts.max())
+            if width <= FEW * self.count:
+                slots = torch.arange(len(owners), device=block.device)
+                slots -= (counts.cumsum(0) - counts)[owners]
+                picked = block.new_full((len(block), width), torch.inf)
+                ids = torch.full_like(picked, len(self.distances), dtype=torch.int64)
+                picked[owners, slots] = block[owners, places]
+                ids[owners, slots] = places + column
+                self._merge(rows, picked, ids)
+                return
+        ids = torch.arange(column, column + block.shape[1], device=block.device)
+        self._merge(rows, block.contiguous(), ids.expand_as(block))
+
+    def _within(self, block: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives the places ``[m]`` of what is not beyond ``last``, by rows, ascending in each."""
+        if block.stride(1) <= block.stride(0):
+            owners, places = (block <= last[:, None]).nonzero(as_tuple=True)
+            return owners, places
+        places, owners = (block.t() <= last).nonzero(as_tuple=True)  # as it lies in the memory
+        owners, order = owners.sort(stable=True)
+        return owners, places[order]
+
+    def _merge(self, rows: slice, block: Tensor, ids: Tensor) -> None:
+        """Keeps the nearest of what is known and of the distances ``[b, c]`` to ``ids``."""
         known, kept = self.known[rows], self.known.shape[1]
         # Those of before in front: topk is faster where it finds the nearest first.
         offered = torch.cat((self.distances[rows], block), 1)  # [b, kept + c]
         distances, places = offered.topk(kept, largest=False)
-        old = known.gather(1, places.clamp_max(kept - 1))
-        found = torch.where(places < kept, old, places + (column - kept))
+        new = ids.gather(1, (places - kept).clamp_min_(0))
+        found = torch.where(places < kept, known.gather(1, places.clamp_max(kept - 1)), new)
         # Which of equal distances topk takes is anyone's guess. That matters only where they
         # reach from within a list to the end of what is kept.
         last = distances[:, -1]
         unclear = (distances[:, self.count - 1] == last) & last.isfinite()
         for place in unclear.nonzero()[:, 0].tolist():
-            here = torch.arange(column, column + block.shape[1], device=block.device)
-            ids, order = torch.cat((known[place], here)).sort()
+            every, order = torch.cat((known[place], ids[place])).sort()
             chosen = offered[place, order].sort(stable=True)
-            distances[place], found[place] = chosen[0][:kept], ids[chosen[1][:kept]]
+            distances[place], found[place] = chosen[0][:kept], every[chosen[1][:kept]]
         self.distances[rows], self.known[rows] = distances, found
-        self.farthest[rows] = torch.maximum(self.farthest[rows], block.amax(1))
 
     def sorted(self) -> Neighbors:
         """Gives what was collected, in order."""
