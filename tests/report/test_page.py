@@ -6,14 +6,11 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-import torch
 import toy_run
 
 from opengait_ext.cli import main
 from opengait_ext.report import page as pages
-from opengait_ext.report.gait_maps import checkpoint_of, side_by_side
-from opengait_ext.report.page import make_page, map_members
-from opengait_ext.report.projection import principal_components, project
+from opengait_ext.report.page import make_page
 from opengait_ext.report.ranking import ReportError
 from opengait_ext.report.records import RecordError
 from opengait_ext.report.sources import read_sources
@@ -50,11 +47,6 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def data_of(page):
-    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
-    return json.loads(text)
-
-
 def test_the_results_are_those_of_the_record_in_percent(page, sources):
     rows = Elements(page).tables["results"]
     assert rows[0] == ["percent", "R1", "R5", "R10", "R20", "mAP", "mINP", "queries", "gallery",
@@ -68,7 +60,7 @@ def test_the_results_are_those_of_the_record_in_percent(page, sources):
 
 
 def test_the_average_precision_of_the_lists_averages_to_the_record(page, sources):
-    lists = data_of(page)["lists"]
+    lists = toy_run.data_of(page)["lists"]
     for name, wanted in sources.record.result["directions"].items():
         values = [line[1] for line in lists[name]]
         assert np.mean(values) == pytest.approx(wanted["mAP"], abs=1e-5)
@@ -133,11 +125,11 @@ def test_what_a_run_says_of_itself_cannot_become_markup(tmp_path):
     assert EVIL not in text
     assert CLOSING not in text
     assert "<" not in re.search(r'id="data">(.*?)</script>', text, re.S)[1]
-    assert EVIL in {facts[1] for facts in data_of(text)["tracklets"].values()}
+    assert EVIL in {facts[1] for facts in toy_run.data_of(text)["tracklets"].values()}
 
 
 def test_pictures_are_the_middle_frames_of_the_tracklets_shown(page, sources):
-    pictures = data_of(page)["pictures"]
+    pictures = toy_run.data_of(page)["pictures"]
     assert sorted(map(int, pictures)) == list(range(36))
     for picture in pictures.values():
         pixels = cv2.imdecode(np.frombuffer(base64.b64decode(picture), np.uint8), 1)
@@ -146,12 +138,12 @@ def test_pictures_are_the_middle_frames_of_the_tracklets_shown(page, sources):
 
 def test_the_page_stays_below_its_limit_by_smaller_then_fewer_pictures(sources, monkeypatch):
     whole = len(make_page(sources, 3).encode())
-    alone = whole - sum(map(len, data_of(make_page(sources, 3))["pictures"].values()))
+    alone = whole - sum(map(len, toy_run.data_of(make_page(sources, 3))["pictures"].values()))
     monkeypatch.setattr(pages, "_RESERVE", 1000)
     limit = alone + 1000 + 3000
     small = make_page(sources, 3, limit)
     assert len(small.encode()) <= limit < whole
-    kept = data_of(small)["pictures"]
+    kept = toy_run.data_of(small)["pictures"]
     assert 0 < len(kept) < 36
     assert f"{len(kept)} of 36 tracklets" in small
     assert "did not fit" in small
@@ -198,7 +190,7 @@ def test_frames_that_cannot_be_read_leave_the_rest_of_the_page_whole(tmp_path, t
         assert (toy / "data" / path.path).is_dir()
     (tmp_path / "partition.json").write_bytes((toy / "data" / "partition.json").read_bytes())
     text = make_page(read_sources(toy / "run", tmp_path))
-    assert data_of(text)["pictures"] == {}
+    assert toy_run.data_of(text)["pictures"] == {}
     assert "No pictures: there are no readable frames" in text
 
 
@@ -244,7 +236,7 @@ def test_the_command_writes_the_page_beside_the_record(toy, tmp_path, sources, c
     target = tmp_path / "run" / "test" / "report.html"
     assert str(target) in capsys.readouterr().out
     assert {
-        len(line[5]) for line in data_of(target.read_text())["lists"]["infrared_to_visible"]
+        len(line[5]) for line in toy_run.data_of(target.read_text())["lists"]["infrared_to_visible"]
     } == {3}
 
 
@@ -253,65 +245,3 @@ def test_a_number_of_places_that_makes_no_list_is_refused(toy, capsys):
         main(["report", str(toy / "run"), "--top", "0"])
     assert ended.value.code == 1
     assert "--top is 0" in capsys.readouterr().err
-
-
-def test_the_components_keep_distances_and_fall_in_variance():
-    flat = np.random.default_rng(0).normal(size=(12, 40)) * np.linspace(3, 1, 40)
-    found, shares = principal_components(flat, 12)
-    between = np.linalg.norm(flat[:, None] - flat, axis=2)
-    np.testing.assert_allclose(np.linalg.norm(found[:, None] - found, axis=2), between, atol=1e-6)
-    assert shares.sum() == pytest.approx(1)
-    assert (np.diff(shares) <= 1e-12).all()
-
-
-def test_the_map_says_how_it_was_made_and_lies_in_the_unit_square():
-    points, method = project(np.random.default_rng(0).normal(size=(20, 4, 3)), "cosine")
-    assert points.shape == (20, 2)
-    assert points.min() >= -1e-9
-    assert points.max() <= 1 + 1e-9
-    assert method.startswith(("PCA", "t-SNE (scikit-learn"))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_very_few_embeddings_have_a_map(count):
-    assert project(np.ones((count, 2, 2)), "euclidean").points.shape == (count, 2)
-
-
-def test_a_map_of_too_many_tracklets_shows_whole_identities():
-    tracklets = toy_run.partition_of().tracklets
-    chosen = map_members(tracklets, range(36), 20)
-    assert len(chosen) == 18
-    counts = {tracklets[place].pid for place in chosen}
-    assert len(counts) == 3
-    assert map_members(tracklets, range(36), 36) == list(range(36))
-
-
-def test_silhouette_and_gait_map_stand_side_by_side():
-    silhouette = torch.zeros(1, 4, 2)
-    silhouette[0, 1] = 1
-    gait = torch.zeros(6, 4, 2)
-    gait[5, 2, 1] = 1  # of the last third of the channels: blue
-    found = side_by_side(silhouette, gait)
-    assert found.shape == (4, 4, 3)
-    assert found[1, :2].tolist() == [[255] * 3] * 2
-    assert found[2, 3].tolist() == [0, 0, 255]
-    assert found.sum() == 2 * 3 * 255 + 255
-
-
-def test_maps_without_their_checkpoint_are_refused(sources):
-    with pytest.raises(ReportError, match=r"toy-00010\.pt: the tested checkpoint is not there"):
-        checkpoint_of(sources)
-
-
-def test_given_maps_stand_on_the_page_within_their_budget(sources):
-    asked = []
-
-    def maps(wanted, budget):
-        asked.append((list(wanted), budget))
-        return {wanted[0]: encoded(np.zeros((8, 8, 3), np.uint8), 8)}
-
-    text = make_page(sources, 3, maps=maps)
-    ((wanted, budget),) = asked
-    assert list(data_of(text)["maps"]) == [str(wanted[0])]
-    assert 0 < budget < pages.LIMIT
-    assert "for 1 tracklets" in text

@@ -1,6 +1,7 @@
 """A tested run of six identities with made-up embeddings, as small as a page can show."""
 
 import json
+import re
 
 import numpy as np
 import simplejpeg
@@ -104,3 +105,8 @@ def write_run(folder, partition, embeddings, **changes):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "metrics.jsonl").write_text(text + '{"iteration": 4, "loss/to')
     return record
+
+
+def data_of(page):
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
+    return json.loads(text)
