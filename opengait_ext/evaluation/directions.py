@@ -28,6 +28,7 @@ class Settings:
     confidence: int = 0
     tar_at_far: Sequence[float] = ()
     rerank: dict[str, Any] | None = None
+    halves: tuple[Tensor, Tensor] | None = None  # [N, d, p], for a temporal re-ranking
 
 
 class _Trial:
@@ -166,9 +167,16 @@ def _compare(query: Side, gallery: Side, trials: Sequence[_Trial], settings: Set
 def _reranked(
     query: Side, gallery: Side, rerank: Mapping[str, Any], settings: Settings
 ) -> Iterator[tuple[int, Tensor]]:
-    from .rerank import rerank_distances
+    from .rerank import rerank_distances, temporal_distances
 
-    distance = rerank_distances(query.chosen, gallery.chosen, rerank, settings.metric)
+    if settings.halves is None:
+        distance = rerank_distances(query.chosen, gallery.chosen, rerank, settings.metric)
+    else:
+        samplings = [
+            (query.chosen_of(each), gallery.chosen_of(each))
+            for each in (query.embeddings, *settings.halves)
+        ]
+        distance = temporal_distances(*samplings, rerank, settings.metric)
     for start in range(0, len(distance), settings.block_size):
         yield start, distance[start : start + settings.block_size]
 

@@ -5,11 +5,12 @@ partition of the prepared data.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from .directions import Settings, score_direction
 from .faults import EvaluationError
-from .inputs import read_partition, table_of, tasks_of
+from .inputs import halves_of, read_partition, table_of, tasks_of
 from .intervals import LEVEL
 from .protocols import CAMERA_RULES, Protocol, checked
 from .result import RetrievalResult
@@ -38,7 +39,9 @@ def evaluate_cross_modality(
 
     Args:
         data: ``embeddings`` ``[N, d, p]``, tensor or array, and for each of the N tracklets
-            its folder names ``labels`` (identity), ``types`` (modality), ``views``.
+            its folder names ``labels`` (identity), ``types`` (modality), ``views``. For a
+            temporal re-ranking also ``halves``: the same embeddings of the first and of the
+            second half of each tracklet's frames.
         dataset: Name of the data set, for the result.
         metric: Distance between two parts; the mean over the parts counts.
         partition: The path of a ``partition.json``, or what stands in one, as a mapping or
@@ -48,7 +51,8 @@ def evaluate_cross_modality(
         block_size: Queries whose distances are held at a time.
         confidence: Resamples of the query identities for 95 % intervals; 0 for none.
         tar_at_far: False accept rates at which the true accept rate is given, with d prime.
-        rerank: As ``rerank_distances`` takes it, with all distances in memory; None for none.
+        rerank: Settings of a re-ranking, see ``rerank.checked``, with all distances in memory;
+            None for none.
 
     Returns:
         The scores by direction, in the partition's order.
@@ -63,6 +67,8 @@ def evaluate_cross_modality(
     protocol = checked(content["protocol"])
     settings = _settings(metric, ranks, block_size, confidence, tar_at_far, rerank)
     table = table_of(data, content["tracklets"])
+    if settings.rerank and settings.rerank["type"] == "temporal":
+        settings = replace(settings, halves=halves_of(data, table.embeddings))
     tasks = tasks_of(content, split)
     _check_swapped(protocol, tasks, split)
     directions = {}

@@ -31,8 +31,11 @@ class Side(NamedTuple):
     @property
     def chosen(self) -> Chosen:
         """Gives the embeddings ``[n, d, p]``, copied a slice at a time."""
-        rows = torch.from_numpy(self.rows).to(self.embeddings.device)
-        return Chosen(self.embeddings, rows)
+        return self.chosen_of(self.embeddings)
+
+    def chosen_of(self, embeddings: Tensor) -> Chosen:
+        """Gives the same of other embeddings ``[N, d, p]`` of all tracklets."""
+        return Chosen(embeddings, torch.from_numpy(self.rows).to(embeddings.device))
 
     def only(self, places: np.ndarray) -> "Side":
         """Gives some of the tracklets, by positions or truth values."""
@@ -182,6 +185,31 @@ def table_of(data: Mapping[str, Any], tracklets: Sequence[Mapping[str, Any]]) ->
             f"{some(unknown)}. Data and partition.json must come from one preparation"
         )
     return Table(embeddings, rows_by_path(paths), tracklets)
+
+
+def halves_of(data: Mapping[str, Any], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Gives the embeddings of the first and of the second half of each tracklet's frames.
+
+    Args:
+        data: What is evaluated; ``halves`` holds both.
+        embeddings: ``[N, d, p]``, those of all frames.
+
+    Raises:
+        EvaluationError: If they are not there, or do not fit.
+    """
+    if "halves" not in data:
+        raise EvaluationError(
+            "a temporal re-ranking needs embeddings of both halves of each tracklet as "
+            "data['halves']; the test of our engine makes them, other hosts take k_reciprocal"
+        )
+    first, second = (as_tensor(each) for each in data["halves"])
+    for name, half in (("first", first), ("second", second)):
+        if half.shape != embeddings.shape:
+            raise EvaluationError(
+                f"the embeddings of the {name} half {list(half.shape)} do not fit those of all "
+                f"frames {list(embeddings.shape)}"
+            )
+    return first, second
 
 
 def rows_by_path(paths: Sequence[str]) -> dict[str, int]:

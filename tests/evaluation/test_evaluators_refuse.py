@@ -2,12 +2,6 @@ import copy
 
 import numpy as np
 import pytest
-
-# Path and embedding (one number) of each tracklet; camera numbers as in the path.
-# Infrared queries see the visible gallery in this order of distance:
-#   0001 at 0: 0001/D1 (0), 0002/D4 (1), 0001/D3 (2), 0003/D2 (7)
-#   0002 at 3: 0001/D3 (1), 0002/D4 (2), 0001/D1 (3), 0003/D2 (4)
-#   0004 at 9: nothing to find
 from evaluator_data import data, evaluate, partition
 
 from opengait_ext.evaluation.evaluators import EvaluationError, evaluate_cross_modality

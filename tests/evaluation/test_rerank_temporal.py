@@ -4,6 +4,7 @@ from rerank_loops import by_loops, crowd
 
 from opengait_ext.errors import UserError
 from opengait_ext.evaluation.distance import part_distance
+from opengait_ext.evaluation.evaluators import evaluate_cross_modality
 from opengait_ext.evaluation.rerank import described, temporal_distances
 
 
@@ -78,3 +79,43 @@ def test_temporal_settings_and_shapes_are_checked(three_samplings):
         "temporal k-reciprocal (k1 5, k2 3, lambda 0; 0.8 distance + 0.2 all + 0.1 each way of "
         "halves)"
     )
+
+
+def test_the_evaluation_ranks_by_the_temporal_distance(three_samplings):
+    people = torch.arange(41) % 5
+    paths = [("ir", f"D1-T{n}") if n < 14 else ("rgb", f"D2-T{n}") for n in range(41)]
+    tracklets = [
+        {"path": f"{int(pid)}/{kind}/{view}", "pid": str(int(pid)), "camid": 1 + (kind == "rgb")}
+        for pid, (kind, view) in zip(people, paths, strict=True)
+    ]
+    task = {"query": [*range(14)], "gallery": [*range(14, 41)]}
+    content = {
+        "tracklets": tracklets,
+        "tasks": {"test": {"infrared_to_visible": task}},
+        "protocol": {"name": "toy", "ignore": "none", "min_frames": 1},
+    }
+    whole, first, second = (torch.cat(pair) for pair in three_samplings)
+    data = {
+        "embeddings": whole,
+        "halves": (first, second),
+        "labels": [tracklet["pid"] for tracklet in tracklets],
+        "types": [kind for kind, _ in paths],
+        "views": [view for _, view in paths],
+    }
+    settings = {"type": "temporal", "k1": 6}
+    found = evaluate_cross_modality(data, "toy", partition=content, rerank=settings)
+    distance = temporal_distances(*three_samplings, settings)
+    precisions = []
+    for row in range(14):
+        order = sorted(range(27), key=lambda column: float(distance[row, column]))
+        hits = [rank for rank, column in enumerate(order, 1) if people[14 + column] == people[row]]
+        precisions.append(sum(n / rank for n, rank in enumerate(hits, 1)) / len(hits))
+    scores = found.directions["infrared_to_visible"]
+    assert scores.mean_average_precision == pytest.approx(sum(precisions) / 14)
+    assert found.rerank["k1"] == 6
+    del data["halves"]
+    with pytest.raises(UserError, match="needs embeddings of both halves"):
+        evaluate_cross_modality(data, "toy", partition=content, rerank=settings)
+    data["halves"] = (first, second[:-1])
+    with pytest.raises(UserError, match=r"second half \[40, 6, 3\] do not fit"):
+        evaluate_cross_modality(data, "toy", partition=content, rerank=settings)
