@@ -172,11 +172,11 @@ def _reranked(
     if settings.halves is None:
         distance = rerank_distances(query.chosen, gallery.chosen, rerank, settings.metric)
     else:
-        samplings = [
+        whole, first, second = (
             (query.chosen_of(each), gallery.chosen_of(each))
             for each in (query.embeddings, *settings.halves)
-        ]
-        distance = temporal_distances(*samplings, rerank, settings.metric)
+        )
+        distance = temporal_distances(whole, first, second, rerank, settings.metric)
     for start in range(0, len(distance), settings.block_size):
         yield start, distance[start : start + settings.block_size]
 

@@ -162,7 +162,7 @@ class GaitViewResult:
             "protocol": self.protocol.get("name", "unnamed"),
             "identical view": kept,
             **{key: value for key, value in further(self.protocol).items()
-               if key in ("probe types", "decimals", "view until")},
+               if key in ("probe types", "gallery types", "decimals", "view until", "pool views")},
             "distance": f"{self.metric}, mean over {self.parts} parts",
             **self.notes,
         }  # fmt: skip

@@ -1,0 +1,170 @@
+"""Protocols of gait recognition, as data: which types query which, and how views are counted.
+
+``GAIT_PROTOCOLS`` holds the published ones, to be copied into a partition; no code asks for a name.
+
+================  ================================================================================
+probe             By condition, the types of the probes: ``{"NM": ["nm-05", "nm-06"]}``.
+gallery           Types of the gallery, a list for all conditions or one by condition.
+probe_types       ``exact`` (default), or ``substring``: a type counts if it contains one named.
+gallery_types     The same for the gallery.
+view_until        The view ends before this text (``"_"`` for CCPG, whose folders begin with the
+                  camera); not given: the whole folder name.
+pool_views        Whether all views are one, for data whose views say nothing; default false.
+identical_view    Whether probe and gallery of one view count in the mean; default false.
+decimals          Each accuracy, in percent, is rounded so before the mean, as OpenGait does with
+                  2; not given: not rounded.
+ranks             Where the curve is read; default [1].
+================  ================================================================================
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .faults import EvaluationError
+
+_KINDS = ("exact", "substring")
+_STEP_VIEWS = {"probe_types": "exact", "identical_view": False, "decimals": 2}
+
+GAIT_PROTOCOLS: dict[str, dict[str, Any]] = {
+    "gait_casia_b": {
+        "name": "gait_casia_b",
+        "probe": {"NM": ["nm-05", "nm-06"], "BG": ["bg-01", "bg-02"], "CL": ["cl-01", "cl-02"]},
+        "gallery": ["nm-01", "nm-02", "nm-03", "nm-04"],
+        **_STEP_VIEWS,
+    },
+    "gait_oumvlp": {
+        "name": "gait_oumvlp",
+        "probe": {"NM": ["00"]},
+        "gallery": ["01"],
+        **_STEP_VIEWS,
+    },
+    "gait_sustech1k": {
+        "name": "gait_sustech1k",
+        "probe": {
+            "Normal": ["01-nm"],
+            "Bag": ["bg"],
+            "Clothing": ["cl"],
+            "Carrying": ["cr"],
+            "Umbrella": ["ub"],
+            "Uniform": ["uf"],
+            "Occlusion": ["oc"],
+            "Night": ["nt"],
+            "Overall": ["01", "02", "03", "04"],
+        },
+        "gallery": ["00-nm"],
+        **_STEP_VIEWS,
+        "probe_types": "substring",
+        "gallery_types": "substring",
+        "ranks": [1, 5],
+    },
+    "gait_ccpg": {
+        "name": "gait_ccpg",
+        "probe": {
+            "CL": ["U0_D0_BG", "U0_D0"],
+            "UP": ["U3_D3"],
+            "DN": ["U1_D0"],
+            "BG": ["U0_D0_BG"],
+        },
+        "gallery": {
+            "CL": ["U1_D1", "U2_D2", "U3_D3"],
+            "UP": ["U0_D3"],
+            "DN": ["U1_D1"],
+            "BG": ["U0_D0"],
+        },
+        **_STEP_VIEWS,
+        "view_until": "_",
+    },
+    **{
+        name: {
+            "name": name,
+            "probe": {"all": probe},
+            "gallery": gallery,
+            **_STEP_VIEWS,
+            "pool_views": True,
+            "identical_view": True,
+            "ranks": [1, 5, 10, 20],
+        }
+        for name, probe, gallery in (
+            ("gait_grew", ["02"], ["01"]),  # GREW's own score comes from its server
+            ("gait_hid2021", ["1"], ["0"]),
+            ("gait_ttg200", ["2", "3", "4", "5", "6"], ["1"]),
+        )
+    },
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Holds a protocol that was checked; the fields are those of the table above."""
+
+    probe: Mapping[str, Sequence[str]]
+    gallery: Mapping[str, Sequence[str]]
+    probe_substring: bool
+    gallery_substring: bool
+    view_until: str
+    pooled: bool
+    identical_view: bool
+    decimals: int | None
+    ranks: Sequence[int]
+
+
+def checked(content: Mapping[str, Any]) -> Rules:
+    """Gives the rules of a protocol, if it is one of views.
+
+    Args:
+        content: The mapping ``protocol`` of a partition.
+
+    Raises:
+        EvaluationError: If a value is none of those possible.
+    """
+    probe, gallery = content.get("probe"), content.get("gallery")
+    if not isinstance(probe, Mapping) or not probe or not all(map(_texts, probe.values())):
+        raise EvaluationError(
+            f"the partition's protocol says probe: {probe!r}; expected the types of the probes by "
+            "condition, as in {'NM': ['nm-05', 'nm-06']}"
+        )
+    by_condition: Mapping[str, Any] = (
+        gallery if isinstance(gallery, Mapping) else dict.fromkeys(probe, gallery)
+    )
+    if set(by_condition) != set(probe) or not all(map(_texts, by_condition.values())):
+        raise EvaluationError(
+            f"the partition's protocol says gallery: {gallery!r}; expected the types of the "
+            f"gallery, a list or one for each of {', '.join(probe)}"
+        )
+    kinds = [content.get(key, "exact") for key in ("probe_types", "gallery_types")]
+    decimals, ranks = content.get("decimals"), content.get("ranks", [1])
+    for key, value, right, expected in (
+        ("probe_types", kinds[0], kinds[0] in _KINDS, " or ".join(_KINDS)),
+        ("gallery_types", kinds[1], kinds[1] in _KINDS, " or ".join(_KINDS)),
+        ("decimals", decimals, decimals is None or type(decimals) is int, "a number of decimals"),
+        ("ranks", ranks, _numbers(ranks), "numbers from 1, as in [1, 5]"),
+    ):
+        if not right:
+            raise EvaluationError(
+                f"the partition's protocol says {key}: {value!r}; expected {expected}"
+            )
+    return Rules(
+        probe,
+        by_condition,
+        kinds[0] == "substring",
+        kinds[1] == "substring",
+        str(content.get("view_until") or ""),
+        bool(content.get("pool_views", False)),
+        bool(content.get("identical_view", False)),
+        decimals,
+        ranks,
+    )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(map(_is_text, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _numbers(value: Any) -> bool:
+    listed = isinstance(value, (list, tuple)) and bool(value)
+    return listed and all(type(rank) is int and rank >= 1 for rank in value)
