@@ -40,6 +40,6 @@ class Registry:
     def __getitem__(self, name: str) -> Any:
         if name in self._members:
             return self._members[name]
-        near = get_close_matches(str(name), self._members, n=1)
+        near = get_close_matches(str(name), self, n=1)
         hint = f" - did you mean {near[0]!r}?" if near else ""
         raise KeyError(f"no {self.kind} is called {name!r}{hint} (known: {', '.join(self)})")

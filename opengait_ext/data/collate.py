@@ -15,9 +15,9 @@ class Batch(NamedTuple):
 
     Attributes:
         frames: uint8 ``[n, s, 3, h, w]``, or ``[1, f, 3, h, w]``, one tracklet behind the
-            other, where their numbers of frames differ.
+            other, where their numbers of frames differ; of one channel, 1 stands for 3.
         labels: int64 ``[n]``.
-        types: ``"rgb"`` or ``"ir"`` for each tracklet.
+        types: ``"rgb"`` or ``"ir"`` for each tracklet, or a gait data set's own types.
         views: The tracklets' own names.
         lengths: int32 ``[1, n]``, the numbers of frames where they differ; else None.
         positions: int64 ``[n]``, places in the dataset.
@@ -35,7 +35,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Gives a batch of samples in their order.
 
     Raises:
-        UserError: If the samples' frames differ in height or width.
+        UserError: If the samples' frames differ in height, width or channels.
     """
     clips = [sample.frames for sample in samples]
     sizes = sorted({tuple(clip.shape[-2:]) for clip in clips})
@@ -43,6 +43,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
         found = ", ".join(f"{height} x {width}" for height, width in sizes)
         raise UserError(
             f"a batch with frames of different sizes ({found}): put Resize first in transform"
+        )
+    channels = sorted({clip.shape[1] for clip in clips})
+    if len(channels) > 1:
+        raise UserError(
+            "a batch with frames of 1 and of 3 channels: data_cfg.stream must name frames, or "
+            "silhouettes, in every tracklet"
         )
     lengths = None
     if len({len(clip) for clip in clips}) == 1:

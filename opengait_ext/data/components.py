@@ -6,6 +6,7 @@ from .dataset import Sample, TrackletDataset
 from .pair_sampler import PairSampler
 from .random_sampler import RandomIdentitySampler
 from .samplers import IdentitySampler, OrderedSampler
+from .silhouettes import CutSides
 from .transforms import (
     ChannelAdaptiveGray,
     ChannelErasing,
@@ -23,5 +24,13 @@ SAMPLERS = Registry(
 )
 TRANSFORMS = Registry(
     "transform",
-    [ChannelAdaptiveGray, ChannelErasing, ChannelExchange, HorizontalFlip, PadCrop, Resize],
+    [
+        ChannelAdaptiveGray,
+        ChannelErasing,
+        ChannelExchange,
+        CutSides,
+        HorizontalFlip,
+        PadCrop,
+        Resize,
+    ],
 )

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from ..errors import UserError
 from .frames import FRAME_RULES, FrameRule, decode, pick_frames
-from .layout import FOLDERS, Partition, Tracklet, read_frames
+from .layout import FRAMES, Partition, Tracklet, read_frames
 from .transforms import Resize, Transform
 
 Request = tuple[int, int]
@@ -23,9 +23,9 @@ class Sample(NamedTuple):
     """One tracklet as the network gets it.
 
     Attributes:
-        frames: uint8 ``[s, 3, h, w]``, RGB.
+        frames: uint8 ``[s, 3, h, w]``, RGB, or ``[s, 1, h, w]``.
         label: Place of the identity in ``TrackletDataset.pids``.
-        type: ``"rgb"`` or ``"ir"``.
+        type: ``"rgb"`` or ``"ir"``, or what a gait data set calls it, ``"nm-01"``.
         view: The tracklet's own name below identity and type.
         position: Place in ``TrackletDataset.tracklets``.
     """
@@ -53,6 +53,7 @@ class TrackletDataset(Dataset[Sample]):
         frame_rule: How these are taken, see ``pick_frames``.
         positions: Of these splits' tracklets take only those that stand in
             ``partition.tracklets`` here, in this order.
+        stream: Which of a tracklet's files is read, see ``pack.named_stream``.
 
     Attributes:
         tracklets: What the dataset gives, by position.
@@ -75,6 +76,7 @@ class TrackletDataset(Dataset[Sample]):
         frames: int,
         frame_rule: FrameRule,
         positions: Sequence[int] | None = None,
+        stream: str = FRAMES,
     ) -> None:
         if frames < 0:
             raise UserError(f"frames: expected a number above 0, or 0 for all, found {frames}")
@@ -85,6 +87,7 @@ class TrackletDataset(Dataset[Sample]):
         self.root = Path(root)
         self.transform = list(transform)
         self.frames = frames
+        self.stream = stream
         self.frame_rule: FrameRule = frame_rule
         self.tracklets = _chosen_tracklets(partition, splits, positions, self.root)
         self.pids = sorted({tracklet.pid for tracklet in self.tracklets})
@@ -106,14 +109,13 @@ class TrackletDataset(Dataset[Sample]):
         frames = self._read(tracklet, wanted)  # [s, 3, h, w]
         for change in self.transform:
             frames = change(frames, tracklet.modality, rng)
-        kind = FOLDERS[tracklet.modality]
-        return Sample(frames, self.labels[position], kind, tracklet.view, position)
+        return Sample(frames, self.labels[position], tracklet.type, tracklet.view, position)
 
     def _read(self, tracklet: Tracklet, wanted: np.ndarray) -> Tensor:
-        """Gives uint8 ``[s, 3, h, w]``; a frame that is wanted twice is decoded once."""
+        """Gives uint8 ``[s, c, h, w]``; a frame that is wanted twice is decoded once."""
         indices, place = np.unique(wanted, return_inverse=True)
         folder = self.root / tracklet.path
-        images = read_frames(folder, indices.tolist())
+        images = read_frames(folder, indices.tolist(), self.stream)
         decoded = [
             self._decoded(image, folder, index)
             for image, index in zip(images, indices.tolist(), strict=True)
@@ -121,7 +123,7 @@ class TrackletDataset(Dataset[Sample]):
         sizes = {image.shape[:2] for image in decoded}
         if len(sizes) > 1:
             return torch.cat([self._resized(image, folder, sizes) for image in decoded])[place]
-        # Interleaved as decoded, and only seen as [s, 3, h, w]: resizing is twice as fast so.
+        # Interleaved as decoded, and only seen as [s, c, h, w]: resizing is twice as fast so.
         return torch.from_numpy(np.stack([decoded[p] for p in place])).permute(0, 3, 1, 2)
 
     def _decoded(self, image: bytes | np.ndarray, folder: Path, index: int) -> np.ndarray:

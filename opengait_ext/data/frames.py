@@ -65,19 +65,23 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
 
     Args:
         image: The bytes of an image file (JPEG, or what OpenCV reads), or its pixels as
-            uint8 ``[3, h, w]``, RGB.
+            uint8 ``[3, h, w]``, RGB, or ``[1, h, w]``.
         min_height: Height in pixels below which a JPEG must not be shrunk; 0: never shrink.
         min_width: The same for the width.
 
     Shape:
-        - Output: uint8 ``[h, w, 3]``, RGB; a gray image has three equal channels.
+        - Output: uint8 ``[h, w, 3]``, RGB; a gray image has three equal channels. Pixels of one
+          channel stay so, ``[h, w, 1]``.
 
     Raises:
         ValueError: If the image is damaged, cut short, or no image.
     """
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
-            raise ValueError(f"expected uint8 [3, h, w], found {image.dtype} {list(image.shape)}")
+        fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[0] in (1, 3)
+        if not fits or not image.size:
+            raise ValueError(
+                f"expected uint8 [3, h, w] or [1, h, w], found {image.dtype} {list(image.shape)}"
+            )
         return image.transpose(1, 2, 0)
     if image.startswith(_JPEG_START):
         if min_height > 0 and min_width > 0:

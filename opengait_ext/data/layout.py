@@ -4,12 +4,12 @@
     <root>/<pid>/<rgb|ir>/D<camid>-T<row>/0-frames.zip     or 0-frames.pkl, the form of OpenGait
                                           1-fake_ir.zip    a second stream, where there is one
 
+Gait data sets have other types in the place of ``rgb``, ``nm-01`` for instance, and other views.
 Where two cameras filmed one walk side by side, ``pairs`` says which tracklets belong together.
 Needs numpy and the standard library only. The tracklet files themselves are in `pack`.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,15 @@ from opengait_ext.data.pack import (
     write_tracklet,
     write_tracklet_array,
 )
+from opengait_ext.data.partition_faults import (
+    DIRECTIONS,
+    FOLDERS,
+    INFRARED,
+    SPLITS,
+    VISIBLE,
+    WITHIN_VISIBLE,
+    faults_of_partition,
+)
 
 __all__ = [
     "DIRECTIONS",
@@ -38,6 +47,7 @@ __all__ = [
     "PICKLED",
     "SPLITS",
     "VISIBLE",
+    "WITHIN_VISIBLE",
     "LayoutError",
     "Partition",
     "Task",
@@ -53,10 +63,6 @@ __all__ = [
 ]
 
 FORMAT = "opengait_ext/partition/1"
-VISIBLE, INFRARED = "visible", "infrared"
-FOLDERS = {VISIBLE: "rgb", INFRARED: "ir"}
-DIRECTIONS = ("infrared_to_visible", "visible_to_infrared")  # query _to_ gallery
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Tracklet:
     """The frames of one person in one camera.
 
     Args:
-        path: Below the root, ``0001/rgb/D3-T17``.
+        path: Below the root, ``0001/rgb/D3-T17``: identity, type, view.
         pid: The identity, as published: text.
         camid: The camera's number; both modalities share the numbers.
         modality: ``visible`` or ``infrared``.
@@ -78,6 +84,11 @@ class Tracklet:
     modality: str
     frames: int
     split: str
+
+    @property
+    def type(self) -> str:
+        """The middle part of the path, OpenGait's type: ``rgb``, ``ir``, or a gait data set's."""
+        return self.path.split("/")[1]
 
     @property
     def view(self) -> str:
@@ -100,8 +111,10 @@ class Partition:
     Args:
         dataset: Its name, printed beside every result.
         tracklets: All of them, of every split.
-        tasks: ``tasks[split][direction]``, directions as in ``DIRECTIONS``.
-        protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``.
+        tasks: ``tasks[split][direction]``, directions as in ``DIRECTIONS`` or, of gait data,
+            ``WITHIN_VISIBLE``; a condition may stand before, ``CL visible_to_visible``.
+        protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``; of
+            gait data also what ``evaluation.gait`` reads.
         source: Where the data come from: ``digest``, ``tool``, ``counts``, ``dropped`` ...;
             ``discard_lists`` is None, or tells of ``train`` and ``test`` what their list removed.
         pairs: Positions ``(visible, infrared)`` of tracklets whose frames of one number were taken
@@ -187,100 +200,8 @@ def write_partition(path: str | Path, partition: Partition) -> None:
 
 
 def _check(partition: Partition, place: str) -> None:
-    faults = [*_tracklet_faults(partition.tracklets)]
-    if not faults:
-        faults = [*_split_faults(partition.tracklets), *_task_faults(partition)]
-        faults += _pair_faults(partition)
+    faults = faults_of_partition(partition)
     if faults:
         shown = "\n  ".join(faults[:10])
         rest = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise LayoutError(f"{place}: contradicts itself\n  {shown}{rest}")
-
-
-def _tracklet_faults(tracklets: list[Tracklet]) -> Iterator[str]:
-    seen = set()
-    for number, tracklet in enumerate(tracklets):
-        start = f"tracklets[{number}] {tracklet.path!r}:"
-        if not isinstance(tracklet.pid, str):
-            yield f"{start} pid {tracklet.pid!r}, expected text"
-        if tracklet.modality not in FOLDERS:
-            yield f"{start} modality {tracklet.modality!r}, expected one of {sorted(FOLDERS)}"
-            continue
-        home = f"{tracklet.pid}/{FOLDERS[tracklet.modality]}/{tracklet.view}"
-        if tracklet.path != home or not _is_plain(tracklet.path):
-            yield f"{start} the path should be '<pid>/<rgb|ir>/<view>', here {home!r}"
-        if tracklet.split not in SPLITS:
-            yield f"{start} split {tracklet.split!r}, expected one of {list(SPLITS)}"
-        if type(tracklet.frames) is not int or tracklet.frames < 1:
-            yield f"{start} frames {tracklet.frames!r}, expected at least 1"
-        if type(tracklet.camid) is not int:
-            yield f"{start} camid {tracklet.camid!r}, expected a whole number"
-        if tracklet.path in seen:
-            yield f"{start} is listed twice"
-        seen.add(tracklet.path)
-
-
-def _is_plain(path: str) -> bool:
-    """Whether a path stays below the root on every system."""
-    parts = path.split("/")
-    return len(parts) == 3 and not any(
-        part in ("", ".", "..") or "\\" in part or ":" in part for part in parts
-    )
-
-
-def _split_faults(tracklets: list[Tracklet]) -> Iterator[str]:
-    home: dict[str, str] = {}
-    for tracklet in tracklets:
-        split = home.setdefault(tracklet.pid, tracklet.split)
-        if split != tracklet.split:
-            yield f"identity {tracklet.pid!r} is both in {split!r} and in {tracklet.split!r}"
-
-
-def _task_faults(partition: Partition) -> Iterator[str]:
-    for split, tasks in partition.tasks.items():
-        for direction, task in tasks.items():
-            start = f"tasks.{split}.{direction}"
-            if split not in SPLITS or direction not in DIRECTIONS:
-                yield f"{start}: expected a split of {list(SPLITS)} and one of {list(DIRECTIONS)}"
-                continue
-            for name, modality in zip(("query", "gallery"), direction.split("_to_"), strict=True):
-                yield from _list_faults(
-                    getattr(task, name), f"{start}.{name}", partition.tracklets, split, modality
-                )
-
-
-def _list_faults(
-    positions: list[int], start: str, tracklets: list[Tracklet], split: str, modality: str
-) -> Iterator[str]:
-    for position in positions:
-        if type(position) is not int or not 0 <= position < len(tracklets):
-            yield f"{start}: position {position!r}, there are {len(tracklets)} tracklets"
-        elif (tracklets[position].split, tracklets[position].modality) != (split, modality):
-            yield f"{start}: tracklet {position} is not {modality} or not of split {split!r}"
-    if len(set(map(repr, positions))) != len(positions):
-        yield f"{start}: lists a tracklet twice"
-
-
-def _pair_faults(partition: Partition) -> Iterator[str]:
-    tracklets = partition.tracklets
-    seen: set[int] = set()
-    for number, pair in enumerate(partition.pairs):
-        start = f"pairs[{number}] {list(pair)}:"
-        there = [type(p) is int and 0 <= p < len(tracklets) for p in pair]
-        if there != [True, True]:
-            yield f"{start} expected a visible and an infrared position below {len(tracklets)}"
-            continue
-        visible, infrared = (tracklets[position] for position in pair)
-        if (visible.modality, infrared.modality) != (VISIBLE, INFRARED):
-            found = f"{visible.modality} and {infrared.modality}"
-            yield f"{start} is {found}, expected visible and infrared"
-        if (visible.pid, visible.camid) != (infrared.pid, infrared.camid):
-            yield f"{start} {visible.path} and {infrared.path}: expected one identity and camera"
-        if visible.frames != infrared.frames:
-            yield (
-                f"{start} {visible.path} has {visible.frames} frames and {infrared.path} "
-                f"{infrared.frames}: expected equally many"
-            )
-        if not seen.isdisjoint(pair):
-            yield f"{start} a tracklet of it is in another pair already"
-        seen.update(pair)

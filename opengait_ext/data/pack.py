@@ -1,26 +1,28 @@
 """The file of one tracklet: encoded images in a stored zip, or OpenGait's pickled array.
 
 ``0-frames.zip`` holds the published images unchanged, members ``000000.jpg``, ``000001.jpg`` ...
-in the order of the frames; ``0-frames.pkl`` holds one uint8 array ``[s, 3, h, w]``, RGB. A second
-stream of the same frames lies beside it, ``1-fake_ir.zip`` for instance. Every file is written under
-a temporary name and renamed, and nothing that is read can run code.
+in the order of the frames; ``0-frames.pkl`` holds one uint8 array: ``[s, 3, h, w]`` or, as
+OpenGait's data sets are published, ``[s, h, w, 3]``, RGB; ``[s, 1, h, w]`` or ``[s, h, w]``,
+silhouettes. A second stream of the same frames lies beside it, ``1-fake_ir.zip`` for instance.
+Every file is written under a temporary name and renamed, and nothing that is read can run code.
 """
 
 import os
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from opengait_ext.errors import UserError
+from opengait_ext.data.pickled import LayoutError, damaged, load_pickle, measure_pickle
 
 FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
 PACKED, PICKLED = f"{FRAMES}.zip", f"{FRAMES}.pkl"
+_SUFFIXES = (".zip", ".pkl")
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     EOFError,
@@ -29,10 +31,6 @@ _BROKEN_ZIP = (
     ValueError,
     struct.error,
 )
-
-
-class LayoutError(UserError):
-    """Prepared data are missing, damaged or not in the expected form; names the file."""
 
 
 def atomic_write(path: str | Path, content: bytes, durable: bool = True) -> None:
@@ -100,7 +98,7 @@ def write_tracklet_array(
 
     Args:
         folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
-        frames: uint8 ``[s, 3, h, w]``, RGB.
+        frames: uint8 ``[s, 3, h, w]``, RGB, or another of the shapes above.
         durable: See `atomic_write`.
         stream: Name of the file.
 
@@ -120,14 +118,16 @@ def read_frames(
     Args:
         folder: The tracklet's folder.
         indices: Frame numbers from 0.
-        stream: Which of its files.
+        stream: Which of its files, see `named_stream`.
 
     Returns:
-        Encoded images as ``bytes`` (packed form), or uint8 arrays ``[3, h, w]``, RGB.
+        Encoded images as ``bytes`` (packed form), or uint8 arrays ``[3, h, w]``, RGB, or
+        ``[1, h, w]``.
 
     Raises:
         LayoutError: If the file is missing, damaged, empty, carries code, or is too short.
     """
+    stream = named_stream(folder, stream)
     try:
         return _read_packed(Path(folder, f"{stream}.zip"), indices)
     except FileNotFoundError:
@@ -137,76 +137,75 @@ def read_frames(
     return [frames[index] for index in indices]
 
 
-def count_frames(folder: str | Path) -> int:
+def count_frames(folder: str | Path, stream: str = FRAMES) -> int:
     """Gives the number of frames of a tracklet; of the packed form only the directory is read.
 
     Raises:
         LayoutError: As `read_frames`.
     """
-    path = Path(folder, PACKED)
+    stream = named_stream(folder, stream)
+    path = Path(folder, f"{stream}.zip")
     if not path.exists():
-        return len(read_array(_pickled_of(folder, FRAMES)))
+        return len(read_array(_pickled_of(folder, stream)))
     try:
         with zipfile.ZipFile(path) as archive:
             return len(_members(archive, path))
     except _BROKEN_ZIP as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def read_array(path: str | Path) -> np.ndarray:
+def named_stream(folder: str | Path, stream: str) -> str:
+    """Gives the name, without its ending, of the file that holds a stream in one folder.
+
+    Data sets name a file after its folder, ``01_x/01_x-aligned-rgbs.pkl``: ``{view}`` stands for
+    the folder's name, and ``*`` for any text if one file alone fits.
+
+    Args:
+        folder: The tracklet's folder.
+        stream: ``0-frames``, ``{view}-aligned-rgbs`` or ``05-*``.
+
+    Raises:
+        LayoutError: If there is a ``*`` and no file, or more than one, fits.
+    """
+    folder = Path(folder)
+    name = stream.replace("{view}", folder.name)
+    if "*" not in name:
+        return name
+    fits = re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)
+    there = sorted(os.listdir(folder)) if folder.is_dir() else []
+    stems = {path.stem for path in map(Path, there) if path.suffix in _SUFFIXES}
+    found = sorted(stem for stem in stems if not stem.startswith(".") and fits.fullmatch(stem))
+    if len(found) != 1:
+        raise LayoutError(
+            f"{folder}: expected one file {name}.pkl or .zip, found {', '.join(found) or 'none'} "
+            f"(there are: {', '.join(there) or 'no files'}); correct the stream, or the data"
+        )
+    return found[0]
+
+
+def read_array(path: str | Path, own: bool = False) -> np.ndarray:
     """Gives the array of a tracklet's pickle without running anything that it carries.
 
     Args:
-        path: A ``.pkl`` file of one uint8 array ``[s, 3, h, w]``.
+        path: A ``.pkl`` file of one uint8 array of a shape named above.
+        own: Refuse other shapes than ``[s, 3, h, w]``, the one that is written for frames.
+
+    Shape:
+        - Output: ``[s, 3, h, w]`` or ``[s, 1, h, w]``.
 
     Raises:
         LayoutError: If the file is missing, damaged, holds something else, or carries code.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            frames = _ArrayUnpickler(file).load()
-    except LayoutError as error:
-        raise LayoutError(f"{path}: {error}") from error
-    except Exception as error:  # a damaged pickle raises almost anything; all of it means this
-        raise _damaged(path, error) from error
-    _check_frames(frames, str(path))
-    return frames
+    return _check_frames(load_pickle(path), str(path), own)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays from plain values and refuses every other class or function."""
+def measure_array(path: str | Path) -> tuple[int, ...]:
+    """Gives the shape that `read_array` gives, without reading the frames.
 
-    def find_class(self, module: str, name: str) -> Any:
-        known = _UNPICKLED.get((module.replace("numpy.core", "numpy._core"), name))
-        if known is None:
-            raise LayoutError(
-                f"refused, nothing was run: it asks for {module}.{name}, and a tracklet file "
-                "holds one numpy array only; do not use this file, prepare the data again"
-            )
-        return known
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """Stands for ``_codecs.encode``, with which old pickles store bytes."""
-    if encoding != "latin1":
-        raise ValueError(f"unexpected encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    """Stands for numpy's private function of the same task (pickle protocol 5)."""
-    flat = np.frombuffer(buffer, dtype).copy()  # writable
-    return flat.reshape(shape, order="F" if order == "F" else "C")
-
-
-_UNPICKLED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
-    ("_codecs", "encode"): _latin1,
-}
+    Raises:
+        LayoutError: As `read_array`.
+    """
+    return _check_frames(measure_pickle(path), str(path)).shape
 
 
 def _read_packed(path: Path, indices: Sequence[int]) -> list[bytes | np.ndarray]:
@@ -220,7 +219,7 @@ def _read_packed(path: Path, indices: Sequence[int]) -> list[bytes | np.ndarray]
     except LayoutError:
         raise
     except _BROKEN_ZIP as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
@@ -239,19 +238,32 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
 def _pickled_of(folder: str | Path, stream: str) -> Path:
     path = Path(folder, f"{stream}.pkl")
     if not path.is_file():
-        raise LayoutError(
-            f"{folder}: neither {stream}.zip nor {stream}.pkl is there; prepare the data again"
+        there = sorted(os.listdir(folder)) if Path(folder).is_dir() else []
+        others = ", ".join(name for name in there if Path(name).suffix in _SUFFIXES)
+        advice = (
+            f"but {others}: name one as data_cfg.stream" if others else "prepare the data again"
         )
+        raise LayoutError(f"{folder}: neither {stream}.zip nor {stream}.pkl is there; {advice}")
     return path
 
 
-def _check_frames(frames: object, place: str) -> None:
+def _check_frames(frames: object, place: str, own: bool = False) -> np.ndarray:
+    """Gives the frames as ``[s, 3, h, w]`` or ``[s, 1, h, w]``, not copied."""
     if not isinstance(frames, np.ndarray):
         raise LayoutError(f"{place}: holds {type(frames).__name__}, not an array [s, 3, h, w]")
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1] != 3 or not frames.size:
-        raise LayoutError(
-            f"{place}: holds {frames.dtype} {list(frames.shape)}, not uint8 [s, 3, h, w]"
-        )
+    if frames.dtype == np.uint8 and frames.size:
+        if frames.ndim == 4 and frames.shape[1] == 3:
+            return frames
+        if frames.ndim == 4 and frames.shape[1] == 1 and not own:
+            return frames
+        if frames.ndim == 4 and frames.shape[3] == 3 and not own:
+            return frames.transpose(0, 3, 1, 2)
+        if frames.ndim == 3 and not own:
+            return frames[:, None]
+    raise LayoutError(
+        f"{place}: holds {frames.dtype} {list(frames.shape)}, not uint8 [s, 3, h, w]"
+        + ("" if own else ", [s, h, w, 3], [s, 1, h, w] or [s, h, w]")
+    )
 
 
 def _check_indices(indices: Sequence[int], length: int, path: Path) -> None:
@@ -261,8 +273,3 @@ def _check_indices(indices: Sequence[int], length: int, path: Path) -> None:
             f"{path}: has {length} frames, frame {wrong[0]} (from 0) was asked for; "
             "partition.json belongs to other files, prepare the data again"
         )
-
-
-def _damaged(path: Path, error: Exception) -> LayoutError:
-    reason = f"{type(error).__name__}: {error}"
-    return LayoutError(f"{path}: damaged ({reason}); remove the file and prepare the data again")

@@ -161,6 +161,7 @@ class ChannelErasing:
         """Gives the frames, erased or not."""
         if self.modality not in ("both", modality):
             return frames
+        _check_rgb("ChannelErasing", frames)
         if not self.per_frame:
             return self._erased(frames, rng)
         return torch.stack([self._erased(frame, rng) for frame in frames])
@@ -215,6 +216,7 @@ class ChannelAdaptiveGray:
         """Gives the frames, their channels replaced or not."""
         if self.modality not in ("both", modality):
             return frames
+        _check_rgb("ChannelAdaptiveGray", frames)
         if not self.per_frame:
             return self._changed(frames, rng)
         return torch.cat([self._changed(frame, rng) for frame in frames.split(1)])
@@ -255,6 +257,7 @@ class ChannelExchange:
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
         """Gives the frames, one of their channels in the place of all, or unchanged."""
+        _check_rgb("ChannelExchange", frames)
         if self.modality not in ("both", modality) or rng.random() >= self.probability:
             return frames
         if not self.per_frame:
@@ -265,6 +268,14 @@ class ChannelExchange:
             for frame, channel in zip(frames.split(1), channels, strict=True)
         ]
         return torch.cat(copies)
+
+
+def _check_rgb(name: str, frames: Tensor) -> None:
+    if frames.shape[1] != 3:
+        raise UserError(
+            f"{name}: expected frames in RGB, found such of {frames.shape[1]} channel; take it out "
+            "of transform"
+        )
 
 
 def _checked_probability(name: str, probability: float) -> float:

@@ -4,7 +4,7 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def make_dataset(
         transform,
         sampler["frames"],
         sampler["frame_rule"],
+        stream=options.stream,
     )
 
 
@@ -178,15 +179,28 @@ def start_worker(number: int) -> None:
 def check_identities(model_cfg: Any, dataset: TrackletDataset) -> None:
     """Compares the model's classes with the identities of the training data.
 
+    OpenGait's models call their number ``class_num``, at any depth, and may have more classes.
+
     Raises:
-        DataError: If ``model_cfg.num_identities`` is another number.
+        DataError: If ``model_cfg.num_identities`` is another number, or a ``class_num`` lower.
     """
-    wanted, found = model_cfg.get("num_identities"), len(dataset.pids)
-    if wanted is not None and wanted != found:
+    found = len(dataset.pids)
+    wanted = model_cfg.get("num_identities")
+    wrong = [("num_identities", wanted)] if wanted is not None and wanted != found else []
+    wrong += [("class_num", number) for number in _class_numbers(model_cfg) if number < found]
+    for key, number in wrong:
         raise DataError(
-            f"model_cfg.num_identities is {wanted}, but the training data have {found} identities "
-            f"(data_cfg.train_splits). Set num_identities: {found}, or prepare the data again."
+            f"model_cfg.{key} is {number}, but the training data have {found} identities "
+            f"(data_cfg.train_splits). Set {key}: {found}, or prepare the data again."
         )
+
+
+def _class_numbers(section: Mapping[str, Any]) -> Iterator[int]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _class_numbers(value)
+        elif key == "class_num":
+            yield value
 
 
 def _prepare(options: DataOptions, path: Path) -> None:

@@ -81,9 +81,12 @@ class Computation:
         return torch.amp.GradScaler(self.device.type, enabled=enabled)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Moves a model to the device; kernels in channels-last order, where that is faster."""
+        """Moves a model to the device; kernels in channels-last order, where that is faster.
+
+        A model whose ``channels_last`` is False keeps the plain order.
+        """
         model = model.to(self.device)
-        if self.device.type in ("cpu", "cuda"):
+        if self.device.type in ("cpu", "cuda") and getattr(model, "channels_last", True):
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
 
@@ -91,17 +94,18 @@ class Computation:
         """Moves a batch to the device and gives OpenGait's tuple.
 
         Args:
-            batch: ``frames`` uint8 ``[n, s, 3, h, w]`` (or ``[1, f, 3, h, w]`` with
+            batch: ``frames`` uint8 ``[n, s, c, h, w]`` (or ``[1, f, c, h, w]`` with
                 ``lengths``), ``labels`` ``[n]``, ``types``, ``views``, ``lengths``.
 
         Returns:
-            ``([frames], labels, types, views, lengths)``, the frames float32 in 0..1 minus
-            ImageNet's mean, divided by its deviation.
+            ``([frames], labels, types, views, lengths)``, the frames float32 in 0..1; those of
+            three channels then minus ImageNet's mean, divided by its deviation.
         """
         frames = batch.frames.to(self.device, non_blocking=True).float().div_(255)
-        mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
-        deviation = torch.tensor(DEVIATION, device=self.device).view(3, 1, 1)
-        frames = frames.sub_(mean).div_(deviation)
+        if frames.shape[2] == len(MEAN):
+            mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
+            deviation = torch.tensor(DEVIATION, device=self.device).view(3, 1, 1)
+            frames = frames.sub_(mean).div_(deviation)
         labels = batch.labels.to(self.device, non_blocking=True)
         return [frames], labels, list(batch.types), list(batch.views), batch.lengths
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..data.layout import FRAMES
+
 Precision = Literal["float32", "bfloat16", "float16", "auto"]
 Keep = Literal["last", "best", "best_on_test"]
 
@@ -38,6 +40,8 @@ class DataOptions:
         train_splits: Splits of the partition that are trained on.
         num_workers: Processes that read and transform; 0: the main process does it.
         prepare: What makes the data.
+        stream: Which file of each tracklet is read, without its ending; ``{view}`` stands for the
+            name of its folder, ``*`` for any text if one file alone fits.
     """
 
     dataset_name: str
@@ -46,11 +50,14 @@ class DataOptions:
     train_splits: list[str]
     num_workers: int
     prepare: PrepareOptions
+    stream: str = FRAMES
 
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""
         yield from _name_faults("dataset_name", self.dataset_name)
         yield from _least("num_workers", self.num_workers, 0)
+        if not self.stream or set("/\\:") & set(self.stream):
+            yield f"stream: expected the name of a file without its ending, found {self.stream!r}"
         if not self.train_splits:
             yield "train_splits: expected at least one split, such as [train], found []"
 

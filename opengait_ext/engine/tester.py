@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
-from ..data.layout import FOLDERS, Partition, Tracklet
+from ..data.layout import Partition, Tracklet
 from .checkpoint import CheckpointStore
 from .data import make_dataset
 from .devices import Computation
@@ -39,45 +39,103 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     Returns:
         What ``metrics.json`` holds; an empty dict in all processes but the first.
     """
-    started, begin = now(), time.perf_counter()
+    watch = Watch()
     options = run.settings.evaluator
     computation = run.computation(options.precision, "evaluator_cfg.precision")
     model, iteration = load_model(run, computation, path, options.restore_strict)
     dataset = split_of(run, partition, options.split)
-    discarded = _discarded(run, partition)
+    tested = Tested(path, selection, iteration, computation.precision, discarded(run, partition))
     partial = _partial(run, partition, path, computation)
     with closing(partial):
         embeddings = embed(run, model, dataset, computation, partial)
     if embeddings is None:
         partial.remove()
         return {}
-    result = evaluate(run, embeddings, dataset.tracklets, options.split)
+    result = noted(evaluate(run, embeddings, dataset.tracklets, options.split), dataset, tested)
+    logger.info("result\n%s", result)
+    content = record(run, partition, dataset, embeddings, result, tested, watch)
+    partial.remove()
+    return content
+
+
+class Watch:
+    """Tells when a test began, and how long it takes."""
+
+    def __init__(self) -> None:
+        self._started, self._begin = now(), time.perf_counter()
+
+    def told(self) -> dict[str, Any]:
+        """Gives what a record holds about it."""
+        seconds = round(time.perf_counter() - self._begin, 1)
+        return {"started": self._started, "finished": now(), "seconds": seconds}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What was tested.
+
+    Attributes:
+        path: The checkpoint.
+        selection: How it was chosen.
+        iteration: Where its training stood.
+        precision: Of the forward pass.
+        discarded: What discard lists took out of the data.
+        host: Whose engine trained and tested.
+    """
+
+    path: Path
+    selection: str
+    iteration: int
+    precision: str
+    discarded: str
+    host: str = "embedded"
+
+
+def noted(result: Any, dataset: TrackletDataset, tested: Tested) -> Any:
+    """Gives an evaluator's result with what has to stand beside its numbers."""
     notes = {
         "frames": f"{dataset.frames or 'all'} per tracklet ({dataset.frame_rule})",
-        "checkpoint": f"{path.name} ({selection})",
-        "discard lists": discarded,
+        "checkpoint": f"{tested.path.name} ({tested.selection})",
+        "discard lists": tested.discarded,
     }
-    result = replace(result, notes={**result.notes, **notes})
-    logger.info("result\n%s", result)
+    return replace(result, notes={**result.notes, **notes})
+
+
+def record(
+    run: Run,
+    partition: Partition,
+    dataset: TrackletDataset,
+    embeddings: np.ndarray,
+    result: Any,
+    tested: Tested,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Writes ``test/metrics.json`` and ``test/embeddings.npz``; gives what the former holds.
+
+    Args:
+        run: The run.
+        partition: Of the data.
+        dataset: What was embedded.
+        embeddings: ``[N, d, p]``, in the dataset's order.
+        result: What the evaluator made of them, with its notes.
+        tested: What was tested.
+        watch: Runs since the test began.
+    """
     content = {
         "result": result.to_dict(),
         "protocol": partition.protocol,
         "data": described(run, partition),
-        "iteration": iteration,
-        "checkpoint": str(path),
-        "selection": selection,
-        "precision": computation.precision,
+        "iteration": tested.iteration,
+        "checkpoint": str(tested.path),
+        "selection": tested.selection,
+        "precision": tested.precision,
+        "host": tested.host,
         **provenance(run),
-        "time": {
-            "started": started,
-            "finished": now(),
-            "seconds": round(time.perf_counter() - begin, 1),
-        },
+        "time": watch.told(),
     }
     folder = run.folder / "test"
     _write_embeddings(folder / "embeddings.npz", embeddings, dataset.tracklets)
     write_json(folder / "metrics.json", content)
-    partial.remove()
     logger.info("written to %s", folder)
     return content
 
@@ -118,7 +176,7 @@ def evaluate(run: Run, embeddings: np.ndarray, tracklets: Sequence[Tracklet], sp
     data = {
         "embeddings": embeddings,
         "labels": [tracklet.pid for tracklet in tracklets],
-        "types": [FOLDERS[tracklet.modality] for tracklet in tracklets],
+        "types": [tracklet.type for tracklet in tracklets],
         "views": [tracklet.view for tracklet in tracklets],
     }
     return evaluator(
@@ -177,7 +235,7 @@ def _source(partition: Partition) -> dict[str, Any]:
     return {key: value for key, value in partition.source.items() if key in _SOURCE}
 
 
-def _discarded(run: Run, partition: Partition) -> str:
+def discarded(run: Run, partition: Partition) -> str:
     """Says what discard lists took out of the published halves: of training and of test.
 
     Raises:

@@ -48,3 +48,10 @@ def test_a_batch_of_one_is_a_batch():
 def test_frames_of_different_sizes_are_refused():
     with pytest.raises(ValueError, match=r"different sizes \(4 x 3, 6 x 3\): put Resize first"):
         collate([sample(0), sample(1, height=6)])
+
+
+def test_silhouettes_and_frames_are_no_batch():
+    silhouettes = sample(0)._replace(frames=sample(0).frames[:, :1])
+    assert collate([silhouettes, silhouettes]).frames.shape == (2, 2, 1, 4, 3)
+    with pytest.raises(ValueError, match="frames of 1 and of 3 channels: data_cfg.stream must"):
+        collate([silhouettes, sample(1)])

@@ -11,9 +11,22 @@ from torch.utils.data import DataLoader
 
 from opengait_ext.data.collate import collate
 from opengait_ext.data.dataset import TrackletDataset
-from opengait_ext.data.layout import PACKED, Partition, write_tracklet, write_tracklet_array
+from opengait_ext.data.layout import (
+    PACKED,
+    Partition,
+    Tracklet,
+    write_tracklet,
+    write_tracklet_array,
+)
 from opengait_ext.data.samplers import IdentitySampler
-from opengait_ext.data.transforms import ChannelErasing, HorizontalFlip, PadCrop, Resize
+from opengait_ext.data.transforms import (
+    ChannelAdaptiveGray,
+    ChannelErasing,
+    ChannelExchange,
+    HorizontalFlip,
+    PadCrop,
+    Resize,
+)
 
 COUNTS = {"0010": (2, 1), "0002": (1, 2), "0100": (1, 1)}
 RANDOM = [Resize(16, 8), PadCrop(2), HorizontalFlip(0.5), ChannelErasing(0.5)]
@@ -69,6 +82,60 @@ def test_pickled_arrays_give_what_the_images_give(tmp_path, prepared):
     (folder / PACKED).unlink()
     write_tracklet_array(folder, frames)
     assert torch.equal(dataset(tmp_path, partition, [Resize(16, 8)])[0, 0].frames, before.frames)
+
+
+def silhouettes_of(count=5, height=24, width=12):
+    shades = np.arange(count, dtype=np.uint8) * 10
+    return np.broadcast_to(shades[:, None, None], (count, height, width))
+
+
+def test_a_stream_of_one_channel_is_read_and_transformed_as_one_channel(tmp_path, prepared):
+    partition = prepared({"0001": (1, 0)})
+    folder = tmp_path / partition.tracklets[0].path
+    write_tracklet_array(folder, silhouettes_of(), stream="D1-T0-sils")
+    transform = [Resize(16, 8), PadCrop(2), HorizontalFlip(0.5)]
+    data = dataset(tmp_path, partition, transform, stream="{view}-sils")
+    assert data[0, 1].frames.shape == (4, 1, 16, 8)
+    plain = dataset(tmp_path, partition, [Resize(16, 8)], stream="*-sils")[0, 0]
+    assert brightness(plain) == [0, 2, 4, 4]
+    assert collate([plain, plain]).frames.shape == (2, 4, 1, 16, 8)
+
+
+def test_transforms_of_color_refuse_silhouettes(tmp_path, prepared):
+    partition = prepared({"0001": (1, 0)})
+    write_tracklet_array(tmp_path / partition.tracklets[0].path, silhouettes_of(), stream="sils")
+    for change in (ChannelErasing(1.0), ChannelExchange(1.0), ChannelAdaptiveGray(1.0)):
+        data = dataset(tmp_path, partition, [change], stream="sils")
+        with pytest.raises(ValueError, match=f"{type(change).__name__}: .* RGB, .* 1 channel"):
+            data[0, 0]
+
+
+def test_frames_as_opengait_publishes_them_give_what_ours_give(tmp_path, prepared):
+    partition = prepared({"0001": (1, 0)})
+    folder = tmp_path / partition.tracklets[0].path
+    frames = dataset(tmp_path, partition, frames=0)[0, 0].frames.numpy()
+    write_tracklet_array(folder, frames.transpose(0, 2, 3, 1), stream="05-x-RGB_raw")
+    for transform in ([], RANDOM):
+        expected, found = (
+            dataset(tmp_path, partition, transform, frames=0, stream=stream)[0, 3].frames
+            for stream in ("0-frames", "05-*")
+        )
+        if transform == []:
+            assert torch.equal(found, expected)
+        assert found.shape == expected.shape
+
+
+def test_a_stream_that_is_not_there_is_named(tmp_path, prepared):
+    data = dataset(tmp_path, prepared({"0001": (1, 0)}), stream="2-depth")
+    with pytest.raises(ValueError, match=r"D1-T0: neither 2-depth\.zip nor 2-depth\.pkl is there"):
+        data[0, 0]
+
+
+def test_a_sample_of_a_gait_data_set_carries_its_own_type(tmp_path):
+    tracklet = Tracklet("075/nm-01/018", "075", 1, "visible", 5, "test")
+    write_tracklet_array(tmp_path / tracklet.path, silhouettes_of(), stream="018")
+    data = dataset(tmp_path, Partition("G", [tracklet], {}), splits=("test",), stream="{view}")
+    assert data[0, 0][1:] == (0, "nm-01", "018", 0)
 
 
 def test_frames_of_different_sizes_are_resized_one_by_one(tmp_path, prepared, jpeg):

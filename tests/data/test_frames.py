@@ -131,7 +131,12 @@ def test_damaged_images_are_refused():
 
 
 def test_pixels_of_another_form_are_refused():
-    with pytest.raises(ValueError, match=r"expected uint8 \[3, h, w\], found float32 \[3, 2, 2\]"):
+    with pytest.raises(ValueError, match=r"\[3, h, w\] or \[1, h, w\], found float32 \[3, 2, 2\]"):
         decode(np.zeros((3, 2, 2), np.float32))
     with pytest.raises(ValueError, match=r"found uint8 \[2, 2, 3\]"):
         decode(picture(2, 2))
+
+
+def test_pixels_of_one_channel_stay_so():
+    silhouette = picture(6, 4)[None, :, :, 0]
+    np.testing.assert_array_equal(decode(silhouette), silhouette.transpose(1, 2, 0))

@@ -46,6 +46,39 @@ def test_the_view_is_the_last_part_of_the_path():
     assert partition_of().tracklets[4].view == "D10-T2"
 
 
+def test_a_gait_data_set_has_types_of_its_own(tmp_path):
+    tracklets = [
+        Tracklet("075/nm-01/000", "075", 0, "visible", 40, "test"),
+        Tracklet("075/bg-01/over.avi", "075", 1, "visible", 40, "test"),
+        Tracklet("001/00-nm/000-far", "001", 1, "visible", 40, "train"),
+    ]
+    partition = Partition("Gait", tracklets, {}, {"name": "gait_casia_b"}, {})
+    write_partition(tmp_path / "p.json", partition)
+    assert read_partition(tmp_path / "p.json") == partition
+    assert [tracklet.type for tracklet in tracklets] == ["nm-01", "bg-01", "00-nm"]
+    assert [tracklet.type for tracklet in partition_of().tracklets[:2]] == ["rgb", "ir"]
+
+
+def test_a_task_within_the_visible_tracklets_may_have_a_condition(tmp_path):
+    tracklets = [
+        Tracklet("100/U0_D0/01_a", "100", 1, "visible", 40, "test"),
+        Tracklet("100/U1_D1/02_a", "100", 2, "visible", 40, "test"),
+        Tracklet("100/ir/02_a", "100", 2, "infrared", 40, "test"),
+    ]
+    tasks = {"test": {"CL visible_to_visible": Task([0], [1]), "visible_to_visible": Task([1], [])}}
+    partition = Partition("Gait", tracklets, tasks, {"ignore": "none"}, {})
+    write_partition(tmp_path / "p.json", partition)
+    assert read_partition(tmp_path / "p.json") == partition
+    for name, message in (
+        ("CL visible_to_visible", "query: tracklet 2 is not visible or not of split"),
+        ("CL sideways", "tasks.test.CL sideways: expected a split of"),
+        ("infrared_to_infrared", "tasks.test.infrared_to_infrared: expected a split of"),
+    ):
+        wrong = replace(partition, tasks={"test": {name: Task([2], [1])}})
+        with pytest.raises(LayoutError, match=message):
+            write_partition(tmp_path / "p.json", wrong)
+
+
 def test_a_missing_partition_says_what_to_do(tmp_path):
     with pytest.raises(LayoutError, match=r"p\.json: cannot be read .*prepare the data first"):
         read_partition(tmp_path / "p.json")
@@ -78,6 +111,9 @@ def test_a_file_that_is_no_partition_is_refused(tmp_path, content, reason):
         ),
         (0, {"path": "../rgb/D3-T1", "pid": ".."}, "the path should be"),
         (0, {"pid": 1, "path": "1/rgb/D3-T1"}, "pid 1, expected text"),
+        (0, {"path": "0001/ir/D3-T1"}, "path should be '<pid>/<rgb|ir>/<view>', here '0001/rgb/"),
+        (1, {"path": "0001/nm-01/D2-T2"}, "path should be '<pid>/<rgb|ir>/<view>', here '0001/ir"),
+        (0, {"path": "0001/../D3-T1"}, "the path should be"),
         (0, {"split": "dev"}, "split 'dev', expected one of"),
         (0, {"frames": 0}, "frames 0, expected at least 1"),
         (0, {"camid": "3"}, "camid '3', expected a whole number"),

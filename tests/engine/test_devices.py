@@ -62,6 +62,19 @@ def test_frames_arrive_normalized_in_opengaits_tuple():
     assert (labels.tolist(), types, views, lengths) == ([1, 0], ["rgb", "ir"], ["a", "b"], None)
 
 
+def test_silhouettes_arrive_from_0_to_1():
+    frames = torch.randint(256, (2, 3, 1, 4, 2), dtype=torch.uint8)
+    batch = Batch(frames, torch.tensor([1, 0]), ["rgb", "ir"], ["a", "b"], None, torch.arange(2))
+    (images,), *_ = Computation(CPU).inputs(batch)
+    torch.testing.assert_close(images, frames / 255, rtol=0, atol=0)
+
+
+def test_a_model_may_ask_for_the_plain_order_of_memory():
+    model = nn.Conv2d(3, 4, 3)
+    model.channels_last = False
+    assert Computation(CPU).place(model).weight.is_contiguous()
+
+
 def test_kernels_lie_channels_last():
     model = Computation(CPU).place(nn.Conv2d(3, 4, 3))
     assert model.weight.is_contiguous(memory_format=torch.channels_last)

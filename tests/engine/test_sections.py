@@ -21,6 +21,7 @@ def test_a_right_config_becomes_settings():
     assert settings.trainer.total_iter == 6
     assert settings.trainer.keep_checkpoints == 2
     assert settings.data.prepare.commands == ["make.py --all"]
+    assert settings.data.stream == "0-frames"
     assert settings.evaluator.split == "test"
     assert settings.evaluator_arguments == {"metric": "euclidean"}
     assert settings.model_name == "Tiny"
@@ -98,6 +99,8 @@ def test_losses_need_different_names_by_which_the_model_addresses_them():
         ({"trainer_cfg.precision": "fp16"}, "precision: expected one of float32, bfloat16"),
         ({"trainer_cfg.restore_hint": -2}, "trainer_cfg.restore_hint: expected auto, 0, an iter"),
         ({"trainer_cfg.restore_hint": "last"}, "or the path of a .pt file, found 'last'"),
+        ({"data_cfg.stream": ""}, "data_cfg.stream: expected the name of a file without its endin"),
+        ({"data_cfg.stream": "../0-frames"}, "without its ending, found '../0-frames'"),
         ({"data_cfg.num_workers": -1}, "data_cfg.num_workers: expected 0 or more, found -1"),
         ({"data_cfg.train_splits": []}, "data_cfg.train_splits: expected at least one split"),
         ({"data_cfg.dataset_name": "../x"}, "data_cfg.dataset_name: expected letters, digits"),
