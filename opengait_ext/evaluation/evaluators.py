@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from .directions import Settings, score_direction
 from .faults import EvaluationError
-from .inputs import halves_of, read_partition, table_of, tasks_of
+from .inputs import Table, halves_of, read_partition, table_of, tasks_of
 from .intervals import LEVEL
 from .protocols import CAMERA_RULES, Protocol, checked
-from .result import RetrievalResult
+from .result import DirectionResult, RetrievalResult
 
 __all__ = ["CAMERA_RULES", "EvaluationError", "evaluate_cross_modality"]
 
@@ -51,8 +51,7 @@ def evaluate_cross_modality(
         block_size: Queries whose distances are held at a time.
         confidence: Resamples of the query identities for 95 % intervals; 0 for none.
         tar_at_far: False accept rates at which the true accept rate is given, with d prime.
-        rerank: Settings of a re-ranking, see ``rerank.checked``, with all distances in memory;
-            None for none.
+        rerank: Settings of a re-ranking, see ``rerank.checked``; None for none.
 
     Returns:
         The scores by direction, in the partition's order.
@@ -71,18 +70,33 @@ def evaluate_cross_modality(
         settings = replace(settings, halves=halves_of(data, table.embeddings))
     tasks = tasks_of(content, split)
     _check_swapped(protocol, tasks, split)
-    directions = {}
-    for name, task in tasks.items():
-        place = f"{split}, {name}"
-        query = table.side(task["query"], f"{place}, query")
-        gallery = table.side(task["gallery"], f"{place}, gallery")
-        swapped = name in protocol.swapped
-        directions[name] = score_direction(query, gallery, protocol, swapped, settings, place)
-    drawn = {"level": LEVEL, "resamples": confidence, "seed": 0, "over": "query identities"}
+    directions = {
+        name: _scored(table, task, f"{split}, {name}", protocol, name in protocol.swapped, settings)
+        for name, task in tasks.items()
+    }
     return RetrievalResult(
         dataset, split, metric, table.embeddings.shape[2], dict(content["protocol"]), directions,
-        rerank=settings.rerank, confidence=drawn if confidence else None,
+        rerank=settings.rerank, confidence=_drawn(confidence),
     )  # fmt: skip
+
+
+def _drawn(resamples: int) -> dict[str, Any] | None:
+    """Says how intervals came about, if they were asked for."""
+    how = {"level": LEVEL, "resamples": resamples, "seed": 0, "over": "query identities"}
+    return how if resamples else None
+
+
+def _scored(
+    table: Table,
+    task: Mapping[str, Any],
+    place: str,
+    protocol: Protocol,
+    swapped: bool,
+    settings: Settings,
+) -> DirectionResult:
+    query = table.side(task["query"], f"{place}, query")
+    gallery = table.side(task["gallery"], f"{place}, gallery")
+    return score_direction(query, gallery, protocol, swapped, settings, place)
 
 
 def _settings(

@@ -62,29 +62,34 @@ def evaluate_gait_views(
         views = ["all"] * len(views)
     everybody = Side(embeddings, np.arange(len(paths)), paths, np.array(pids), np.array(views))
     conditions = {}
+    for name, probe, gallery in _sides(everybody, types, rules, split):
+        conditions[name] = _condition(probe, gallery, rules, metric, block_size)
+    protocol = dict(content["protocol"])
+    return GaitViewResult(dataset, split, metric, embeddings.shape[2], protocol, conditions)
+
+
+def _sides(
+    everybody: Side, types: Sequence[str], rules: Rules, split: str
+) -> list[tuple[str, Side, Side]]:
+    """Gives probes and gallery of every condition that has both, as a test must."""
+    found = []
     for name in rules.probe:
-        probe, gallery = (
-            everybody.only(_of_types(types, wanted[name], substring))
-            for wanted, substring in (
-                (rules.probe, rules.probe_substring),
-                (rules.gallery, rules.gallery_substring),
-            )
-        )
+        probe = everybody.only(_of_types(types, rules.probe[name], rules.probe_substring))
+        gallery = everybody.only(_of_types(types, rules.gallery[name], rules.gallery_substring))
         if len(probe) and len(gallery):
-            conditions[name] = _condition(probe, gallery, rules, metric, block_size)
+            found.append((name, probe, gallery))
         elif split == "test":
             side, wanted = ("gallery", rules.gallery) if len(probe) else ("probe", rules.probe)
             raise EvaluationError(
                 f"the condition {name} has no {side}: expected types {list(wanted[name])}, found "
                 f"{some(sorted(set(types)))}"
             )
-    if not conditions:
+    if not found:
         raise EvaluationError(
             f"the split {split!r} has no condition with a probe and a gallery (conditions: "
             f"{', '.join(rules.probe)}; types found: {some(sorted(set(types)))})"
         )
-    protocol = dict(content["protocol"])
-    return GaitViewResult(dataset, split, metric, embeddings.shape[2], protocol, conditions)
+    return found
 
 
 def _check_listed(paths: Sequence[str], content: Mapping[str, Any], split: str) -> None:

@@ -190,3 +190,69 @@ def test_an_embedding_that_is_not_finite_is_named():
     data["embeddings"][1, 0, 0] = np.nan
     with pytest.raises(EvaluationError, match=r"1 embeddings are not finite: 000/nm-01/018\."):
         evaluate(data, CASIA)
+
+
+def tracklets_of(data, split="test"):
+    names = zip(data["labels"], data["types"], data["views"], strict=True)
+    return [{"path": "/".join(name), "pid": name[0], "split": split} for name in names]
+
+
+def rows_of(data, keep):
+    return {key: [value for value, kept in zip(data[key], keep, strict=True) if kept]
+            for key in data}  # fmt: skip
+
+
+def test_a_partition_with_tracklets_says_exactly_which_embeddings_there_must_be():
+    data = toy(CASIA_TYPES)
+    tracklets = tracklets_of(data)
+    partition = {"tracklets": tracklets, "protocol": CASIA}
+    found = evaluate_gait_views(data, "toy", partition=partition)
+    assert found.mean_scores() == evaluate(data, CASIA).mean_scores()
+    short = rows_of(data, [row not in (3, 4) for row in range(len(tracklets))])
+    with pytest.raises(
+        EvaluationError, match=r"2 of 120 tracklets .* \(test\): 000/nm-02/000, 000"
+    ):
+        evaluate_gait_views(short, "toy", partition=partition)
+    tracklets[7]["split"] = "val"
+    with pytest.raises(
+        EvaluationError, match=r"1 .* not list in the split 'test': 000/nm-03/018\."
+    ):
+        evaluate_gait_views(data, "toy", partition=partition)
+
+
+def test_another_split_leaves_conditions_out_that_it_has_no_probe_or_gallery_for():
+    data = toy([kind for kind in CASIA_TYPES if not kind.startswith("cl")])
+    partition = {"tracklets": tracklets_of(data, "val"), "protocol": CASIA}
+    result = evaluate_gait_views(data, "toy", partition=partition, split="val")
+    assert list(result.conditions) == ["NM", "BG"]
+    data = toy(["nm-05", "bg-01"])
+    partition = {"tracklets": tracklets_of(data, "val"), "protocol": CASIA}
+    with pytest.raises(EvaluationError, match=r"'val' has no condition with a probe and a gallery"):
+        evaluate_gait_views(data, "toy", partition=partition, split="val")
+
+
+def test_the_gallery_can_be_chosen_by_parts_of_types_as_the_probes():
+    data = toy(["00-nm", "00-nm-x", "01-nm", "01-bg"])
+    protocol = {"probe": {"Bag": ["bg"]}, "gallery": ["00-nm"]}
+    both = {**protocol, "probe_types": "substring", "gallery_types": "substring"}
+    assert evaluate(data, both).conditions["Bag"].gallery == 24
+    one = {**protocol, "probe_types": "substring"}
+    assert evaluate(data, one).conditions["Bag"].gallery == 12
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_pooled_views_give_the_part_of_all_probes_found_among_the_first(missing):
+    data = toy(["00", "01", "02"], ("a", "b"), people=9, seed=2, missing=missing)
+    result = evaluate(data, GAIT_PROTOCOLS["gait_grew"], block_size=4)
+    found = result.conditions["all"]
+    assert found.probe_views == found.gallery_views == ["all"]
+    pooled = {**data, "views": ["all"] * len(data["labels"])}
+    for rank in (1, 5, 10, 20):
+        expected = cell_by_loops(pooled, ["02"], ["01"], "all", "all", rank, False)
+        assert found.scores()[f"R{rank}"] == pytest.approx(round(expected, 2) / 100)
+    assert "pool views: True" in str(result)
+
+
+def test_a_wrong_rule_for_the_types_of_the_gallery_is_named():
+    with pytest.raises(EvaluationError, match=r"gallery_types: 'part'; expected exact or substr"):
+        evaluate(toy(CASIA_TYPES), {**CASIA, "gallery_types": "part"})
