@@ -78,8 +78,9 @@ def look(content: bytes) -> Look:
 
 
 def look_at_pixels(frame: np.ndarray) -> Look:
-    """Looks at a frame that is decoded already, uint8 ``[3, h, w]``."""
-    return Look(frame.shape[1], frame.shape[2], _is_gray(frame.transpose(1, 2, 0)))
+    """Looks at a frame that is decoded already, uint8 ``[3, h, w]`` or a silhouette."""
+    is_gray = frame.shape[0] == 3 and _is_gray(frame.transpose(1, 2, 0))
+    return Look(frame.shape[1], frame.shape[2], is_gray)
 
 
 def _look_at_jpeg(content: bytes) -> Look:

@@ -62,6 +62,7 @@ class Plan:
         published_digest: Of the published lists, as the preparation noted it.
         refusal: What the preparation or the training says when it refuses the lists.
         official: Official counts with what is compared: ``(text, official, found)``.
+        stream: Of gait data, the name of each tracklet's file; empty for other data.
     """
 
     root: Path
@@ -77,6 +78,7 @@ class Plan:
     published_digest: str = ""
     refusal: str = ""
     official: list[tuple[str, int, int]] = field(default_factory=list)
+    stream: str = ""
 
     def job(self, position: int, quick: bool, known: str) -> Job:
         """Gives how the files of a tracklet are looked at."""
@@ -154,6 +156,8 @@ def _check_lengths(plan: Plan) -> None:
 
 def _check_sides(plan: Plan) -> None:
     """Looks for identities in one modality only: no batch, and no query, can pair them."""
+    if plan.stream:  # gait data have one modality
+        return
     sides: dict[tuple[str, str], set[str]] = {}
     for tracklet in plan.tracklets:
         if tracklet.frames >= plan.min_frames:

@@ -20,12 +20,15 @@ from prep_target import DAMAGED, DROPPED, NOTE, PARTITION
 from opengait_ext.data.layout import (
     FAKE_IR,
     FOLDERS,
+    FRAMES,
     PACKED,
     PICKLED,
     SPLITS,
     VISIBLE,
+    LayoutError,
     read_partition,
 )
+from opengait_ext.data.pack import named_stream
 
 OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv"}
 FAKE_FILES = {f"{FAKE_IR}.zip", f"{FAKE_IR}.pkl"}
@@ -45,11 +48,12 @@ def read_prepared(root: Path, ignored: set[str]) -> Plan:
     findings = Findings()
     plan = Plan(root, "prepared", "", "prepared", findings)
     content = _read_json(root, findings)
+    plan.stream = str(_as_dict(content.get("source")).get("stream") or "")
     entries = _entries(content, findings)
     found = {folder: set(files) for folder, files in files_below(root, findings)}
     forms: set[str] = set()
     for entry in entries.values():
-        listed = _listed(root, entry, found, findings)
+        listed = _listed(plan, entry, found.get(entry["path"], set()))
         forms.add(listed.form)
         plan.tracklets.append(listed)
     words = {PACKED: "packed", PICKLED: "OpenGait's form"}
@@ -129,34 +133,56 @@ def _leads_out(path: str) -> bool:
     )
 
 
-def _listed(
-    root: Path, entry: dict[str, Any], found: dict[str, set[str]], findings: Findings
-) -> Listed:
+def _listed(plan: Plan, entry: dict[str, Any], there: set[str]) -> Listed:
     """Compares an entry with its folder, and its path with its fields."""
+    root, findings = plan.root, plan.findings
     path, pid, modality = entry["path"], entry["pid"], entry["modality"]
-    expected = f"{pid}/{FOLDERS[modality]}"
+    own_type = plan.stream and modality == VISIBLE and path.split("/")[1]
+    expected = f"{pid}/{own_type or FOLDERS[modality]}"
     if path.rsplit("/", 1)[0] != expected:
         text = f"{PARTITION} says identity {pid!r} and {modality}, expected {expected}/..."
         findings.fault("names", path, text)
     camera = _VIEW.fullmatch(path.rsplit("/", 1)[1])
-    if camera is None:
+    if camera is None and not plan.stream:
         findings.warn("names", path, "the last part is not D<camera>-T<row>")
-    elif int(camera[1]) != entry["camid"]:
+    elif camera and int(camera[1]) != entry["camid"]:
         findings.fault("names", path, f"{PARTITION} says camera {entry['camid']}")
     if entry["frames"] < 1:
         findings.fault("empty", path, f"{PARTITION} says {entry['frames']} frames")
-    there = found.get(path, set())
+    if plan.stream not in ("", FRAMES):
+        form, files = _published_file(plan, path, there)
+    else:
+        form, files = _written_file(path, there, findings)
+    return Listed(
+        path, pid, entry["camid"], modality, entry["split"], entry["frames"],
+        form, files, lambda file: str(root / file),
+    )  # fmt: skip
+
+
+def _written_file(path: str, there: set[str], findings: Findings) -> tuple[str, tuple[str, ...]]:
+    """Gives form and file of a tracklet that a preparation wrote, and takes it out of the rest."""
     forms = [form for form in (PACKED, PICKLED) if form in there]
     there.difference_update(forms)
     if not forms:
         findings.fault("files", path, f"neither {PACKED} nor {PICKLED} is there")
     elif len(forms) > 1:
         findings.warn("stray", path, f"holds {PACKED} and {PICKLED}; the first is read")
-    files = tuple(f"{path}/{form}" for form in forms[:1])
-    return Listed(
-        path, pid, entry["camid"], modality, entry["split"], entry["frames"],
-        forms[0] if forms else IMAGES, files, lambda file: str(root / file),
-    )  # fmt: skip
+    return (forms[0] if forms else IMAGES), tuple(f"{path}/{form}" for form in forms[:1])
+
+
+def _published_file(plan: Plan, path: str, there: set[str]) -> tuple[str, tuple[str, ...]]:
+    """Gives the same of a tracklet that stays as published; its other pickles are no strays."""
+    try:
+        name = f"{named_stream(plan.root / path, plan.stream)}.pkl"
+    except LayoutError as fault:
+        plan.findings.fault("files", path, str(fault).partition(": ")[2])
+        return IMAGES, ()
+    is_there = name in there
+    there.difference_update([each for each in there if each.endswith(".pkl")])
+    if not is_there:
+        plan.findings.fault("files", path, f"{name} is not there")
+        return IMAGES, ()
+    return PICKLED, (f"{path}/{name}",)
 
 
 def _check_strays(found: dict[str, set[str]], ignored: set[str], findings: Findings) -> None:

@@ -19,7 +19,7 @@ from check_findings import FAULT, WARNING, Finding
 from check_images import DIGEST, Look, digest_of, look, look_at_pixels
 from image_source import DamagedImageError, Image, place_of, read_image, size_and_time
 
-from opengait_ext.data.layout import PACKED, PICKLED, LayoutError, read_array
+from opengait_ext.data.layout import FOLDERS, PACKED, PICKLED, LayoutError, read_array
 
 IMAGES = "images"  # the form of published data: one file a frame
 LARGEST = 1 << 28  # bytes of an image: an archive's directory can claim any number
@@ -261,7 +261,7 @@ def _read_pickled(job: Job, notes: _Notes) -> None:
         notes.add("empty", FAULT, shown, "the file is empty")
         return
     try:
-        frames = read_array(path)
+        frames = read_array(path, own=path.parts[-3] in FOLDERS.values())
     except LayoutError as error:
         carries_code = isinstance(error.__cause__, LayoutError)
         reason = str(error).removeprefix(f"{path}: ")

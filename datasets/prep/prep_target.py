@@ -111,7 +111,9 @@ def _check_settings(note: Path, settings: dict[str, Any]) -> None:
 
 def _remove_prepared(target: Path) -> None:
     """Removes exactly what a preparation writes, and the folders that are empty then."""
-    for folder in [*target.glob("*/rgb"), *target.glob("*/ir")]:
+    folders = {*target.glob("*/rgb"), *target.glob("*/ir")}
+    folders.update(path.parents[1] for path in target.glob(f"*/*/*/{PICKLED}"))  # gait data
+    for folder in folders:
         for name in (PACKED, PICKLED, ".0-frames.*.tmp"):
             for path in folder.glob(f"*/{name}"):
                 path.unlink()

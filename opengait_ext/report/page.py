@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.layout import Tracklet
+from ..data.layout import FRAMES, Tracklet
 from ..evaluation.metrics import cmc_curve
 from . import analysis, svg
 from .projection import Projection, project
@@ -85,8 +85,9 @@ def make_page(
             f"the page takes {len(empty.encode()):,} bytes without any picture, {limit:,} are "
             "allowed; show fewer places (--top)"
         )
+    stream = str((sources.record.config.get("data_cfg") or {}).get("stream", FRAMES))
     pictures = make_thumbnails(
-        sources.root, tracklets, lists.shown, room if maps is None else room * 2 // 3
+        sources.root, tracklets, lists.shown, room if maps is None else room * 2 // 3, stream
     )
     used = sum(map(len, pictures.pictures.values()))
     gait = maps(lists.shown, room - used) if maps else {}

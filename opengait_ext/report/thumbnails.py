@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..data.frames import decode
-from ..data.layout import LayoutError, Tracklet, read_frames
+from ..data.layout import FRAMES, LayoutError, Tracklet, read_frames
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,11 @@ class Thumbnails(NamedTuple):
 
 
 def make_thumbnails(
-    root: Path, tracklets: Sequence[Tracklet], wanted: Sequence[int], budget: int
+    root: Path,
+    tracklets: Sequence[Tracklet],
+    wanted: Sequence[int],
+    budget: int,
+    stream: str = FRAMES,
 ) -> Thumbnails:
     """Gives the middle frame of tracklets, re-encoded.
 
@@ -46,12 +50,13 @@ def make_thumbnails(
         wanted: Positions, the most important first; where the pictures do not fit even at the
             smallest size, the last ones have none.
         budget: Bytes of all pictures, in base64.
+        stream: Which file of each tracklet.
     """
-    height = _height_that_fits(root, tracklets, wanted, budget)
+    height = _height_that_fits(root, tracklets, wanted, budget, stream)
     pictures: dict[int, str] = {}
     damaged = 0
     for place in wanted:
-        picture = thumbnail(root, tracklets[place], height)
+        picture = thumbnail(root, tracklets[place], height, stream)
         if picture is None:
             damaged += 1
             continue
@@ -62,15 +67,15 @@ def make_thumbnails(
     return Thumbnails(pictures, height, len(wanted), damaged)
 
 
-def thumbnail(root: Path, tracklet: Tracklet, height: int) -> str | None:
+def thumbnail(root: Path, tracklet: Tracklet, height: int, stream: str = FRAMES) -> str | None:
     """Gives the middle frame as JPEG in base64, None if it cannot be read."""
     try:
-        (frame,) = read_frames(root / tracklet.path, [tracklet.frames // 2])
+        (frame,) = read_frames(root / tracklet.path, [tracklet.frames // 2], stream)
         pixels = decode(frame)
     except (LayoutError, ValueError) as fault:
         logger.warning("%s: no picture (%s)", tracklet.path, fault)
         return None
-    return encoded(pixels, height)
+    return encoded(np.repeat(pixels, 3 // pixels.shape[2], axis=2), height)
 
 
 def encoded(pixels: np.ndarray, height: int) -> str:
@@ -84,11 +89,11 @@ def encoded(pixels: np.ndarray, height: int) -> str:
 
 
 def _height_that_fits(
-    root: Path, tracklets: Sequence[Tracklet], wanted: Sequence[int], budget: int
+    root: Path, tracklets: Sequence[Tracklet], wanted: Sequence[int], budget: int, stream: str
 ) -> int:
     sample = list(wanted[:: max(1, len(wanted) // _SAMPLE)])
     for height in _HEIGHTS[:-1]:
-        made = [thumbnail(root, tracklets[place], height) for place in sample]
+        made = [thumbnail(root, tracklets[place], height, stream) for place in sample]
         sizes = [len(picture) for picture in made if picture]
         if not sizes or 1.1 * float(np.mean(sizes)) * len(wanted) <= budget:
             return height
