@@ -79,23 +79,28 @@ class LocalGlobalEnhancement(nn.Module):
                 vector = vector + self._change(vector, strip, strip_sums, line, way_back)
             return vector
 
-    def _numbers(self, channels: int) -> tuple[Tensor, Tensor]:
-        """All that a step needs of the weights: two 2 x 2 matrices.
+    def _numbers(self, channels: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """All that a step needs of the weights: two 2 x 2 matrices, taken apart once.
 
-        ``line[i, j]``: factor of (q, 1)[i] in the (slope, offset)[j] of the affinity.
-        ``way_back[i, j]``: factor of (sum of r * k, sum of r)[j] in the output of
+        ``line``: factors of q in slope and offset of the affinity, and what is added to them.
+        ``way_back[i][j]``: factor of (sum of r * k, sum of r)[j] in the output of
         (positive, negative)[i].
         """
         query, key, value = (_affine(layer) for layer in (self.query, self.key, self.value))
         outputs = torch.cat([self.positive.weight, self.negative.weight]).flatten(1)  # [2, d]
-        return query.T @ key / channels, outputs @ value
+        return (query.T @ key / channels).flatten().unbind(), (outputs @ value).unbind()
 
     def _change(
-        self, vector: Tensor, strip: Tensor, sums: Tensor, line: Tensor, way_back: Tensor
+        self,
+        vector: Tensor,
+        strip: Tensor,
+        sums: Tensor,
+        line: Sequence[Tensor],
+        way_back: Sequence[Tensor],
     ) -> Tensor:
         """What a sorted strip ``[n, c]`` with running sums ``[n, 2, c + 1]`` adds to the vector."""
-        slope = line[0, 0] * vector + line[1, 0]  # [n, c]
-        offset = line[0, 1] * vector + line[1, 1]
+        slope = line[0] * vector + line[2]  # [n, c]
+        offset = line[1] * vector + line[3]
         positive, negative = sums_of_relu(slope, offset, strip, sums)
         positive = self.positive_norm(_mix(self.positive, way_back[0], positive))  # [n, 1, c]
         negative = self.negative_norm(_mix(self.negative, way_back[1], negative))

@@ -11,15 +11,23 @@ them. Letter: ``m`` pixels of a frame, ``m = h * w`` of the maps.
 """
 
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import AttentionFusion
-from .gait import AppearancePriorEncoder, GaitPriorEncoder, MaskBranch, prior_stem
+from .gait import (
+    AppearancePriorEncoder,
+    GaitPriorEncoder,
+    MaskBranch,
+    TokenEncoder,
+    prior_stem,
+)
+from .morphology import closed
+from .upsampling import follow_moments, tokens_below, upsampled, upsampled_moments
 
 _EDGE = 5 / 64  # of the rows at the top, and at the bottom: 5 of the 64 of the released network
 _CHUNK = 16  # frames whose joined tokens are brought to the finer grid at a time
@@ -46,33 +54,24 @@ def body_masks(probabilities: Tensor) -> Tensor:
     return torch.where(is_background.view(-1, 1, 1, 1), second, first)
 
 
-def closed(masks: Tensor) -> Tensor:
-    """Closes the gaps of soft masks: 1 inside, the probability in a seam, and 0 outside.
-
-    What is likely the body is dilated by 3 x 3 pixels; inside is what an erosion of that by
-    5 x 5 leaves, the seam is what it takes away. What lies outside the frame never counts.
-
-    Args:
-        masks: ``[f, 1, h, w]``, from 0 to 1.
-
-    Returns:
-        ``[f, 1, h, w]``.
-    """
-    dilated = functional.max_pool2d(masks.round(), 3, stride=1, padding=1)
-    inside = -functional.max_pool2d(-dilated, 5, stride=1, padding=2)
-    return torch.where(inside == 1, inside, dilated * masks)
-
-
-def fit_to_width(frames: Tensor, ratios: Tensor, size: Sequence[int]) -> Tensor:
+def fit_to_width(
+    frames: Tensor,
+    ratios: Tensor,
+    size: Sequence[int],
+    kept_part: Literal["left", "middle"] = "left",
+) -> Tensor:
     """Brings pictures to one size without changing the shape of what they show.
 
     A picture becomes as high as the size and ``int(height * ratio)`` wide, bilinear; if that is
-    too narrow, zeros are put at its left and right, if too wide, its left part is kept.
+    too narrow, zeros are put at its left and right, if too wide, a part of it is kept.
 
     Args:
         frames: ``[f, c, h, w]``.
         ratios: ``[f]``, width by height of what each picture was cut from.
         size: Height and width to bring them to, in pixels.
+        kept_part: Of a picture that is too wide: ``left``, as the released DinoGRL, or
+            ``middle``, as OpenGait's BigGait; of an odd number of columns too many, one more
+            goes at the left.
 
     Returns:
         ``[f, c, *size]``.
@@ -84,7 +83,8 @@ def fit_to_width(frames: Tensor, ratios: Tensor, size: Sequence[int]) -> Tensor:
         chosen = wide == each
         resized = functional.interpolate(frames[chosen], (height, each), mode="bilinear")
         left, kept = max(width - each, 0) // 2, min(each, width)
-        fitted[chosen, :, :, left : left + kept] = resized[..., :kept]
+        first = (each - kept + 1) // 2 if kept_part == "middle" else 0
+        fitted[chosen, :, :, left : left + kept] = resized[..., first : first + kept]
     return fitted
 
 
@@ -114,17 +114,28 @@ def black_out(
 
 
 class ForegroundMaps(NamedTuple):
-    """What :class:`ForegroundSASG` gives, for f frames."""
+    """What :class:`ForegroundBranches` gives, for f frames."""
 
     gait: Tensor  # [f, 16, h, w], E_g, adding up to one at each pixel of the foreground
     appearance: Tensor  # [f, 16, h, w], E_a, from 0 to 1; both are 0 in the background
     silhouettes: Tensor  # [f, 1, h, w], no gradient; the foreground is where they are not 0
-    probabilities: Tensor  # [f, m, 2], of the two classes
-    reconstruction: Tensor  # [f, m, d], decoded from the probabilities
-    target: Tensor  # [f, m, d], the last tokens at the finer grid
+    probabilities: Tensor  # [f, m, 2], of the two classes; 0 in pixels without a picture
+    # What the probabilities tell of the last tokens at the finer grid, and these: for training, and
+    # empty otherwise.
+    reconstruction: Tensor  # [f, m, d]; of pictures, [1, pixels, d]
+    target: Tensor
+
+    def in_memory_order(self) -> Tensor:
+        """Gives the probabilities as the published codes smooth them, ``[f, 2, h, w]``.
+
+        ``[m, 2]`` numbers of a frame are read as ``[2, h, w]``. Both classes then stand side by
+        side in the rows of one half of the frame. In the order of the frame they would add up to
+        one in each pixel, and their sum would be smooth whatever the mask is.
+        """
+        return self.probabilities.reshape(len(self.gait), 2, *self.gait.shape[2:])
 
 
-class ForegroundSASG(nn.Module):
+class ForegroundBranches(nn.Module):
     """Makes silhouettes, and of the pixels within them what a frozen DINOv2 knows.
 
     The mask branch learns from its own losses alone: which pixels are taken has no gradient.
@@ -137,11 +148,129 @@ class ForegroundSASG(nn.Module):
         map_size: Rows h and columns w of the maps.
         mask_dropout: Share of the mask branch's inputs that is dropped in training.
         prior_channels: Channels of E_g and of E_a.
-        map_channels: Channels of the fused map.
 
     Shape:
         - last: ``[f, t, d]``; joined: ``[f, t, levels * d]``.
+        - pictured: ``[f, m]`` bool, the pixels that show something, the others being padding,
+          which the mask branch does not see, and where no class has a share; not given: all do.
         - Output: :class:`ForegroundMaps`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        token_grid: Sequence[int],
+        map_size: Sequence[int],
+        mask_dropout: float = 0.5,
+        prior_channels: int = 16,
+    ) -> None:
+        super().__init__()
+        self.token_grid, self.map_size = tuple(token_grid), tuple(map_size)
+        self.dropout = nn.Dropout(mask_dropout)
+        self.mask = MaskBranch(channels)
+        self.gait_prior = GaitPriorEncoder(levels * channels, prior_channels)
+        self.appearance_prior = AppearancePriorEncoder(levels * channels, prior_channels)
+        self.prior_channels = prior_channels
+
+    def forward(
+        self, last: Tensor, joined: Tensor, pictured: Tensor | None = None
+    ) -> ForegroundMaps:
+        """Makes the maps of f frames from their last and their joined tokens."""
+        target = reconstruction = last.new_empty(0)
+        if self.training:
+            target = self._pixels(last)  # [f, m, d]
+            if pictured is not None:
+                target = target[pictured][None]  # [1, pixels of all pictures, d]
+            scores = self.mask(self.dropout(target))
+            reconstruction = self.mask.decode(scores)
+        else:  # the branch is affine: its two numbers are brought to the finer grid
+            scores = self._pixels(self.mask(last))  # [f, m, 2]
+            if pictured is not None:
+                scores = scores[pictured][None]
+        probabilities = scores.softmax(-1)  # [f, m, 2]
+        if pictured is not None:
+            probabilities = _filled(probabilities[0], pictured)
+        silhouettes = self.silhouettes(probabilities)
+        foreground = silhouettes.flatten(1) != 0  # [f, m]
+        gait, appearance = self._priors(joined, foreground)
+        return ForegroundMaps(
+            self._map(gait, foreground),
+            self._map(appearance, foreground),
+            silhouettes,
+            probabilities,
+            reconstruction,
+            target,
+        )
+
+    @torch.no_grad()
+    def silhouettes(self, probabilities: Tensor) -> Tensor:
+        """Gives the silhouettes ``[f, 1, h, w]`` of the classes' probabilities ``[f, m, 2]``."""
+        grid = probabilities.detach().transpose(1, 2).unflatten(2, self.map_size)
+        return closed(body_masks(grid))
+
+    def _priors(self, joined: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives E_g and E_a of the pixels of the foreground, all frames in a row."""
+        if (count := int(foreground.sum())) < (2 if self.training else 1):  # a variance needs two
+            nothing = joined.new_zeros(count, self.prior_channels)
+            return nothing, nothing
+        if self.training and isinstance(self.gait_prior.norm, nn.SyncBatchNorm):
+            pixels = self._pixels(joined)[foreground][None]  # whose moments all processes share
+            gait, appearance = self.gait_prior(pixels)[0], self.appearance_prior(pixels)[0]
+            return gait.softmax(-1), appearance.sigmoid()
+        # Normalization and linear layer are affine: they work on the tokens that pixels of the
+        # foreground are made of, and the narrow result is brought to the finer grid.
+        needed = tokens_below(foreground, self.token_grid, self.map_size)  # [f, t]
+        gait, appearance = (
+            encoder.finish(self._foreground(encoder[1](rows), needed, foreground))
+            for encoder, rows in self._normalized(joined, needed, foreground)
+        )
+        return gait.softmax(-1), appearance.sigmoid()
+
+    def _normalized(
+        self, joined: Tensor, needed: Tensor, foreground: Tensor
+    ) -> Iterator[tuple[TokenEncoder, Tensor]]:
+        """Gives both encoders, with the needed tokens ``[rows, c]`` as their first layer does.
+
+        In training by the moments of the foreground's pixels; no gradient goes through them.
+        """
+        encoders, rows = (self.gait_prior, self.appearance_prior), joined[needed]
+        if not self.training:
+            yield from ((encoder, encoder.norm(rows)) for encoder in encoders)
+            return
+        assert not joined.requires_grad, "the moments are taken for constants"
+        mean, variance = upsampled_moments(joined, self.token_grid, self.map_size, foreground)
+        normalized = (rows - mean) * (variance + self.gait_prior.norm.eps).rsqrt()
+        for encoder in encoders:
+            follow_moments(encoder.norm, mean, variance, int(foreground.sum()))
+            yield encoder, normalized
+
+    def _foreground(self, rows: Tensor, needed: Tensor, foreground: Tensor) -> Tensor:
+        """Brings needed tokens ``[rows, c]`` to the pixels of the foreground, ``[pixels, c]``."""
+        tokens = _filled(rows, needed).split(_CHUNK)  # [f, t, c] in all
+        chunks = zip(tokens, foreground.split(_CHUNK), strict=True)
+        return torch.cat([self._pixels(part)[chosen] for part, chosen in chunks])
+
+    def _pixels(self, tokens: Tensor) -> Tensor:
+        """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""
+        return upsampled(tokens, self.token_grid, self.map_size)
+
+    def _map(self, pixels: Tensor, foreground: Tensor) -> Tensor:
+        """Puts pixels where they stand in their frames, zeros elsewhere: ``[f, c, h, w]``."""
+        return _filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
+
+
+class ForegroundSASG(ForegroundBranches):
+    """Makes silhouettes and gait maps as the released DinoGRL, and fuses both kinds of maps.
+
+    Args:
+        channels: Width d of the last tokens; the joined tokens have ``levels * d``.
+        levels: Blocks of the transformer that are joined.
+        token_grid: Rows and columns of the tokens.
+        map_size: Rows h and columns w of the maps.
+        mask_dropout: Share of the mask branch's inputs that is dropped in training.
+        prior_channels: Channels of E_g and of E_a.
+        map_channels: Channels of the fused map.
     """
 
     def __init__(
@@ -154,62 +283,18 @@ class ForegroundSASG(nn.Module):
         prior_channels: int = 16,
         map_channels: int = 64,
     ) -> None:
-        super().__init__()
-        self.token_grid, self.map_size = tuple(token_grid), tuple(map_size)
-        self.dropout = nn.Dropout(mask_dropout)
-        self.mask = MaskBranch(channels)
-        self.gait_prior = GaitPriorEncoder(levels * channels, prior_channels)
-        self.appearance_prior = AppearancePriorEncoder(levels * channels, prior_channels)
-        self.prior_channels = prior_channels
+        super().__init__(channels, levels, token_grid, map_size, mask_dropout, prior_channels)
         self.gait_stem = prior_stem(prior_channels, map_channels)
         self.appearance_stem = prior_stem(prior_channels, map_channels)
         self.fusion = AttentionFusion(map_channels)
-
-    def forward(self, last: Tensor, joined: Tensor) -> ForegroundMaps:
-        """Makes the maps of f frames from their last and their joined tokens."""
-        target = self._pixels(last)  # [f, m, d]
-        scores = self.mask(self.dropout(target))
-        probabilities = scores.softmax(-1)  # [f, m, 2]
-        silhouettes = self.silhouettes(probabilities)
-        foreground = silhouettes.flatten(1) != 0  # [f, m]
-        gait, appearance = self._priors(joined, foreground)
-        return ForegroundMaps(
-            self._map(gait, foreground),
-            self._map(appearance, foreground),
-            silhouettes,
-            probabilities,
-            self.mask.decode(scores),
-            target,
-        )
-
-    @torch.no_grad()
-    def silhouettes(self, probabilities: Tensor) -> Tensor:
-        """Gives the silhouettes ``[f, 1, h, w]`` of the classes' probabilities ``[f, m, 2]``."""
-        grid = probabilities.detach().transpose(1, 2).unflatten(2, self.map_size)
-        return closed(body_masks(grid))
 
     def fuse(self, gait: Tensor, appearance: Tensor) -> Tensor:
         """Brings both maps together, ``[f, 16, h, w]`` each, to ``[f, 64, h, w]``."""
         return self.fusion(self.gait_stem(gait), self.appearance_stem(appearance))
 
-    def _priors(self, joined: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives E_g and E_a of the pixels of the foreground, all frames in a row."""
-        chunks = zip(joined.split(_CHUNK), foreground.split(_CHUNK), strict=True)
-        pixels = torch.cat([self._pixels(part)[chosen] for part, chosen in chunks])
-        if len(pixels) < (2 if self.training else 1):  # a variance needs two
-            nothing = pixels.new_zeros(len(pixels), self.prior_channels)
-            return nothing, nothing
-        gait, appearance = self.gait_prior(pixels[None]), self.appearance_prior(pixels[None])
-        return gait[0].softmax(-1), appearance[0].sigmoid()
 
-    def _pixels(self, tokens: Tensor) -> Tensor:
-        """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""
-        grid = tokens.transpose(1, 2).unflatten(2, self.token_grid)  # [f, c, rows, columns]
-        fine = functional.interpolate(grid, self.map_size, mode="bilinear")
-        return fine.flatten(2).transpose(1, 2)
-
-    def _map(self, pixels: Tensor, foreground: Tensor) -> Tensor:
-        """Puts pixels where they stand in their frames, zeros elsewhere: ``[f, c, h, w]``."""
-        filled = pixels.new_zeros(*foreground.shape, pixels.shape[1])  # [f, m, c]
-        filled[foreground] = pixels
-        return filled.transpose(1, 2).unflatten(2, self.map_size)
+def _filled(pixels: Tensor, chosen: Tensor) -> Tensor:
+    """Puts ``[pixels, c]`` where ``chosen`` ``[f, m]`` is true, zeros elsewhere: ``[f, m, c]``."""
+    filled = pixels.new_zeros(*chosen.shape, pixels.shape[1])
+    filled[chosen] = pixels
+    return filled

@@ -13,8 +13,8 @@ are fewer by four, and for the mask and the appearance branch, which are affine 
 last function, it is the same thing. Batch statistics are those of the tokens.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,21 +30,6 @@ _HINT = (
 )
 
 
-class TokenNorm(nn.BatchNorm1d):
-    """Normalizes each channel over all tokens of the batch, without weight or bias.
-
-    Shape:
-        - Input and output: ``[f, t, c]``.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Normalizes ``[f, t, c]``."""
-        return super().forward(tokens.flatten(0, 1)).view(tokens.shape)
-
-
 class MaskBranch(nn.Module):
     """Cuts each frame into pedestrian and background: E_m and D_m of Eq. 4 and 5.
 
@@ -58,13 +43,13 @@ class MaskBranch(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = TokenNorm(channels)
+        self.norm = nn.BatchNorm1d(channels, affine=False)
         self.encoder = nn.Linear(channels, 2)
         self.decoder = nn.Linear(2, channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Gives the scores ``[f, t, 2]``."""
-        return self.encoder(self.norm(tokens))
+        return self.encoder(_by_token(self.norm, tokens))
 
     def decode(self, scores: Tensor) -> Tensor:
         """Gives what the two classes tell of the tokens: ``[f, t, 2]`` to ``[f, t, d]``."""
@@ -76,40 +61,64 @@ def load_mask_branch(branch: MaskBranch, path: str | None) -> None:
     load_or_say_random(branch, path, where="model_cfg.mask_weights", hint=_HINT)
 
 
-class GaitPriorEncoder(nn.Sequential):
+class TokenEncoder(nn.Sequential):
+    """Runs layers over the tokens of all frames in a row, so that each is a sample to them.
+
+    The first layer is a normalization without weights, the second is linear; after these two
+    tokens may be brought to a finer grid and some of its pixels taken.
+
+    Shape:
+        - Input: ``[f, t, c]``. Output: ``[f, t, d]``.
+    """
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encodes ``[f, t, c]``."""
+        return _by_token(super().forward, tokens)
+
+    @property
+    def norm(self) -> nn.BatchNorm1d:
+        """Gives the first layer."""
+        return cast(nn.BatchNorm1d, self[0])
+
+    def finish(self, rows: Tensor) -> Tensor:
+        """Runs the layers behind the second on ``[n, width of the second]``."""
+        for layer in list(self)[2:]:
+            rows = layer(rows)
+        return rows
+
+
+class GaitPriorEncoder(TokenEncoder):
     """Gives soft body parts, shared by the modalities: E_g of Eq. 6, before its softmax.
 
     Args:
         channels: Channels c of the joined tokens.
-        outputs: Number of soft parts.
-
-    Shape:
-        - Input: ``[f, t, c]``. Output: ``[f, t, outputs]``.
+        outputs: Number of soft parts, d.
     """
 
     def __init__(self, channels: int, outputs: int = 16) -> None:
         super().__init__(
-            TokenNorm(channels),
+            nn.BatchNorm1d(channels, affine=False),
             nn.Linear(channels, channels // 2),
-            TokenNorm(channels // 2),
+            nn.BatchNorm1d(channels // 2, affine=False),
             nn.GELU(),
             nn.Linear(channels // 2, outputs),
         )
 
 
-class AppearancePriorEncoder(nn.Sequential):
+class AppearancePriorEncoder(TokenEncoder):
     """Gives maps of how the person looks: E_a of Eq. 6, before its sigmoid.
 
     Args:
         channels: Channels c of the joined tokens.
-        outputs: Number of maps.
-
-    Shape:
-        - Input: ``[f, t, c]``. Output: ``[f, t, outputs]``.
+        outputs: Number of maps, d.
     """
 
     def __init__(self, channels: int, outputs: int = 16) -> None:
-        super().__init__(TokenNorm(channels), nn.Linear(channels, outputs), TokenNorm(outputs))
+        super().__init__(
+            nn.BatchNorm1d(channels, affine=False),
+            nn.Linear(channels, outputs),
+            nn.BatchNorm1d(outputs, affine=False),
+        )
 
 
 class CentralChannel(nn.Module):
@@ -240,3 +249,8 @@ def prior_stem(channels: int, width: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         torchvision.models.resnet.BasicBlock(width, width),
     )
+
+
+def _by_token(layer: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+    """Applies a layer for ``[n, c]`` to all tokens ``[f, t, c]``."""
+    return layer(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])

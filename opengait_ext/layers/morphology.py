@@ -41,3 +41,20 @@ class Sobel(nn.Module):
         changes = functional.conv2d(framed, kernels, groups=channels)  # [f, 2 c, h, w]
         along_x, along_y = changes.unflatten(1, (channels, 2)).unbind(2)
         return along_x, along_y
+
+
+def closed(masks: Tensor) -> Tensor:
+    """Closes the gaps of soft masks: 1 inside, the probability in a seam, and 0 outside.
+
+    What is likely the body is dilated by 3 x 3 pixels; inside is what an erosion of that by
+    5 x 5 leaves, the seam is what it takes away. What lies outside the frame never counts.
+
+    Args:
+        masks: ``[f, 1, h, w]``, from 0 to 1.
+
+    Returns:
+        ``[f, 1, h, w]``.
+    """
+    dilated = functional.max_pool2d(masks.round(), 3, stride=1, padding=1)
+    inside = -functional.max_pool2d(-dilated, 5, stride=1, padding=2)
+    return torch.where(inside == 1, inside, dilated * masks)

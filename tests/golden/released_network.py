@@ -16,6 +16,7 @@ from opengait_ext import released
 from opengait_ext.config import build, load_config
 from opengait_ext.evaluation.distance import part_distance
 from opengait_ext.layers.foreground import black_out, body_masks
+from opengait_ext.layers.upsampling import upsampled
 from opengait_ext.losses import LOSSES
 from opengait_ext.models.dinogrl_released import DinoGRLReleased, compared_of
 
@@ -105,6 +106,10 @@ def evaluated(model, seed):
         batch = golden_batch(seed)
         found = model.eval()(batch)["inference_feat"]["embeddings"]  # [4, 256, 70]
         made = model.sasg_maps(batch[0][0].flatten(0, 1))
+        sasg = model.sasg
+        target = upsampled(seen["tokens"][0], sasg.token_grid, sasg.map_size)
+        decoded = sasg.mask.decode(sasg.mask(target))  # made in training only
+        made = made._replace(target=target, reconstruction=decoded)
     for hook in hooks:
         hook.remove()
     halves = {"shape": found[:, :, :35], "app": found[:, :, 35:]}

@@ -1,9 +1,11 @@
 """The released network's front end against loops over frames and pixels."""
 
+import copy
 import random
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from opengait_ext.layers.foreground import (
@@ -169,6 +171,22 @@ def test_the_branches_see_all_pixels_of_the_batch_or_those_of_the_foreground():
         torch.testing.assert_close(found[chosen], expected)
         others = [at for at in range(len(rows)) if at not in chosen]
         assert not found[others].any()
+
+
+def test_normalizations_that_processes_share_give_the_same_maps_and_statistics():
+    torch.manual_seed(2)
+    sasg = make().train()
+    shared = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(sasg))
+    made, other = sasg(*tokens()), shared(*tokens())
+    for maps, expected in zip(made, other, strict=True):
+        torch.testing.assert_close(maps, expected)
+    for name, value in sasg.state_dict().items():
+        torch.testing.assert_close(value, shared.state_dict()[name], msg=name)
+    (made.gait.square().sum() + made.appearance.square().sum()).backward()
+    (other.gait.square().sum() + other.appearance.square().sum()).backward()
+    for (name, one), two in zip(sasg.named_parameters(), shared.parameters(), strict=True):
+        if one.grad is not None or two.grad is not None:
+            torch.testing.assert_close(one.grad, two.grad, msg=name)
 
 
 def test_no_gradient_of_the_maps_reaches_the_mask_branch():

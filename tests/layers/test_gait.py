@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from opengait_ext.layers.gait import (
@@ -8,7 +9,6 @@ from opengait_ext.layers.gait import (
     CentralChannel,
     GaitPriorEncoder,
     MaskBranch,
-    TokenNorm,
 )
 
 GRID, SIZE = (4, 2), (8, 4)
@@ -32,10 +32,13 @@ def linear(tokens, layer):
     return torch.stack([layer.weight @ token + layer.bias for token in tokens.flatten(0, 1)])
 
 
-def test_tokens_are_normalized_over_all_frames_together():
-    tokens = torch.randn(3, 8, 5)
-    torch.testing.assert_close(TokenNorm(5)(tokens), slow_norm(tokens))
-    assert not list(TokenNorm(5).parameters())
+def test_normalizations_that_processes_share_see_tokens_as_samples_too():
+    encoder, tokens = GaitPriorEncoder(6, 4), torch.randn(3, 8, 6)
+    expected = encoder(tokens)
+    shared = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
+    assert isinstance(shared[0], nn.SyncBatchNorm)
+    torch.testing.assert_close(shared(tokens), expected)
+    assert not list(shared[0].parameters())
 
 
 def test_the_mask_branch_is_a_normalization_and_a_linear_layer():

@@ -1,0 +1,117 @@
+"""Moments of maps that are brought to a finer grid, without making the fine maps.
+
+Bilinear interpolation gives each pixel of the fine grid a mean of at most four neighboring tokens,
+whose weights are one product of a row's and a column's weight. A sum over chosen pixels, of values
+or of their squares, is therefore a weighted sum over the tokens, or over pairs of neighbors: the
+fine map, several times as large, is never made.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_CHUNK = 1  # frames at a time, whose tokens then stay in the cache
+_NEIGHBORS = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))  # rows down and columns to the right
+
+
+def upsampled(tokens: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
+    """Brings the tokens ``[f, t, c]`` of a grid to the pixels of a finer one, ``[f, m, c]``."""
+    coarse = tokens.transpose(1, 2).unflatten(2, tuple(grid))  # [f, c, rows, columns]
+    fine = functional.interpolate(coarse, tuple(size), mode="bilinear")
+    return fine.flatten(2).transpose(1, 2)
+
+
+@torch.no_grad()
+def tokens_below(chosen: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
+    """Tells which tokens chosen pixels of the finer grid are made of.
+
+    Args:
+        chosen: ``[f, m]`` bool.
+        grid: Rows and columns of the tokens.
+        size: Rows and columns of the finer grid.
+
+    Returns:
+        ``[f, t]`` bool.
+    """
+    weights = chosen.view(-1, *size).float()
+    rows, columns = (_weights(n, m, weights) for n, m in zip(grid, size, strict=True))
+    return (rows.t() @ weights @ columns).flatten(1) > 0
+
+
+@torch.no_grad()
+def upsampled_moments(
+    tokens: Tensor, grid: Sequence[int], size: Sequence[int], chosen: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gives mean and variance of each channel over chosen pixels of the finer grid.
+
+    Args:
+        tokens: ``[f, t, c]``, t tokens in row order.
+        grid: Rows and columns of the tokens.
+        size: Rows and columns of the finer grid.
+        chosen: ``[f, m]`` bool, at least one pixel true.
+
+    Returns:
+        ``[c]`` each, in float32 or float64; the variance is divided by the number of pixels.
+    """
+    dtype = torch.promote_types(tokens.dtype, torch.float32)
+    weights = chosen.view(-1, *size).to(dtype)
+    rows, columns = (_weights(n, m, weights) for n, m in zip(grid, size, strict=True))
+    # Any number near the mean will do: it keeps the digits that the square would lose.
+    origin = tokens[0].to(dtype).mean(0)
+    first, second = torch.zeros_like(origin), torch.zeros_like(origin)
+    for some, kept in zip(tokens.split(_CHUNK), weights.split(_CHUNK), strict=True):
+        values = (some.to(dtype) - origin).unflatten(1, tuple(grid))  # [f, rows, columns, c]
+        first += _weighted(values, rows.t() @ kept @ columns)
+        second += _sum_of_squares(values, kept, rows, columns)
+    count = weights.sum()
+    mean = first / count
+    return mean + origin, (second / count - mean.square()).clamp_min_(0)
+
+
+def _sum_of_squares(values: Tensor, kept: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Sums the squares ``[c]`` of the kept pixels over pairs of tokens ``[f, y, x, c]``."""
+    height, width = values.shape[1:3]
+    total = values.new_zeros(values.shape[3])
+    for down, right in _NEIGHBORS:
+        if down >= height or abs(right) >= width:
+            continue
+        one_row, other_row = rows[:, : height - down], rows[:, down:]
+        left = slice(max(-right, 0), width - max(right, 0))
+        shifted = slice(max(right, 0), width + min(right, 0))
+        weight = (one_row * other_row).t() @ kept @ (columns[:, left] * columns[:, shifted])
+        pairs = values[:, : height - down, left] * values[:, down:, shifted]
+        factor = 1 if (down, right) == (0, 0) else 2  # each pair of two stands for both orders
+        total += factor * _weighted(pairs, weight)
+    return total
+
+
+def _weighted(values: Tensor, weight: Tensor) -> Tensor:
+    """Sums ``[f, y, x, c]``, weighted by ``[f, y, x]``: ``[c]``."""
+    return weight.flatten() @ values.flatten(0, 2)
+
+
+def _weights(tokens: int, pixels: int, like: Tensor) -> Tensor:
+    """Gives what each token of a line gives to each pixel, ``[pixels, tokens]``."""
+    one_hot = torch.eye(tokens, dtype=like.dtype, device=like.device)[None]  # [1, t, t]
+    return functional.interpolate(one_hot, pixels, mode="linear")[0].t()
+
+
+@torch.no_grad()
+def follow_moments(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Moves the running statistics of a normalization, as a pass in training does.
+
+    Args:
+        norm: With running statistics.
+        mean: ``[c]``.
+        variance: ``[c]``, divided by the number of samples.
+        count: That number, at least 2.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    share = norm.momentum or 0.0
+    norm.num_batches_tracked += 1
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
+    norm.running_var.lerp_((variance * count / (count - 1)).to(norm.running_var.dtype), share)
