@@ -1,9 +1,9 @@
-"""Names in the DinoGRL checkpoints that its authors published, and ours: the one place for both.
+"""Names in the checkpoints that others published, and ours: the one place for both.
 
 Source: the three files that belong to Yang et al., "DinoGRL: DINOv2-driven Gait Representation
 Learning for Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
-https://doi.org/10.1145/3746027.3755413, and the mask branch file that belongs to Ye et al.,
-"BigGait", CVPR 2024, https://arxiv.org/abs/2402.19122.
+https://doi.org/10.1145/3746027.3755413, and the mask branch file and the checkpoints that belong
+to Ye et al., "BigGait", CVPR 2024, https://arxiv.org/abs/2402.19122, as OpenGait writes them.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,13 @@ _ENHANCEMENT = {
     "W2.0.": "negative.",
     "W2.1.": "negative_norm.",
 }
+_DENOISING_BRANCH = {
+    "bn_s.": "0.",
+    "down_sampling.0.": "1.",
+    "down_sampling.1.": "2.",
+    "down_sampling.3.": "4.",
+}
+_APPEARANCE_BRANCH = {"bn_s.": "0.", "down_sampling.": "1.", "bn_t.": "2."}
 _PRIOR_STEM = {"conv1.conv.": "0.", "bn1.": "1.", "layer1.0.": "3."}
 _CLASSIFIER = {"fc_bin": "weight", "bn1d.": "bn."}
 
@@ -60,14 +67,25 @@ _GAIT_NET: Names = {
 GAIT: Names = {
     "dinov2.dinov2.": "dinov2.",
     **_below("dinov2.Mask_Branch.", "sasg.mask.", MASK_BRANCH),
-    "dinov2.Denoising_Branch.bn_s.": "sasg.gait_prior.0.",
-    "dinov2.Denoising_Branch.down_sampling.0.": "sasg.gait_prior.1.",
-    "dinov2.Denoising_Branch.down_sampling.1.": "sasg.gait_prior.2.",
-    "dinov2.Denoising_Branch.down_sampling.3.": "sasg.gait_prior.4.",
-    "dinov2.Appearance_Branch.bn_s.": "sasg.appearance_prior.0.",
-    "dinov2.Appearance_Branch.down_sampling.": "sasg.appearance_prior.1.",
-    "dinov2.Appearance_Branch.bn_t.": "sasg.appearance_prior.2.",
+    **_below("dinov2.Denoising_Branch.", "sasg.gait_prior.", _DENOISING_BRANCH),
+    **_below("dinov2.Appearance_Branch.", "sasg.appearance_prior.", _APPEARANCE_BRANCH),
     **_below("dinov2.gait_net.", "", _GAIT_NET),
+}
+
+_BIGGAIT_NET: Names = {
+    **_below("pre_part.forward_block.", "gait_stem.", _PRIOR_STEM),
+    **_below("pre_rgb.forward_block.", "appearance_stem.", _PRIOR_STEM),
+    "fusion.conv.forward_block.": "fusion.conv.",
+    "post_backbone.forward_block.": "stages.",
+    "FCs.fc_bin": "linear.weight",
+    **_below("BNNecks.", "neck.", _CLASSIFIER),
+}
+BIGGAIT: Names = {
+    "backbone.": "dinov2.",
+    **_below("Mask_Branch.", "branches.mask.", MASK_BRANCH),
+    **_below("Denoising_Branch.", "branches.gait_prior.", _DENOISING_BRANCH),
+    **_below("Appearance_Branch.", "branches.appearance_prior.", _APPEARANCE_BRANCH),
+    **_below("gait_net.", "gait_net.", _BIGGAIT_NET),
 }
 
 _UNUSED_NORM = "a second normalization that the network never calls"
@@ -77,6 +95,8 @@ IGNORED: Names = {
     "bn_t.": _UNUSED_NORM,  # of a mask branch by itself
     "dinov2.Mask_Branch.bn_t.": _UNUSED_NORM,
     "dinov2.Denoising_Branch.bn_t.": _UNUSED_NORM,
+    "Mask_Branch.bn_t.": _UNUSED_NORM,  # of BigGait
+    "Denoising_Branch.bn_t.": _UNUSED_NORM,
     "share_encoder.GAP.": _UNUSED_POOLING,
     "dinov2.gait_net.post_backbone.GAP.": _UNUSED_POOLING,
     "dinov2.gait_net.gcn_s.": _UNUSED_GRAPH,
@@ -99,7 +119,8 @@ def translate(state: Mapping[str, Tensor], names: Names) -> Translation:
 
     Args:
         state: A published state dict.
-        names: ``APPEARANCE``, ``GAIT``, ``ATTENTION`` or ``MASK_BRANCH``, the kind of the file.
+        names: ``APPEARANCE``, ``GAIT``, ``ATTENTION``, ``MASK_BRANCH`` or ``BIGGAIT``, the kind of
+            the file.
     """
     weights: dict[str, Tensor] = {}
     origin: dict[str, str] = {}

@@ -13,6 +13,7 @@ from opengait_ext.models import MODELS
 CONFIGS = Path(__file__).parent.parent / "configs"
 CONFIG_OF = {
     "AGW": "agw_synth.yaml",
+    "BigGait": "biggait_synth.yaml",
     "DinoGRL": "dinogrl_synth.yaml",
     "DinoGRLReleased": "dinogrl_released_synth.yaml",
 }
@@ -36,6 +37,7 @@ SMALL = {
     "AGW": {"image_size": [64, 32]},
 }
 SMALL["DinoGRLReleased"] = {**SMALL["DinoGRL"], "map_size": [16, 8]}
+SMALL["BigGait"] = {**SMALL["DinoGRLReleased"], "bins": [1, 4]}
 
 
 def test_every_model_has_a_config_to_be_tried_with():

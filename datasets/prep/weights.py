@@ -2,12 +2,14 @@
 
     python datasets/prep/weights.py import-dinogrl --model best_model.pth \
         --attention best_model2.pth --shape best_shape.pth --target data/weights/dinogrl_vcm.pt
+    python datasets/prep/weights.py import-biggait --source BigGait-40000.pt --target F.pt
     python datasets/prep/weights.py import-dinov2 --source dinov2_vits14_pretrain.pth --target F
     python datasets/prep/weights.py import-mask --source MaskBranch_vits14.pt --target F
     python datasets/prep/weights.py check FILE
 
-The first makes a checkpoint of the three that DinoGRL's authors published, the next two make
-what ``model_cfg.dinov2_weights`` and ``model_cfg.mask_weights`` take. All names and shapes are
+The first makes a checkpoint of the three that DinoGRL's authors published, the second one of a
+checkpoint of BigGait that OpenGait wrote, the next two make what ``model_cfg.dinov2_weights`` and
+``model_cfg.mask_weights`` take. All names and shapes are
 compared with the network; a file that does not fit is refused with the names that differ, and
 nothing is written. Nothing that a file holds is run.
 """
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from weights_check import tell
 from weights_files import read_source
-from weights_import import import_dinogrl, import_dinov2, import_mask
+from weights_import import import_biggait, import_dinogrl, import_dinov2, import_mask
 
 from opengait_ext.errors import UserError
 
@@ -58,6 +60,9 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
     add("--shape", type=Path, required=True, help="best_shape.pth, the gait stream with DINOv2")
     add("--target", type=_checkpoint, required=True, help="file for the checkpoint, .pt")
     add("--keep-classifier", action="store_true", help="keep what only training uses, too")
+    add = task("import-biggait", import_biggait, "Make a checkpoint of one that OpenGait wrote.")
+    add("--source", type=Path, required=True, help="checkpoint of BigGait__Dinov2_Gaitbase")
+    add("--target", type=_checkpoint, required=True, help="file for the checkpoint, .pt")
     for name, run, published in (
         ("import-dinov2", import_dinov2, "dinov2_vits14_pretrain.pth or a larger one"),
         ("import-mask", import_mask, "MaskBranch_vits14.pt of BigGait"),

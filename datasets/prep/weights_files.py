@@ -11,7 +11,7 @@ from torch import Tensor
 
 from opengait_ext.engine.files import write_whole
 from opengait_ext.errors import UserError
-from opengait_ext.released import APPEARANCE, ATTENTION, GAIT, MASK_BRANCH
+from opengait_ext.released import APPEARANCE, ATTENTION, BIGGAIT, GAIT, MASK_BRANCH
 from opengait_ext.weights import entry_of, read_file
 
 _CHUNK = 1 << 20  # bytes
@@ -27,9 +27,10 @@ class Kind(NamedTuple):
 BEST_MODEL = Kind("best_model.pth of DinoGRL's authors (appearance)", tuple(APPEARANCE))
 BEST_MODEL2 = Kind("best_model2.pth of DinoGRL's authors (attention, PBMGE)", tuple(ATTENTION))
 BEST_SHAPE = Kind("best_shape.pth of DinoGRL's authors (gait and DINOv2)", tuple(GAIT))
+BIGGAIT_MODEL = Kind("BigGait, OpenGait's names", tuple(BIGGAIT))
 OURS = Kind(
-    "weights of this project's DinoGRL",
-    tuple(name for names in (APPEARANCE, ATTENTION, GAIT) for name in names.values()),
+    "weights of this project's DinoGRL or BigGait",
+    tuple(name for names in (APPEARANCE, ATTENTION, GAIT, BIGGAIT) for name in names.values()),
 )
 DINOV2 = Kind(
     "DINOv2, Meta's names",
@@ -42,7 +43,17 @@ RESNET = Kind(
     ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.", "fc."),
 )
 # In this order: all names of BEST_SHAPE begin as some of OURS do.
-KINDS = (BEST_MODEL, BEST_MODEL2, BEST_SHAPE, OURS, DINOV2, BIGGAIT_MASK, MASK, RESNET)
+KINDS = (
+    BEST_MODEL,
+    BEST_MODEL2,
+    BEST_SHAPE,
+    BIGGAIT_MODEL,
+    OURS,
+    DINOV2,
+    BIGGAIT_MASK,
+    MASK,
+    RESNET,
+)
 
 
 def kind_of(names: Iterable[str]) -> Kind | None:

@@ -84,6 +84,27 @@ def expected_network(appearance: Tensors, gait: Tensors, classes: int) -> Tensor
     return model.state_dict()
 
 
+def expected_biggait(state: Tensors) -> Tensors:
+    """Gives the tensors of BigGait as OpenGait's config builds it, without their values.
+
+    Args:
+        state: A published one; sizes of the transformer and the number of identities are read
+            off it.
+    """
+    sizes = vit_sizes(state, "backbone.")
+    side = sizes["patch_size"]
+    dinov2: dict[str, Any] = {**sizes, "num_heads": 1, "input_size": [32 * side, 16 * side]}
+    with torch.device("meta"):
+        model = MODELS["BigGait"]()
+        model.build(
+            num_identities=_size(state, ["gait_net.BNNecks.fc_bin"], CLASSES),
+            image_size=[256, 128],
+            dinov2=dinov2 | {"taps": list(range(min(4, sizes["depth"])))},
+            dinov2_weights=None,
+        )
+    return model.state_dict()
+
+
 def _size(state: Tensors, names: Iterable[str], usual: int, axis: int = -1) -> int:
     """Gives the size in which most of these tensors agree, so that a damaged one stands out."""
     shapes = [state[name].shape for name in names if name in state]

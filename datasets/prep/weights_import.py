@@ -13,6 +13,7 @@ from weights_files import (
     BEST_MODEL2,
     BEST_SHAPE,
     BIGGAIT_MASK,
+    BIGGAIT_MODEL,
     DINOV2,
     Kind,
     Source,
@@ -26,6 +27,7 @@ from weights_fit import (
     CLASSES,
     MODEL,
     Tensors,
+    expected_biggait,
     expected_mask,
     expected_network,
     expected_vit,
@@ -38,6 +40,7 @@ from opengait_ext.errors import UserError
 from opengait_ext.released import (
     APPEARANCE,
     ATTENTION,
+    BIGGAIT,
     CLASSIFIER,
     GAIT,
     MASK_BRANCH,
@@ -47,6 +50,7 @@ from opengait_ext.released import (
 )
 
 _CONFIG = "configs/dinogrl_released_vcm.yaml"
+_BIGGAIT_CONFIG = "configs/biggait_ccpg.yaml"
 _UNUSED_CLASSIFIER = "classifier of the training identities, used in training alone"
 _META: Names = {"": ""}  # the transformer has Meta's names
 
@@ -94,13 +98,36 @@ def import_dinogrl(arguments: argparse.Namespace) -> None:
         "ignored": ignored,
     }
     write_target({"model": weights, "source": origin}, arguments.target)
-    hint = shlex.quote(f"evaluator_cfg.restore_hint={arguments.target}")
-    _tell_result(
-        arguments.target,
-        weights,
-        f"{_listed(vit_sizes(files[2].state, 'dinov2.dinov2.'))}\n"
-        f"test it:  python -m opengait.main --cfgs {_CONFIG} --phase test --set {hint}",
-    )
+    sizes = vit_sizes(files[2].state, "dinov2.dinov2.")
+    _tell_result(arguments.target, weights, _test_of(_CONFIG, arguments.target, sizes))
+
+
+def import_biggait(arguments: argparse.Namespace) -> None:
+    """Makes a checkpoint of one that OpenGait's BigGait wrote.
+
+    Args:
+        arguments: Of the command line, see ``weights.py``.
+
+    Raises:
+        UserError: If the file is not what it should be, or the target cannot be written.
+    """
+    source = read_source(arguments.source, "--source")
+    check_target(arguments.target, [source])
+    file = Published(source, source.state("model"), BIGGAIT_MODEL, BIGGAIT)
+    _check_places([file])
+    found = _translated(file, True)
+    expected = expected_biggait(file.state)
+    _refuse_misfits([file], [found], expected, "BigGait")
+    weights = {name: found.weights[name].detach() for name in expected}
+    origin = {
+        "tool": "datasets/prep/weights.py import-biggait",
+        "version": __version__,
+        "files": {"source": source.described()},
+        "ignored": _tell_ignored([(source, found)]),
+    }
+    write_target({"model": weights, "source": origin}, arguments.target)
+    sizes = vit_sizes(file.state, "backbone.")
+    _tell_result(arguments.target, weights, _test_of(_BIGGAIT_CONFIG, arguments.target, sizes))
 
 
 def import_dinov2(arguments: argparse.Namespace) -> None:
@@ -228,6 +255,12 @@ def _tell_ignored(pairs: Iterable[tuple[Source, Translation]]) -> dict[str, list
     for reason, names in lines.items():
         print("\n".join([f"left out, {reason} ({len(names)}):", *names]))
     return ignored
+
+
+def _test_of(config: str, target: Path, sizes: Mapping[str, int]) -> str:
+    hint = shlex.quote(f"evaluator_cfg.restore_hint={target}")
+    test = f"python -m opengait.main --cfgs {config} --phase test --set {hint}"
+    return f"{_listed(sizes)}\ntest it:  {test}"
 
 
 def _listed(sizes: Mapping[str, int]) -> str:

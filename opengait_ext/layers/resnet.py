@@ -4,6 +4,7 @@ import logging
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,10 @@ from ..vision import torchvision
 from ..weights import load_weights
 from .attention import NonLocal
 
+Modality = Literal["visible", "infrared"]
+
 NAMES = ("resnet18", "resnet34", "resnet50")
+MODALITIES: tuple[Modality, ...] = ("visible", "infrared")
 HINT = "Give 'imagenet' for torchvision's weights, or null for a random start."
 
 _log = logging.getLogger(__name__)
@@ -130,6 +134,8 @@ class ResNetStages(nn.Module):
 class TwoStreamResNet(nn.Module):
     """Gives feature maps of frames of two modalities: a stem for each, then shared stages.
 
+    With one modality there is one stem, and the network is a plain ResNet.
+
     All frames of a batch go through the shared stages at once, so in training their batch
     normalization sees both modalities together; each stem normalizes its own modality.
 
@@ -141,11 +147,18 @@ class TwoStreamResNet(nn.Module):
         last_stride: Stride of the last stage.
         non_local: Non-local blocks of each stage, see :class:`ResNetStages`.
         stem_relu: Whether the stems have their ReLU, see :func:`resnet_stem`.
+        modalities: Which have a stem: ``visible``, ``infrared``, or both.
 
     Shape:
         - frames: ``[f, 3, h, w]``; infrared: ``[f]`` bool, in any order.
         - Output: ``[f, channels, h / 16, w / 16]`` in the order of the frames (last stride 1).
+
+    Raises:
+        ValueError: If no modality is named, or in ``forward`` for frames of another one.
     """
+
+    visible_stem: nn.Sequential
+    infrared_stem: nn.Sequential
 
     def __init__(
         self,
@@ -153,11 +166,15 @@ class TwoStreamResNet(nn.Module):
         last_stride: int = 1,
         non_local: Sequence[int] = (0, 0, 0, 0),
         stem_relu: bool = True,
+        modalities: Sequence[Modality] = MODALITIES,
     ) -> None:
         super().__init__()
+        if not modalities or not set(modalities) <= set(MODALITIES):
+            raise ValueError(f"modalities {list(modalities)}: expected some of {list(MODALITIES)}")
         self.name = name
-        self.visible_stem = resnet_stem(stem_relu)
-        self.infrared_stem = resnet_stem(stem_relu)
+        self.modalities = tuple(each for each in MODALITIES if each in modalities)
+        for modality in self.modalities:
+            self.add_module(f"{modality}_stem", resnet_stem(stem_relu))
         self.stages = ResNetStages(name, last_stride, non_local)
         self.channels = self.stages.channels
 
@@ -169,6 +186,7 @@ class TwoStreamResNet(nn.Module):
         """Sends each frame through the stem of its modality: ``[f, 64, h / 4, w / 4]``."""
         visible_at = (~infrared).nonzero().squeeze(1).to(frames.device)
         infrared_at = infrared.nonzero().squeeze(1).to(frames.device)
+        self._check_modalities(len(visible_at), len(infrared_at))
         if not len(infrared_at):
             return self.visible_stem(frames)
         if not len(visible_at):
@@ -194,10 +212,21 @@ class TwoStreamResNet(nn.Module):
         if source is None:
             return
         whole = _pretrained(self.name, source, where)
-        for stem in (self.visible_stem, self.infrared_stem):
+        for modality in self.modalities:
+            stem = self.get_submodule(f"{modality}_stem")
             for part in ("conv1", "bn1"):
                 stem.get_submodule(part).load_state_dict(whole.get_submodule(part).state_dict())
         self.stages.fill_from(whole)
+
+    def _check_modalities(self, *counts: int) -> None:
+        """Refuses frames that have no stem; so many there are of each of ``MODALITIES``."""
+        for modality, count in zip(MODALITIES, counts, strict=True):
+            if count and modality not in self.modalities:
+                raise ValueError(
+                    f"{count} {modality} frames, but the network has a stem for "
+                    f"{list(self.modalities)} alone: add {modality} to model_cfg.modalities, or "
+                    "leave these tracklets out of the batches"
+                )
 
 
 def _pretrained(name: str, source: str, where: str) -> nn.Module:

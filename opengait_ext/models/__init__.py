@@ -2,7 +2,8 @@
 
 from ..registry import Registry
 from .agw import AGW
+from .biggait import BigGait
 from .dinogrl import DinoGRL
 from .dinogrl_released import DinoGRLReleased
 
-MODELS = Registry("model", [AGW, DinoGRL, DinoGRLReleased])
+MODELS = Registry("model", [AGW, BigGait, DinoGRL, DinoGRLReleased])

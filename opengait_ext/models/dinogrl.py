@@ -12,7 +12,7 @@ from ..layers.enhancement import PBMGE, SetToParts
 from ..layers.gait import SASG, GaitMaps, load_mask_branch
 from ..layers.parts import PartBNNeck
 from ..layers.pooling import Statistic
-from ..layers.resnet import ResNetStages, TwoStreamResNet
+from ..layers.resnet import MODALITIES, Modality, ResNetStages, TwoStreamResNet
 from ..layers.vit import DINOv2, frozen_dinov2, load_dinov2
 from .base import (
     BaseModel,
@@ -65,6 +65,9 @@ class DinoGRL(BaseModel):
             pyramid too.
         normalize_embeddings: Whether each part is brought to unit length, so that both streams
             weigh alike in a distance; the paper does not say that it does.
+        modalities: Which have a stem in the appearance stream: ``visible``, ``infrared``, or both.
+            One alone is for data of one modality, as those of gait recognition are; all else
+            stays as it is.
 
     Shape:
         - ``training_feat``, for each stream, ``gait`` and ``appearance``: ``*_id`` with logits
@@ -94,6 +97,7 @@ class DinoGRL(BaseModel):
         classifier: Literal["linear", "cosine"] = "linear",
         embedding_parts: Literal["globals", "all"] = "globals",
         normalize_embeddings: bool = True,
+        modalities: Sequence[Modality] = MODALITIES,
     ) -> None:
         """Makes the layers; the arguments are explained at the class."""
         bins = list(bins) if enhancement else [1]
@@ -112,7 +116,7 @@ class DinoGRL(BaseModel):
             joint_learning=joint_learning,
         )
         self.gait_encoder = ResNetStages(backbone)
-        self.appearance_encoder = TwoStreamResNet(backbone, 1, non_local, stem_relu)
+        self.appearance_encoder = TwoStreamResNet(backbone, 1, non_local, stem_relu, modalities)
         width = self.gait_encoder.channels
         self.gait_parts = SetToParts(width, part_channels, bins, set_pooling)
         self.appearance_parts = SetToParts(width, part_channels, bins, set_pooling)

@@ -163,17 +163,10 @@ class DinoGRLReleased(BaseModel):
 
 
 def compared_of(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
-    """Gives what the losses of silhouettes and gait maps compare, by ``log_prefix``.
-
-    The smoothness of the mask is taken in the order of the memory, as the published code does:
-    ``[m, 2]`` numbers of a frame are read as ``[2, h, w]``. Both classes then stand side by side
-    in the rows of one half of the frame. In the order of the frame they would add up to one in
-    each pixel, and their sum would be smooth whatever the mask is.
-    """
-    as_in_memory = made.probabilities.reshape(len(made.gait), 2, *made.gait.shape[2:])
+    """Gives what the losses of silhouettes and gait maps compare, by ``log_prefix``."""
     return {
         "mask": {"reconstruction": made.reconstruction, "target": made.target},
-        "mask_smoothness": {"maps": as_in_memory},
+        "mask_smoothness": {"maps": made.in_memory_order()},
         "gait_smoothness": {"maps": made.gait[:, :-1]},  # the last channel follows from them
         "diversity": {"maps": made.gait},
     }

@@ -99,6 +99,32 @@ def test_training_works_on_a_batch_of_one_modality():
     assert net.infrared_stem.bn1.num_batches_tracked == 0
 
 
+@pytest.mark.parametrize("modality", ["visible", "infrared"])
+def test_a_network_of_one_modality_is_the_part_of_the_other_that_its_frames_go_through(modality):
+    both, one = network().eval(), network(modalities=[modality]).eval()
+    other = {"visible": "infrared", "infrared": "visible"}[modality]
+    state = {k: v for k, v in both.state_dict().items() if not k.startswith(f"{other}_stem.")}
+    one.load_state_dict(state)
+    here = torch.full((5,), modality == "infrared")
+    assert torch.equal(one(frames(), here), both(frames(), here))
+    one.train()(frames(), here).sum().backward()
+    assert all(parameter.grad is not None for parameter in one.parameters())
+
+
+def test_frames_of_a_modality_without_a_stem_are_refused():
+    net = network(modalities=["visible"])
+    with pytest.raises(ValueError, match=r"3 infrared frames, .*\['visible'\] .*modalities"):
+        net(frames(), INFRARED)
+    with pytest.raises(ValueError, match="2 visible frames"):
+        network(modalities=["infrared"])(frames(), INFRARED)
+
+
+@pytest.mark.parametrize("modalities", [[], ["thermal"]])
+def test_modalities_that_do_not_exist_are_refused(modalities):
+    with pytest.raises(ValueError, match=r"expected some of \['visible', 'infrared'\]"):
+        network(modalities=modalities)
+
+
 def test_an_unknown_backbone_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="'resnet101': expected one of resnet18, resnet34"):
         ResNetStages("resnet101")
@@ -131,6 +157,9 @@ def test_pretrained_weights_of_a_file_reach_both_stems_and_the_stages(tmp_path):
     net.load_pretrained(str(tmp_path / "resnet18.pth"), "model_cfg.backbone_weights")
     assert_holds(net, whole)
     assert not torch.equal(net.visible_stem.conv1.weight, network().visible_stem.conv1.weight)
+    visible = network(last_stride=2, modalities=["visible"])
+    visible.load_pretrained(str(tmp_path / "resnet18.pth"), "model_cfg.backbone_weights")
+    assert torch.equal(visible.visible_stem.conv1.weight, whole.conv1.weight)
     alone = ResNetStages("resnet18", last_stride=2)
     alone.load_pretrained(str(tmp_path / "resnet18.pth"), "model_cfg.backbone_weights")
     assert torch.equal(alone.layer4[1].conv2.weight, whole.layer4[1].conv2.weight)

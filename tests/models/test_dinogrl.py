@@ -176,6 +176,36 @@ def test_each_modality_goes_through_its_own_stem(model):
     torch.testing.assert_close(embeddings(model, visible), embeddings(model, infrared))
 
 
+def test_with_visible_frames_alone_it_is_the_same_network_without_the_infrared_stem(built):
+    model = make(modalities=["visible"])
+    state = built.state_dict()
+    unused = {name for name in state if "infrared_stem" in name}
+    assert set(model.state_dict()) == set(state) - unused
+    assert unused
+    model.load_state_dict({name: state[name] for name in state if name not in unused})
+    inputs = batch(("nm-01", "bg-01", "U0_D0"))  # types of gait data
+    assert torch.equal(embeddings(model, inputs), embeddings(copy.deepcopy(built), inputs))
+
+
+def test_with_visible_frames_alone_every_weight_is_trained():
+    model = make(modalities=["visible"], non_local=[0, 1, 0, 0])
+    for parameter in model.parameters():  # zero weights would hide what is behind them
+        if parameter.requires_grad:
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    features = model(batch(("nm-01",) * 4))["training_feat"]
+    (
+        sum(features[f"{stream}_id"]["logits"].square().sum() for stream in ("gait", "appearance"))
+        + features["mask"]["reconstruction"].square().sum()
+    ).backward()
+    asking = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    assert [key for key, value in asking.items() if value.grad is None] == []
+
+
+def test_infrared_frames_are_refused_without_their_stem():
+    with pytest.raises(ValueError, match=r"6 infrared frames, .*add infrared to model_cfg\.modali"):
+        make(modalities=["visible"])(batch(("rgb", "ir", "ir", "ir")))
+
+
 def test_tracklets_of_unequal_length_share_a_batch(model):
     inputs = batch(("rgb", "ir"), lengths=[3, 1])
     together = embeddings(model, inputs)

@@ -1,0 +1,258 @@
+"""BigGait: gait from what a frozen DINOv2 knows of each frame, without silhouettes given."""
+
+import copy
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..layers.foreground import ForegroundBranches, ForegroundMaps, black_out, fit_to_width
+from ..layers.frozen import freeze
+from ..layers.gait import load_mask_branch
+from ..layers.gaitbase import TwoStreamGaitBase, start_as_opengait
+from ..layers.vit import DINOv2, frozen_dinov2, load_dinov2
+from .base import (
+    DEVIATION,
+    MEAN,
+    BaseModel,
+    Inputs,
+    Outputs,
+    check_frame_size,
+    frames_of,
+    gait_pictures,
+)
+
+_PRIOR_CHANNELS = 16  # of the gait map, and of the appearance map
+_BLACK = 1e-3  # how far a normalized value of 0 may be off by rounding; a value of 1 is farther
+
+
+class BigGait(BaseModel):
+    """Gives 16 embeddings a tracklet, of horizontal strips of what it finds in the foreground.
+
+    A branch without labels cuts each frame into two classes by the tokens of a frozen DINOv2; of
+    the pixels that it takes for the pedestrian, two more branches make a gait map (soft body
+    parts) and an appearance map, which a GaitBase of two streams learns from. In training one of
+    the two maps is blacked out in a fifth of the tracklets. It is the front end on which DinoGRL
+    builds, and it knows no modality: visible and infrared frames are treated alike.
+
+    The mask branch learns during the first ``mask_iterations`` iterations; then ``mask_weights``
+    take its place, if given, and it rests to the end. A checkpoint of a later iteration holds the
+    branch as it rests, so going on from there loads nothing; a test never does.
+
+    This follows what the authors published with OpenGait and not the paper, where they differ.
+    Chosen here, because neither has to do with what is computed:
+
+    - Frames may come with the ratios of width to height of what they were cut from, as a second
+      input, as OpenGait gives them; then padding is left out of the mask branch, and frames of
+      another shape than the maps' are padded or cut in the middle. Without them, each frame is
+      brought to the shape of the maps whole, and shows something everywhere but in padding that
+      ``padding`` lets be told.
+    - The four losses of mask and gait map are losses of ``loss_cfg``, with their factors there.
+    - The pictures show the gait map in three groups of channels; the published model shows the
+      principal components of both maps, which it computes in each iteration.
+    - ``mask_weights`` are read once before the training too, so that a file that does not fit is
+      refused then and not in the middle.
+
+    Source: Ye et al., "BigGait: Learning Gait Representation You Want by Large Vision Models",
+    CVPR 2024, https://arxiv.org/abs/2402.19122, and their model in OpenGait.
+
+    Args of ``build``:
+        num_identities: Identities k of the training set.
+        image_size: Height and width of a frame, in pixels.
+        dinov2: Sizes of the frozen transformer.
+        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
+        mask_weights: Path of a state dict of the mask branch; null: it rests as it has learned.
+        mask_iterations: Training iterations in which the mask branch learns; 0: it never does.
+        map_size: Height and width of silhouettes and maps; multiples of 4. Frames of another
+            shape than theirs are brought to four times this size for the transformer.
+        channels: Of GaitBase, behind the stems and behind each of the three stages.
+        blocks: Residual blocks of each of the three stages.
+        bins: Strips per level.
+        part_channels: Channels d of an embedding.
+        mask_dropout: Share of the mask branch's inputs that is dropped while it learns.
+        blackout: Share of the tracklets that lose one of their two maps in training.
+        padding: How the padding of frames without ratios is told: ``black``, columns at their left
+            and right that are black from top to bottom, as OpenGait pads them; ``none``: there is
+            none.
+
+    Shape:
+        - frames as said at :class:`~opengait_ext.models.base.BaseModel`; ratios, if there is a
+          second input, ``[n, s]``, or ``[1, f]`` with ``lengths``.
+        - ``training_feat``: ``triplet`` with embeddings ``[n, d, p]`` and ``softmax`` with logits
+          (cosines) ``[n, k, p]``, of ``p = sum(bins)`` strips; ``shape_mse`` with ``[pixels, c]``;
+          ``shape_connect``, ``part_connect`` and ``part_diversity`` with maps ``[f, c, h, w]``.
+        - ``inference_feat``: embeddings ``[n, d, p]``.
+    """
+
+    training_only = ("gait_net.neck.",)
+
+    def build(
+        self,
+        *,
+        num_identities: int,
+        image_size: list[int],
+        dinov2: DINOv2,
+        dinov2_weights: str | None,
+        mask_weights: str | None = None,
+        mask_iterations: int = 500,
+        map_size: Sequence[int] = (64, 32),
+        channels: Sequence[int] = (64, 128, 256, 512),
+        blocks: Sequence[int] = (1, 1, 1),
+        bins: Sequence[int] = (16,),
+        part_channels: int = 256,
+        mask_dropout: float = 0.5,
+        blackout: float = 0.2,
+        padding: Literal["none", "black"] = "none",
+    ) -> None:
+        """Makes the layers; the arguments are explained at the class."""
+        _check_sizes(image_size, map_size, channels, blocks, bins)
+        self.image_size, self.map_size = list(image_size), list(map_size)
+        self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
+        self.mask_iterations, self.blackout = mask_iterations, blackout
+        self.padding = padding
+
+        dino = frozen_dinov2(dinov2)
+        self.branches = ForegroundBranches(
+            dino.embed_dim, len(dino.taps), dino.grid, map_size, mask_dropout, _PRIOR_CHANNELS
+        )
+        self.gait_net = TwoStreamGaitBase(
+            _PRIOR_CHANNELS, num_identities, channels, blocks, bins, part_channels
+        )
+        start_as_opengait(self)  # before the transformer, which has a start of its own
+        self.dinov2 = dino
+
+    def init_parameters(self) -> None:
+        """Loads the weights of DINOv2, and looks whether those of the mask branch fit."""
+        load_dinov2(self.dinov2, self.dinov2_weights)
+        load_mask_branch(copy.deepcopy(self.branches.mask), self.mask_weights)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Gives what is trained, shown and compared, of a batch of tracklets.
+
+        Raises:
+            ValueError: If the frames have not ``image_size``, if there are not as many ratios as
+                frames, or in training for one tracklet.
+            UserError: If ``mask_weights`` are due and cannot be loaded.
+        """
+        if self.training:
+            self._rest_mask_branch()
+        frames, lengths = frames_of(inputs)
+        check_frame_size(frames, self.image_size)
+
+        made = self.maps(frames, _ratios_of(inputs, len(frames)))
+        gait, appearance = made.gait, made.appearance  # [f, 16, h, w] each
+        if self.training:
+            gait, appearance = black_out(gait, appearance, lengths, self.blackout)
+        parts = self.gait_net(gait, appearance, lengths)
+
+        trained = {}
+        if self.training:
+            trained = {
+                **_of_maps(made),
+                "triplet": {"embeddings": parts.embeddings, "labels": inputs[1]},
+                "softmax": {"logits": parts.logits, "labels": inputs[1]},
+            }
+        return {
+            "training_feat": trained,
+            "visual_summary": gait_pictures(frames, made.silhouettes, made.gait),
+            "inference_feat": {"embeddings": parts.embeddings},
+        }
+
+    def maps(self, frames: Tensor, ratios: Tensor | None = None) -> ForegroundMaps:
+        """Gives silhouettes and both maps of normalized frames.
+
+        Args:
+            frames: ``[f, 3, h, w]``.
+            ratios: ``[f]``, width by height of what each frame was cut from, if that is known.
+        """
+        shown = ratios
+        if ratios is None and self.padding == "black":
+            shown = _ratios_within_black(frames)
+        pictured = None
+        if shown is not None:
+            ones = frames.new_ones(len(frames), 1, *self.map_size)
+            pictured = fit_to_width(ones, shown, self.map_size, "middle").flatten(1) != 0
+        with torch.no_grad():
+            last, joined = self.dinov2(self._shaped(frames, ratios))  # [f, t, c], [f, t, levels c]
+        return self.branches(last, joined, pictured)
+
+    def _shaped(self, frames: Tensor, ratios: Tensor | None) -> Tensor:
+        """Gives the frames in the shape of the maps."""
+        height, width = self.map_size
+        if frames.shape[2] * width == frames.shape[3] * height:
+            return frames
+        if ratios is None:
+            ratios = torch.full((len(frames),), width / height)
+        return fit_to_width(frames, ratios, [4 * height, 4 * width], "middle")
+
+    def _rest_mask_branch(self) -> None:
+        """Lets the mask branch rest from the iteration on at which it shall."""
+        if self.iteration < self.mask_iterations:
+            return
+        if self.iteration == self.mask_iterations and self.mask_weights is not None:
+            load_mask_branch(self.branches.mask, self.mask_weights)
+        freeze(self.branches.mask)
+        self.branches.dropout.eval()
+
+
+def _of_maps(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
+    """Gives what the losses of mask and gait map compare, by ``log_prefix``."""
+    return {
+        "shape_connect": {"maps": made.in_memory_order()},
+        # Pixels, not frames, are the entries of the mean: frames may show unequal numbers of them.
+        "shape_mse": {
+            "reconstruction": made.reconstruction.flatten(0, 1),
+            "target": made.target.flatten(0, 1),
+        },
+        "part_connect": {"maps": made.gait[:, :-1]},  # the last channel follows from them
+        "part_diversity": {"maps": made.gait},
+    }
+
+
+def _ratios_of(inputs: Inputs, frames: int) -> Tensor | None:
+    """Gives the ratio of each frame, if the batch has them as its second input."""
+    if len(inputs[0]) < 2:
+        return None
+    ratios = inputs[0][1].flatten()
+    if len(ratios) != frames:
+        raise ValueError(
+            f"{len(ratios)} ratios of width to height for {frames} frames: expected one a frame, "
+            "as the second input"
+        )
+    return ratios
+
+
+def _ratios_within_black(frames: Tensor) -> Tensor:
+    """Gives width by height of what stands between black columns, ``[f]``."""
+    height, width = frames.shape[2:]
+    mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+    bright = (frames + mean / deviation).abs().amax((1, 2)) > _BLACK  # [f, w]
+    bright[~bright.any(1)] = True  # a frame that is black all over is no padding
+    first, after = bright.int().argmax(1), width - bright.flip(1).int().argmax(1)
+    return (after - first) / height
+
+
+def _check_sizes(
+    image_size: Sequence[int],
+    map_size: Sequence[int],
+    channels: Sequence[int],
+    blocks: Sequence[int],
+    bins: Sequence[int],
+) -> None:
+    for name, size, unit in (("image_size", image_size, 1), ("map_size", map_size, 4)):
+        if len(size) != 2 or any(side < unit or side % unit for side in size):
+            multiples = f", multiples of {unit}" if unit > 1 else ""
+            raise ValueError(f"{name} {list(size)}: expected height and width{multiples}")
+    if len(channels) != 4 or len(blocks) != 3 or min(*channels, *blocks) < 1:
+        raise ValueError(
+            f"channels {list(channels)}, blocks {list(blocks)}: expected four and three numbers, "
+            "1 or more"
+        )
+    pixels = map_size[0] // 4 * (map_size[1] // 4)
+    uneven = [count for count in bins if count < 1 or pixels % count]
+    if uneven or not bins:
+        raise ValueError(
+            f"bins {list(bins)}: map_size {list(map_size)} makes a feature map of {pixels} pixels, "
+            f"which has no {uneven} equal strips; leave these out, or change map_size"
+        )
