@@ -8,6 +8,7 @@ Nothing heavy is imported before the arguments are read, so ``--help`` answers a
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -44,7 +45,21 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         help="change one value of the config file, e.g. trainer_cfg.total_iter=100; repeatable",
     )
     parser.add_argument(
-        "--opengait", metavar="DIR", help="run inside this OpenGait checkout (not yet possible)"
+        "--opengait",
+        metavar="DIR",
+        help="run inside this OpenGait checkout (default: OPENGAIT_ROOT, or the working "
+        "directory if it is a checkout)",
+    )
+    parser.add_argument(
+        "--host",
+        choices=("upstream", "embedded"),
+        help="whose engine runs: OpenGait's own, or ours on any device; with a checkout, ours "
+        "can run its models as well (default: upstream if there is a checkout)",
+    )
+    parser.add_argument(
+        "--upstream-cpu",
+        action="store_true",
+        help="let OpenGait run without CUDA by changing torch; for tests",
     )
     return parser.parse_args(command)
 
@@ -52,35 +67,59 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 def main(command: Sequence[str] | None = None) -> int:
     """Runs one config; returns the exit status: 0 done, 1 the run ended in an error, 2 misuse."""
     arguments = arguments_of(command)
-    if arguments.opengait:
-        print(
-            "--opengait: running inside an OpenGait checkout is not yet possible. Leave the "
-            "option away: the same config runs in our own engine.",
-            file=sys.stderr,
-        )
-        return 2
-    changes = list(arguments.changes)
-    if arguments.iter is not None:
-        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
-        changes.append(f"{section}.restore_hint={arguments.iter}")
-    from opengait_ext.config import load_config
     from opengait_ext.errors import UserError
 
     try:
-        config = load_config(arguments.cfgs, changes)
-        from opengait_ext.engine import run
-
-        run(
-            config,
-            phase=arguments.phase or "both",
-            device=arguments.device,
-            log_to_file=arguments.log_to_file,
-            command=list(sys.argv),
-        )
+        start(arguments)
     except UserError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
+
+
+def start(arguments: argparse.Namespace) -> None:
+    """Reads the config and runs it in the host that the command line names.
+
+    Raises:
+        UserError: If something outside the program is not as it must be.
+    """
+    from opengait_ext.config import ConfigError, load_config
+    from opengait_ext.upstream.checkout import find_checkout
+
+    changes = list(arguments.changes)
+    if arguments.iter is not None:
+        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
+        changes.append(f"{section}.restore_hint={arguments.iter}")
+    config = load_config(arguments.cfgs, changes)
+    checkout = find_checkout(arguments.opengait)
+    host = arguments.host or ("upstream" if checkout else "embedded")
+    phase: Literal["train", "test", "both"] = arguments.phase or "both"
+    if host == "embedded":
+        from opengait_ext.engine import run
+
+        catalog = None
+        if checkout:
+            from opengait_ext.upstream.zoo import zoo_catalog
+
+            catalog = zoo_catalog(checkout)
+        run(config, phase, arguments.device, arguments.log_to_file, list(sys.argv), catalog)
+        return
+    if checkout is None:
+        raise ConfigError(
+            "--host upstream: there is no checkout of OpenGait here. Name one: --opengait DIR, or "
+            "OPENGAIT_ROOT"
+        )
+    wanted = "cpu" if arguments.upstream_cpu else "cuda"
+    if arguments.device not in ("auto", wanted):
+        raise ConfigError(
+            f"--device {arguments.device}: OpenGait's engine runs on cuda only (or on the cpu with "
+            "--upstream-cpu, for tests). Our own runs on any device: --host embedded"
+        )
+    from opengait_ext.upstream.launch import run_inside
+
+    run_inside(
+        checkout, config, phase, arguments.log_to_file, arguments.upstream_cpu, list(sys.argv)
+    )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "__init__": {"api"},
     "commands": {"api", "config", "data", "engine", "evaluation", "gallery", "report"},
     "cli": {"commands"},
+    "upstream": {"config", "schema", "vision", "models", "losses", "data", "evaluation", "engine"},
 }
 
 
@@ -117,7 +118,10 @@ def test_the_package_has_one_door_to(module, door):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.parent.name != "engine"], ids=named
+    "path",
+    # upstream/cpu.py changes what OpenGait asks of CUDA.
+    [path for path in SOURCES if path.parent.name != "engine" and path.name != "cpu.py"],
+    ids=named,
 )
 def test_only_the_engine_names_a_device(path):
     for node in ast.walk(ast.parse(path.read_text())):

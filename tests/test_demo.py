@@ -28,7 +28,7 @@ def launched(folder, *options):
     return subprocess.run(
         [sys.executable, *command, *changes, *options],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "OPENGAIT_ROOT": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,30 @@ from opengait import main as launcher
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _no_checkout(monkeypatch):
+    monkeypatch.delenv("OPENGAIT_ROOT", raising=False)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the files by which a checkout is known."""
+    files = [f"opengait/{name}.py" for name in ("main", "modeling/base_model")]
+    files += [f"opengait/modeling/{kind}/__init__.py" for kind in ("models", "losses")]
+    for name in [*files, "configs/default.yaml"]:
+        path = tmp_path / "OpenGait" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "OpenGait"
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("trainer_cfg: {restore_hint: auto}\nevaluator_cfg: {restore_hint: auto}\n")
+    return str(path)
+
+
 def test_help_answers_without_loading_torch():
     program = (
         "import sys; sys.modules['torch'] = None; from opengait.main import main; main(['--help'])"
@@ -16,7 +40,17 @@ def test_help_answers_without_loading_torch():
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    for option in ("--cfgs", "--phase", "--iter", "--log_to_file", "--device", "--set"):
+    for option in (
+        "--cfgs",
+        "--phase",
+        "--iter",
+        "--log_to_file",
+        "--device",
+        "--set",
+        "--opengait",
+        "--host",
+        "--upstream-cpu",
+    ):
         assert option in answer.stdout
 
 
@@ -25,9 +59,53 @@ def test_a_missing_config_ends_in_one_clear_line(capsys):
     assert "configs/none.yaml: there is no such config file" in capsys.readouterr().err
 
 
-def test_an_opengait_checkout_is_refused_until_it_is_possible(capsys):
-    assert launcher.main(["--cfgs", "x.yaml", "--opengait", "somewhere"]) == 2
-    assert "not yet possible" in capsys.readouterr().err
+def test_a_checkout_brings_its_own_engine(checkout, config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "opengait_ext.upstream.launch.run_inside", lambda *given: asked.append(given)
+    )
+    command = ["--cfgs", config, "--phase", "train", "--iter", "7"]
+    assert launcher.main([*command, "--opengait", str(checkout), "--upstream-cpu"]) == 0
+    monkeypatch.setenv("OPENGAIT_ROOT", str(checkout))
+    assert launcher.main([*command, "--upstream-cpu", "--device", "cpu"]) == 0
+    monkeypatch.delenv("OPENGAIT_ROOT")
+    monkeypatch.chdir(checkout)
+    assert launcher.main([*command, "--upstream-cpu"]) == 0
+    for given in asked:
+        place, sections, phase, log_to_file, on_cpu, words = given
+        assert (place, phase, log_to_file, on_cpu) == (checkout, "train", False, True)
+        assert sections["trainer_cfg"]["restore_hint"] == 7
+        assert words == sys.argv
+    assert len(asked) == 3
+
+
+def test_a_checkout_lends_its_models_to_our_engine(checkout, config, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("opengait_ext.upstream.zoo.zoo_catalog", lambda place: ("zoo", place))
+
+    def run(sections, phase, device, log_to_file, command, catalog):
+        asked.update(phase=phase, device=device, catalog=catalog)
+
+    monkeypatch.setattr("opengait_ext.engine.run", run)
+    options = ["--opengait", str(checkout), "--host", "embedded", "--device", "cpu"]
+    assert launcher.main(["--cfgs", config, *options]) == 0
+    assert asked == {"phase": "both", "device": "cpu", "catalog": ("zoo", checkout)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--opengait", "nowhere"], "--opengait: there is no folder nowhere"),
+        (["--host", "upstream"], "Name one: --opengait DIR"),
+        (["--opengait", "CHECKOUT", "--device", "mps"], "runs on cuda only"),
+        (["--opengait", "CHECKOUT", "--device", "cpu"], "--host embedded"),
+    ],
+)
+def test_a_host_that_cannot_be_is_refused(checkout, config, capsys, monkeypatch, options, message):
+    monkeypatch.chdir(checkout.parent)
+    options = [word.replace("CHECKOUT", str(checkout)) for word in options]
+    assert launcher.main(["--cfgs", config, *options]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_an_unknown_option_is_refused():
@@ -44,16 +122,14 @@ def test_an_unknown_option_is_refused():
         (["--phase", "test"], "evaluator_cfg"),
     ],
 )
-def test_iter_says_where_training_or_test_starts(tmp_path, monkeypatch, options, section):
-    path = tmp_path / "config.yaml"
-    path.write_text("trainer_cfg: {restore_hint: auto}\nevaluator_cfg: {restore_hint: auto}\n")
+def test_iter_says_where_training_or_test_starts(config, monkeypatch, options, section):
     asked = {}
 
-    def run(config, **options):
-        asked.update(config, **options)
+    def run(sections, phase, device, *further):
+        asked.update(sections, phase=phase, device=device)
 
     monkeypatch.setattr("opengait_ext.engine.run", run)
-    assert launcher.main(["--cfgs", str(path), "--iter", "40", "--device", "cpu", *options]) == 0
+    assert launcher.main(["--cfgs", config, "--iter", "40", "--device", "cpu", *options]) == 0
     hints = {"trainer_cfg": "auto", "evaluator_cfg": "auto", section: 40}
     assert {name: asked[name]["restore_hint"] for name in hints} == hints
     assert asked["phase"] == (options[1] if options else "both")

@@ -1,0 +1,273 @@
+"""One of our configs in the words of OpenGait: what it says, what it cannot say."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+from ..config import ConfigError
+from ..engine.catalog import Settings
+from ..engine.checkpoint import CheckpointStore
+from ..engine.options import VALIDATION_SPLIT
+from ..engine.run import OUTPUT
+
+# Our section in the config that OpenGait carries around, and the prefix of our components'
+# names in its namespaces: some of its own are called like ours and have other arguments.
+EXTENSION = "opengait_ext"
+
+# In these, OpenGait's defaults are arguments of one component, so none of them must remain.
+_WHOLE = ("loss_cfg", "model_cfg", "optimizer_cfg", "scheduler_cfg")
+_IN_FORCE = ("data_cfg", "trainer_cfg", "evaluator_cfg")
+# Arguments of OpenGait's own evaluators; ours has its own defaults.
+_OF_EVALUATORS = ("metric", "cross_view_gallery")
+
+
+def is_ours(config: Any) -> bool:
+    """Tells whether a config is written for this package and not for OpenGait."""
+    data = config.get("data_cfg") if isinstance(config, Mapping) else None
+    return isinstance(data, Mapping) and "train_splits" in data
+
+
+def named(name: str) -> str:
+    """Gives the name under which a component of ours stands in OpenGait's namespaces."""
+    return f"{EXTENSION}.{name}"
+
+
+def absolute(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Gives a config whose data and checkpoints are found from any working directory.
+
+    Args:
+        config: One of ours.
+        folder: Where its relative paths begin.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for key in ("dataset_root", "dataset_partition"):
+        result["data_cfg"][key] = str(folder / result["data_cfg"][key])
+    for name in ("trainer_cfg", "evaluator_cfg"):
+        hint = result[name]["restore_hint"]
+        if isinstance(hint, str) and hint != "auto":
+            result[name]["restore_hint"] = str(folder / hint)
+    return result
+
+
+def refuse_unfit(settings: Settings, phase: str) -> None:
+    """Refuses a config that OpenGait would run otherwise than it is written.
+
+    Args:
+        settings: The config.
+        phase: ``train`` or ``test``.
+
+    Raises:
+        ConfigError: With all that does not fit, and what to do.
+    """
+    faults = [*_foreign_signatures(settings), *(_faults(settings) if phase == "train" else ())]
+    if faults:
+        raise ConfigError(
+            "\n".join(
+                [
+                    "This config cannot run inside an OpenGait checkout as it is written. Change "
+                    "it, or run it with --host embedded:",
+                    *(f"  {fault}" for fault in faults),
+                ]
+            )
+        )
+
+
+def _faults(settings: Settings) -> Iterator[str]:
+    """Names what OpenGait's training cannot do."""
+    trainer = settings.trainer
+    if trainer.accumulate > 1:
+        yield f"trainer_cfg.accumulate is {trainer.accumulate}: OpenGait computes a batch in one"
+    if trainer.clip_grad_norm:
+        yield f"trainer_cfg.clip_grad_norm is {trainer.clip_grad_norm}: OpenGait clips no gradient"
+    if trainer.keep != "last":
+        yield f"trainer_cfg.keep is {trainer.keep!r}: OpenGait does not choose, keep is 'last'"
+    if trainer.eval_iter not in (0, trainer.save_iter):
+        yield (
+            f"trainer_cfg.eval_iter is {trainer.eval_iter}: OpenGait tests when it saves, so "
+            f"eval_iter is 0 or save_iter ({trainer.save_iter})"
+        )
+    for place, section in enumerate(settings.config["loss_cfg"]):
+        if "." in section["log_prefix"]:
+            yield f"loss_cfg[{place}].log_prefix is {section['log_prefix']!r}: no dots in OpenGait"
+
+
+def _foreign_signatures(settings: Settings) -> Iterator[str]:
+    """Names components whose arguments OpenGait would drop."""
+    for kind in ("losses", "samplers", "transforms"):
+        registry = getattr(settings.catalog, kind)
+        for name in _used(settings, kind):
+            keywords = _keyword_only(registry[name])
+            if keywords:
+                yield f"{name}: OpenGait hands on no keyword-only arguments ({', '.join(keywords)})"
+
+
+def _used(settings: Settings, kind: str) -> set[str]:
+    config = settings.config
+    if kind == "losses":
+        return {section["type"] for section in config["loss_cfg"]}
+    parts = [config["trainer_cfg"], config["evaluator_cfg"]]
+    if kind == "samplers":
+        return {part["sampler"]["type"] for part in parts}
+    return {entry["type"] for part in parts for entry in part["transform"]}
+
+
+def _keyword_only(component: Any) -> list[str]:
+    return [
+        name
+        for name, parameter in signature(component).parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY
+    ]
+
+
+def notes(settings: Settings, world_size: int) -> Iterator[str]:
+    """Names what OpenGait does in its own way, a line each; the log shows them at the start."""
+    trainer, evaluator = settings.trainer, settings.evaluator
+    if trainer.keep_checkpoints:
+        yield f"trainer_cfg.keep_checkpoints: {trainer.keep_checkpoints}: OpenGait keeps them all"
+    for name, options in (("trainer_cfg", trainer), ("evaluator_cfg", evaluator)):
+        if options.precision in ("auto", "bfloat16"):
+            yield (
+                f"{name}.precision: {options.precision}: OpenGait's enable_float16 stays off; the "
+                "model sets its own precision"
+            )
+    size = settings.config["evaluator_cfg"]["sampler"].get("batch_size")
+    if size != world_size:
+        yield (
+            f"evaluator_cfg.sampler.batch_size: OpenGait is told {world_size}, the number of "
+            f"processes, as it demands; each batch still has up to {size} tracklets"
+        )
+    yield f"trainer_cfg.seed: {trainer.seed} holds, not OpenGait's seed (the rank)"
+
+
+def translated(settings: Settings, folder: Path, phase: str, world_size: int) -> dict[str, Any]:
+    """Gives a config in the form that OpenGait's engine reads, complete.
+
+    OpenGait's output path is ``output/`` joined with the name of the data set; that name is
+    given as an absolute path, so that both hosts share ``<folder>/output``.
+
+    Args:
+        settings: The config, with absolute paths.
+        folder: Where the run was started; its ``output`` is written to.
+        phase: ``train`` or ``test``.
+        world_size: Number of processes.
+
+    Raises:
+        ConfigError: If there is no checkpoint that a hint names.
+    """
+    refuse_unfit(settings, phase)
+    config, data = settings.config, settings.data
+    return {
+        "data_cfg": {
+            "dataset_name": str(folder / OUTPUT / data.dataset_name),
+            "test_dataset_name": data.dataset_name,
+            "dataset_root": data.dataset_root,
+            "dataset_partition": data.dataset_partition,
+            "num_workers": data.num_workers,
+            "remove_no_gallery": False,
+            "cache": False,
+        },
+        "model_cfg": copy.deepcopy(dict(config["model_cfg"])),
+        "loss_cfg": [{**section, "type": named(section["type"])} for section in config["loss_cfg"]],
+        "optimizer_cfg": dict(config["optimizer_cfg"]),
+        "scheduler_cfg": dict(config["scheduler_cfg"]),
+        "trainer_cfg": _trainer(settings, folder, phase),
+        "evaluator_cfg": _evaluator(settings, folder, phase, world_size),
+        EXTENSION: {"config": copy.deepcopy(dict(config)), "folder": str(folder), "phase": phase},
+    }
+
+
+def _trainer(settings: Settings, folder: Path, phase: str) -> dict[str, Any]:
+    options = settings.trainer
+    hint: Any = 0
+    if phase == "train" and options.restore_hint != 0:
+        hint = _found(settings, folder, options.restore_hint, "last")
+    weights_only = isinstance(hint, str)
+    return {
+        "save_name": options.save_name,
+        "total_iter": options.total_iter,
+        "log_iter": options.log_iter,
+        "save_iter": options.save_iter,
+        "with_test": options.eval_iter > 0,
+        "enable_float16": options.precision == "float16",
+        "sync_BN": options.sync_batch_norm,
+        "fix_BN": False,
+        "find_unused_parameters": options.find_unused_parameters,
+        "restore_hint": hint,
+        "restore_ckpt_strict": options.restore_strict,
+        "optimizer_reset": weights_only,
+        "scheduler_reset": weights_only,
+        "sampler": _of_ours(options.sampler),
+        "transform": [_of_ours(entry) for entry in options.transform],
+    }
+
+
+def _evaluator(settings: Settings, folder: Path, phase: str, world_size: int) -> dict[str, Any]:
+    options = settings.evaluator
+    hint: Any = 0
+    if phase == "test":
+        wanted = options.restore_hint or "auto"
+        hint = _found(settings, folder, wanted, settings.trainer.keep)
+        if hint == 0:
+            raise ConfigError(
+                f"{_store(settings, folder).folder}: there is no checkpoint to test; train first "
+                "(--phase train), or give one as evaluator_cfg.restore_hint"
+            )
+    return {
+        **settings.evaluator_arguments,
+        "save_name": options.save_name,
+        "restore_hint": hint,
+        "restore_ckpt_strict": options.restore_strict,
+        "enable_float16": False,
+        "eval_func": named(options.eval_func),
+        "partition": settings.data.dataset_partition,
+        "split": options.split if phase == "test" else VALIDATION_SPLIT,
+        "sampler": {**_of_ours(options.sampler), "batch_size": world_size},
+        "transform": [_of_ours(entry) for entry in options.transform],
+    }
+
+
+def _of_ours(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {**section, "type": named(section["type"])}
+
+
+def _store(settings: Settings, folder: Path) -> CheckpointStore:
+    name = settings.trainer.save_name
+    output = folder / OUTPUT / settings.data.dataset_name / settings.model_name / name
+    return CheckpointStore(output / "checkpoints", name, settings.trainer.keep_checkpoints)
+
+
+def _found(settings: Settings, folder: Path, hint: int | str, keep: str) -> int | str:
+    """Gives a hint as OpenGait understands it: an iteration, or the path of other weights."""
+    path = _store(settings, folder).find(hint, keep)
+    if path is None:
+        return 0
+    return str(path) if isinstance(hint, str) and hint != "auto" else int(path.stem.split("-")[-1])
+
+
+def left_over(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Gives what OpenGait's ``default.yaml`` has and a translated config does not say.
+
+    A newer OpenGait may read keys that nobody here knows. Sections that are handed to one
+    component are ours as a whole, and so are samplers.
+
+    Args:
+        defaults: The content of ``default.yaml``.
+        config: The translation.
+
+    Returns:
+        Keys and values by section.
+    """
+    known = {*_WHOLE, *_IN_FORCE}
+    left = {
+        name: {
+            key: value
+            for key, value in defaults[name].items()
+            if key not in config[name] and key not in _OF_EVALUATORS
+        }
+        for name in _IN_FORCE
+        if isinstance(defaults.get(name), Mapping)
+    }
+    left |= {name: value for name, value in defaults.items() if name not in known}
+    return {name: keys for name, keys in left.items() if keys}

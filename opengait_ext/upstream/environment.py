@@ -1,0 +1,80 @@
+"""What OpenGait's ``main.py`` expects around it: launcher, working directory, import path."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from .cpu import see_devices
+
+# The top-level names of a checkout: whatever else goes by them must not be there.
+_TOP = ("modeling", "data", "utils", "evaluation")
+
+
+@contextmanager
+def launcher() -> Iterator[int]:
+    """Says what torchrun would have said, if there is none; gives the number of processes."""
+    before = dict(os.environ)
+    if "RANK" not in os.environ:
+        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+        os.environ.update(alone, MASTER_PORT=_free_port())
+    world_size = int(os.environ["WORLD_SIZE"])
+    see_devices(world_size)
+    try:
+        yield world_size
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def next_port() -> None:
+    """Chooses where the processes meet again, for another run of ``main.py``."""
+    if os.environ["WORLD_SIZE"] == "1":
+        os.environ["MASTER_PORT"] = _free_port()
+        return
+    # torchrun's own meeting place remembers the first run.
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+    os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+
+
+@contextmanager
+def inside(checkout: Path) -> Iterator[None]:
+    """Makes the checkout the working directory and the first place to import from.
+
+    Python, here and in the processes it starts, writes no compiled files meanwhile. Afterwards
+    everything is as it was, and OpenGait is not imported any more.
+    """
+    folder, lists = Path.cwd(), (list(sys.path), list(sys.argv), list(sys.meta_path))
+    writes, variable = sys.dont_write_bytecode, os.environ.get("PYTHONDONTWRITEBYTECODE")
+    hidden = _taken(_TOP)
+    sys.path.insert(0, str(checkout / "opengait"))
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.chdir(checkout)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        sys.path[:], sys.argv[:], sys.meta_path[:] = lists
+        sys.dont_write_bytecode = writes
+        if variable is None:
+            del os.environ["PYTHONDONTWRITEBYTECODE"]
+        _taken(_TOP)
+        sys.modules.update(hidden)
+        logging.getLogger("opengait").handlers.clear()  # OpenGait adds its own at every start
+
+
+def _taken(roots: Sequence[str]) -> dict[str, ModuleType]:
+    """Takes modules of these top-level names out of Python's list."""
+    names = [name for name in sys.modules if name.partition(".")[0] in roots]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])

@@ -1,0 +1,223 @@
+"""A model of ours as OpenGait's engine sees it."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..config import ConfigError, build
+from ..engine import random_state
+from ..engine.catalog import SOLVERS, Catalog, build_schedule
+from ..engine.checkpoint import load_weights, read_checkpoint
+from ..engine.data import check_identities, make_dataset, make_loader, make_sampler
+from ..engine.devices import Computation
+from ..engine.embedding import embed
+from ..engine.options import VALIDATION_SPLIT
+from ..engine.steps import map_tensors
+from ..engine.tester import split_of
+from ..errors import UserError
+from .config import EXTENSION
+from .guest_run import GuestRun, guest_run
+
+logger = logging.getLogger(__name__)
+
+
+class Guest:
+    """What OpenGait's engine asks a model for, answered by this package.
+
+    To be put before a model and OpenGait's ``BaseModel``. Its training loop, its sum of losses,
+    its test and its checkpoints run as they are. The batches, the optimizer, the schedule and
+    the embeddings are those of our engine, as the config asks for. With a config that was
+    written for OpenGait itself, every answer is OpenGait's own.
+    """
+
+    catalog: Catalog  # where the components of its config come from
+
+    def __init__(self, cfgs: Mapping[str, Any], training: bool) -> None:
+        self.run: GuestRun | None = None
+        if EXTENSION in cfgs:
+            self.run = guest_run(cfgs[EXTENSION], self.catalog)
+            random_state.seed_everything(self.run.settings.trainer.seed)
+        self.in_training = training
+        self.epoch = 0
+        _above(self).__init__(cfgs, training)
+
+    def build_network(self, model_cfg: Mapping[str, Any]) -> None:
+        """Builds the network; its paths begin where the run was started.
+
+        Raises:
+            ConfigError: If the model refuses a value of ``model_cfg``.
+        """
+        with _working_in(self.run.start if self.run else None):
+            try:
+                _above(self).build_network(model_cfg)
+            except UserError:
+                raise
+            except ValueError as fault:
+                raise ConfigError(f"model_cfg ({model_cfg['model']}): {fault}") from fault
+
+    def init_parameters(self) -> None:
+        """Loads pretrained weights, and puts kernels into the order of our engine."""
+        with _working_in(self.run.start if self.run else None):
+            _above(self).init_parameters()
+        if self.run:
+            self.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
+
+    def get_loader(self, data_cfg: Any, train: bool = True) -> DataLoader[Any]:
+        """Gives the batches of our data, drawn, read and changed as in our engine."""
+        if not self.run:
+            return _above(self).get_loader(data_cfg, train)
+        return self._training_loader(self.run) if train else self._test_loader(self.run)
+
+    def _training_loader(self, run: GuestRun) -> DataLoader[Any]:
+        settings = run.settings
+        section = settings.config["trainer_cfg"]
+        dataset = make_dataset(
+            settings.data, run.partition, settings.data.train_splits, section, "trainer_cfg",
+            settings.catalog,
+        )  # fmt: skip
+        check_identities(settings.config["model_cfg"], dataset)
+        hint = self.engine_cfg["restore_hint"]  # type: ignore[attr-defined]
+        sampler = make_sampler(
+            dataset, section, "trainer_cfg", settings.catalog,
+            seed=settings.trainer.seed, start=hint if isinstance(hint, int) else 0,
+            rank=run.group.rank, world_size=run.group.size,
+        )  # fmt: skip
+        batch = len(next(iter(sampler))) * run.group.size
+        self.epoch = -(-len(dataset) // batch)
+        logger.info(
+            "training data: %d tracklets of %d identities; %d tracklets a batch; an epoch is "
+            "%d iterations", len(dataset), len(dataset.pids), batch, self.epoch,
+        )  # fmt: skip
+        return make_loader(dataset, sampler, settings.data.num_workers, run.device)
+
+    def _test_loader(self, run: GuestRun) -> DataLoader[Any]:
+        split = VALIDATION_SPLIT if self.in_training else run.settings.evaluator.split
+        dataset = split_of(run, run.partition, split)
+        loader = make_loader(dataset, [], 0, run.device)  # the test makes its own batches
+        seen: Any = loader.dataset
+        # What OpenGait's test hands to the evaluator.
+        seen.label_list = [tracklet.pid for tracklet in dataset.tracklets]
+        seen.types_list = [tracklet.type for tracklet in dataset.tracklets]
+        seen.views_list = [tracklet.view for tracklet in dataset.tracklets]
+        return loader
+
+    def get_optimizer(self, optimizer_cfg: Mapping[str, Any]) -> torch.optim.Optimizer:
+        """Builds the optimizer with all its arguments; OpenGait leaves keyword-only ones out."""
+        if not self.run:
+            return _above(self).get_optimizer(optimizer_cfg)
+        parameters: Iterator[nn.Parameter] = self.parameters()  # type: ignore[attr-defined]
+        return build(
+            SOLVERS, optimizer_cfg, where="optimizer_cfg", key="solver",
+            params=[parameter for parameter in parameters if parameter.requires_grad],
+        )  # fmt: skip
+
+    def get_scheduler(self, scheduler_cfg: Mapping[str, Any]) -> Any:
+        """Builds the schedule, which may be one that torch has not."""
+        if not self.run:
+            return _above(self).get_scheduler(scheduler_cfg)
+        optimizer: Any = self.optimizer  # type: ignore[attr-defined]
+        return build_schedule(scheduler_cfg, optimizer, self.epoch)
+
+    def resume_ckpt(self, restore_hint: int | str) -> None:
+        """Goes on from an iteration as OpenGait does; a path gives the weights only."""
+        if not self.run or isinstance(restore_hint, int):
+            _above(self).resume_ckpt(restore_hint)
+            return
+        path = Path(restore_hint)
+        content = read_checkpoint(path)
+        strict: bool = self.engine_cfg["restore_ckpt_strict"]  # type: ignore[attr-defined]
+        model: Any = self
+        load_weights(model, content["model"], strict, path)
+        self.iteration = 0 if self.in_training else content.get("iteration", 0)
+        logger.info("the weights of %s", path)
+
+    def inputs_pretreament(self, inputs: Any) -> tuple[Any, ...]:
+        """Moves a batch to the device, normalized.
+
+        Raises:
+            UserError: What a reading process found wrong with a file.
+        """
+        if not self.run:
+            return _above(self).inputs_pretreament(inputs)
+        if isinstance(inputs, UserError):
+            raise inputs
+        return self._computation(self.run).inputs(inputs)
+
+    def forward(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
+        """Gives the outputs of the model, computed in the precision that the config names.
+
+        Raises:
+            ConfigError: If a loss of the config gets nothing from the model.
+        """
+        if not self.run:
+            return _above(self).forward(inputs)
+        with self._computation(self.run).autocast():
+            outputs = _above(self).forward(inputs)
+        if outputs["training_feat"]:
+            _check_addressed(self.run, outputs["training_feat"])
+            outputs["training_feat"] = map_tensors(outputs["training_feat"], _wide)
+        outputs["visual_summary"] = map_tensors(outputs["visual_summary"] or {}, _drawable)
+        return outputs
+
+    def inference(self, rank: int) -> dict[str, Any]:
+        """Gives the embeddings of the test loader's tracklets, in any batches on any processes."""
+        if not self.run:
+            return _above(self).inference(rank)
+        model: Any = self
+        dataset = self.test_loader.dataset.dataset  # type: ignore[attr-defined]
+        computation = self._computation(self.run, test=True)
+        with random_state.preserved(self.run.device):
+            self.embeddings = embed(self.run, model, dataset, computation)
+        return {"embeddings": self.embeddings}
+
+    def _computation(self, run: GuestRun, test: bool = False) -> Computation:
+        training = bool(getattr(self, "training", False)) and not test
+        options = run.settings.trainer if training else run.settings.evaluator
+        name = "trainer_cfg" if training else "evaluator_cfg"
+        return run.computation(options.precision, f"{name}.precision")
+
+
+def _above(model: Any) -> Any:
+    """Gives what stands behind :class:`Guest` in a married class."""
+    return super(Guest, model)
+
+
+def _check_addressed(run: GuestRun, training_feat: Mapping[str, Any]) -> None:
+    """Refuses what OpenGait passes over: a loss that no output addresses, an output of its name."""
+    for section in run.settings.config["loss_cfg"]:
+        prefix = section["log_prefix"]
+        if not isinstance(training_feat.get(prefix), Mapping):
+            raise ConfigError(
+                f"loss_cfg does not fit the model: no output addresses the loss {prefix!r} "
+                f"(the model returns: {', '.join(training_feat)})"
+            )
+
+
+def _drawable(tensor: Tensor) -> Tensor:
+    """Gives images ``[m, c, h, w]`` channel by channel if they are neither gray nor RGB."""
+    odd = tensor.dim() == 4 and tensor.shape[1] not in (1, 3)
+    return tensor.flatten(0, 1).unsqueeze(1) if odd else tensor
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+@contextmanager
+def _working_in(folder: Path | None) -> Iterator[None]:
+    before = Path.cwd()
+    if folder is not None:
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

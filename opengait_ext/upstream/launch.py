@@ -1,0 +1,232 @@
+"""Runs OpenGait's own ``main.py`` with our parts in it."""
+
+import logging
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from ctypes import ArgumentError
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import ConfigError, load_config
+from ..engine.catalog import Catalog, own_catalog
+from ..engine.data import DataError, ready_partition
+from ..engine.distributed import Group
+from ..engine.options import DataOptions
+from ..engine.progress import LiveLine, logging_to
+from ..engine.sections import check
+from . import hook
+from .checkout import CheckoutError, log_version
+from .config import EXTENSION, absolute, is_ours, left_over, notes, refuse_unfit, translated
+from .cpu import has_cuda, without_cuda
+from .environment import inside, launcher, next_port
+from .injection import inject, use_model
+
+logger = logging.getLogger(__name__)
+
+_NO_CUDA = (
+    "OpenGait runs on CUDA only, and this machine has none. The same config runs in our own "
+    "engine, on any device: --host embedded. (--upstream-cpu makes OpenGait run on the CPU by "
+    "changing torch; that is meant for tests.)"
+)
+
+
+def run_inside(
+    checkout: Path,
+    config: Mapping[str, Any],
+    phase: str = "both",
+    log_to_file: bool = False,
+    on_cpu: bool = False,
+    command: Sequence[str] = (),
+    catalog: Catalog | None = None,
+) -> None:
+    """Trains and tests what one of our configs describes, with OpenGait's own engine.
+
+    One process, or as many as torchrun started. Outputs go to ``output`` in the working
+    directory, as in our engine; nothing in the checkout changes.
+
+    Args:
+        checkout: The clone.
+        config: The sections of the config file.
+        phase: ``train``, ``test``, or both, one after the other.
+        log_to_file: OpenGait's option of that name.
+        on_cpu: Change torch so that OpenGait runs without CUDA; for tests.
+        command: The command line, for the record.
+        catalog: Where components come from; without it, from this package.
+
+    Raises:
+        UserError: If the config does not fit, data or packages are missing, or there is no CUDA.
+    """
+    if not on_cpu and not has_cuda():
+        raise CheckoutError(_NO_CUDA)
+    folder = Path.cwd()
+    phases = ("train", "test") if phase == "both" else (phase,)
+    rank = int(os.environ.get("RANK", "0"))
+    with ExitStack() as stack:
+        stack.enter_context(logging_to(None, LiveLine(), rank))
+        stack.enter_context(_told_once())
+        logger.info("host upstream: OpenGait's own engine; outputs in %s", folder / "output")
+        log_version(checkout)
+        if on_cpu:
+            stack.enter_context(without_cuda())
+            logger.warning(
+                "--upstream-cpu: ten functions of torch are changed so that OpenGait runs without "
+                "CUDA (gloo, no device, DistributedDataParallel on the CPU); meant for tests"
+            )
+        world_size = stack.enter_context(launcher())
+        _refuse_zoo(checkout, config, catalog or own_catalog())
+        settings = check(config, catalog or own_catalog(), phase)
+        for part in phases:
+            refuse_unfit(settings, part)
+        _ready_data(settings.data, world_size)
+        for place, part in enumerate(phases):
+            with inside(checkout):
+                _run_main(
+                    checkout, part, log_to_file,
+                    folder=str(folder), config=config, command=command, catalog=catalog,
+                )  # fmt: skip
+            if place + 1 < len(phases):
+                next_port()
+
+
+def take_over(
+    folder: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
+    catalog: Catalog | None = None,
+) -> None:
+    """Adds our components to OpenGait, whose modules are loaded, and reads our configs for it.
+
+    Args:
+        folder: Where relative paths of the config begin; without it, the working directory.
+        config: What stands in the file of ``--cfgs``, with the changes of the command line.
+        command: The command line, for the record.
+        catalog: Our components; without it, all of this package.
+    """
+    _log_somewhere()
+    catalog = catalog or own_catalog()
+    inject(catalog)
+    utils: Any = sys.modules["utils"]
+    original = utils.config_loader
+
+    def config_loader(path: str) -> dict[str, Any]:
+        read = config if config is not None else _ours(path)
+        if read is None:
+            return original(path)  # one of OpenGait's own
+        start = Path(folder or Path.cwd())
+        result = _for_opengait(read, start, catalog)
+        result[EXTENSION]["command"] = list(command or sys.argv)
+        return _with_unknown(result, original)
+
+    utils.config_loader = config_loader
+
+
+def _ours(path: str) -> dict[str, Any] | None:
+    """Reads a config; None if it is one of OpenGait's own, which may hold what ours may not."""
+    try:
+        config = load_config(path)
+    except ConfigError:
+        if "train_splits" in Path(path).read_text(encoding="utf-8"):
+            raise
+        return None
+    return config if is_ours(config) else None
+
+
+def _for_opengait(config: Mapping[str, Any], start: Path, catalog: Catalog) -> dict[str, Any]:
+    """Gives one of our configs in OpenGait's words, and logs what these words do not say."""
+    program = vars(sys.modules["__main__"])
+    phase = program["opt"].phase
+    program.pop("__file__", None)  # else reading processes that are spawned run it once more
+    world_size = int(os.environ["WORLD_SIZE"])
+    settings = check(absolute(config, start), catalog, phase)
+    result = translated(settings, start, phase, world_size)
+    use_model(settings.model_name)
+    for line in notes(settings, world_size):
+        logger.info("%s", line)
+    return result
+
+
+def _with_unknown(config: dict[str, Any], original: Callable[[str], Any]) -> dict[str, Any]:
+    """Adds what OpenGait's ``default.yaml`` has and nobody here knows, and logs it."""
+    with tempfile.TemporaryDirectory() as place:
+        empty = Path(place, "empty.yaml")
+        empty.write_text("{}")
+        defaults = original(str(empty))
+    for section, keys in left_over(defaults, config).items():
+        logger.warning("OpenGait's default.yaml adds to %s: %s", section, keys)
+        config[section] = {**config[section], **keys} if section in config else keys
+    return config
+
+
+def _refuse_zoo(checkout: Path, config: Mapping[str, Any], catalog: Catalog) -> None:
+    """Says where a model of OpenGait's own runs with a config of ours."""
+    section = config.get("model_cfg")
+    name = section.get("model") if isinstance(section, Mapping) else None
+    if name is None or name in catalog.models:
+        return
+    from .zoo_package import MODELS, classes_in
+
+    if name in classes_in(checkout / "opengait" / MODELS):
+        raise ConfigError(
+            f"model_cfg.model: {name} is a model of OpenGait. With a config of ours it runs in our "
+            "engine: --host embedded. (In its own engine it runs with a config of its own: "
+            "python opengait/main.py in the checkout.)"
+        )
+
+
+def _ready_data(options: DataOptions, world_size: int) -> None:
+    """Makes data that are missing, if this process is alone: OpenGait has nobody who waits."""
+    if world_size > 1 and not Path(options.dataset_partition).is_file():
+        raise DataError(
+            f"{options.dataset_partition}: the data are not there. Prepare them first: start the "
+            "same command once in one process (without torchrun), or with --host embedded"
+        )
+    ready_partition(options, Group())
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keeps our lines out of the root's log, to which OpenGait adds a second console."""
+    own = logging.getLogger("opengait_ext")
+    before = own.propagate
+    own.propagate = bool(logging.getLogger().handlers)
+    try:
+        yield
+    finally:
+        own.propagate = before
+
+
+def _log_somewhere() -> None:
+    """Lets this package's log be seen when OpenGait was started by its own command line."""
+    own = logging.getLogger("opengait_ext")
+    if own.handlers or logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(levelname)s]: %(message)s"))
+    own.addHandler(handler)
+    own.propagate = False
+    own.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
+
+
+def _run_main(checkout: Path, phase: str, log_to_file: bool, **asked: Any) -> None:
+    """Runs ``main.py``; the rest is asked of :func:`take_over`."""
+    hook.activate(**asked)
+    sys.argv = ["main.py", "--cfgs", "ours", "--phase", phase]
+    sys.argv += ["--log_to_file"] if log_to_file else []
+    try:
+        runpy.run_path(str(checkout / "opengait" / "main.py"), run_name="__main__")
+    except ModuleNotFoundError as fault:
+        raise CheckoutError(
+            f"{checkout}: OpenGait imports {fault.name}, which is not installed. What it needs "
+            "beside our own requirements: pip install 'opengait_ext[opengait]'"
+        ) from fault
+    except ArgumentError as fault:  # what OpenGait makes of any error in a loss
+        raise fault.__context__ or fault from fault
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,288 @@
+"""What OpenGait's model files get in the place of its ``BaseModel``, and what our engine gets.
+
+Upstream's base class is a model, a trainer and a tester in one. Ours keeps what a model's own
+methods ask for, in the same order of events: constructor, ``build_network``, ``init_parameters``.
+"""
+
+import copy
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ..config import ConfigError
+from ..models.base import DEVIATION, MEAN, PICTURES, Inputs, Outputs
+
+logger = logging.getLogger(__name__)
+
+_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+WIDE = ("OUMVLP", "GREW")  # data sets for which GaitGL takes four widths
+
+
+class Recorded(dict[str, Any]):
+    """A section of a config that remembers which of its keys were read."""
+
+    def __init__(self, section: Mapping[str, Any], place: str = "") -> None:
+        super().__init__()
+        self.place = place
+        self.read: set[str] = set()
+        for key, value in section.items():
+            inner = f"{place}.{key}" if place else key
+            self[key] = Recorded(value, inner) if isinstance(value, Mapping) else value
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise MissingKeyError(f"{self.place}.{key}".lstrip("."))
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[str]:
+        """Is here so that ``**section`` reads key by key."""
+        return super().__iter__()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Reads a key that may be missing."""
+        try:
+            return self[key]
+        except MissingKeyError:
+            return default
+
+    def items(self) -> Any:
+        """Reads all keys."""
+        self.read.update(self)
+        return super().items()
+
+    def unread(self) -> Iterator[str]:
+        """Names the keys that nothing has read, with their places."""
+        for key in self:
+            value = dict.get(self, key)
+            if key not in self.read:
+                yield f"{self.place}.{key}".lstrip(".")
+            elif isinstance(value, Recorded):
+                yield from value.unread()
+
+
+class MissingKeyError(KeyError):
+    """A model asks for a key that the config has not."""
+
+
+class Messages:
+    """Passes what models tell the user of OpenGait on to our log."""
+
+    def log_info(self, *words: Any) -> None:
+        """Logs a message."""
+        logger.info("%s", " ".join(map(str, words)))
+
+    def log_warning(self, *words: Any) -> None:
+        """Logs a warning."""
+        logger.warning("%s", " ".join(map(str, words)))
+
+    def log_debug(self, *words: Any) -> None:
+        """Logs what few want to know."""
+        logger.debug("%s", " ".join(map(str, words)))
+
+
+class HostBase(nn.Module):
+    """Stands for upstream's ``BaseModel``: what the methods of its models call on themselves.
+
+    Args:
+        cfgs: All sections, of which only ``model_cfg`` says anything here.
+        training: As upstream calls it.
+    """
+
+    backbone_class: Any  # gives a class by name; the package of the checkout sets it
+    msg_mgr = Messages()
+
+    def __init__(self, cfgs: Mapping[str, Any], training: bool) -> None:
+        super().__init__()
+        self.cfgs = cfgs
+        self.engine_cfg = cfgs["trainer_cfg" if training else "evaluator_cfg"]
+        self.iteration = 0
+        self.save_path = ""
+        self.build_network(cfgs["model_cfg"])
+        self.init_parameters()
+
+    def get_backbone(self, backbone_cfg: Any) -> nn.Module:
+        """Builds a backbone, or a list of them.
+
+        Raises:
+            ConfigError: If it does not know a key, where upstream would drop it.
+        """
+        if isinstance(backbone_cfg, list):
+            return nn.ModuleList([self.get_backbone(each) for each in backbone_cfg])
+        backbone = self.backbone_class(backbone_cfg["type"])
+        known = list(inspect.signature(backbone).parameters)
+        arguments = {key: value for key, value in backbone_cfg.items() if key != "type"}
+        unknown = [key for key in arguments if key not in known]
+        if unknown:
+            raise ConfigError(
+                f"model_cfg.backbone_cfg: unknown keys {', '.join(unknown)} - "
+                f"{backbone_cfg['type']} accepts: {', '.join(known)}"
+            )
+        built: nn.Module = backbone(**arguments)
+        return built
+
+    def build_network(self, model_cfg: Mapping[str, Any]) -> None:
+        """Builds what a model that says nothing else consists of."""
+        self.Backbone = self.get_backbone(model_cfg["backbone_cfg"])
+
+    def init_parameters(self) -> None:
+        """Draws the weights as OpenGait does.
+
+        Convolutions and linear layers: Glorot's uniform distribution, biases 0; scales of batch
+        normalization: normal around 1 with a deviation of 0.02. Everything else stays.
+        """
+        for module in self.modules():
+            if isinstance(module, _LAYERS):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, _NORMS) and module.affine:
+                nn.init.normal_(module.weight, 1.0, 0.02)
+                nn.init.zeros_(module.bias)
+
+
+class Hosted:
+    """Goes before a model class of the zoo and makes it a model of our engine.
+
+    Tests give what upstream's do: each tracklet by itself where they differ in length, since
+    convolutions over time would otherwise mix one tracklet's end with the next one's beginning.
+    """
+
+    channels_last = False  # pooling into parts takes the plain order of memory
+    training_only: tuple[str, ...] = ()
+    stream = ""  # how the frames become what the model reads: see ``streams_of``
+    origin = ""  # which file of which version, for the log
+    alone = False  # whether a test takes one tracklet at a time in any case
+    overwrites = False  # whether the model changes tensors that its gradient still needs
+    _begun = False
+    _drawn = False
+    training: bool
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)  # type: ignore[arg-type]
+
+    def build_network(self, model_cfg: Mapping[str, Any]) -> None:
+        """Builds the model and draws or loads its weights, as upstream's constructor does.
+
+        Raises:
+            ConfigError: If the model lacks a key, or one is there that it never reads.
+        """
+        if self._begun:
+            super().build_network(model_cfg)  # type: ignore[misc]
+            return
+        name = type(self).__name__
+        logger.info("%s", self.origin)
+        section = Recorded(copy.deepcopy(dict(model_cfg)))
+        given = list(section)
+        self._begun = True
+        try:
+            super().__init__(_sections(section), True)  # type: ignore[call-arg]
+        except MissingKeyError as fault:
+            raise ConfigError(f"model_cfg ({name}): missing key {fault.args[0]!r}") from fault
+        except OSError as fault:
+            raise ConfigError(f"model_cfg ({name}): a file cannot be read: {fault}") from fault
+        except (TypeError, AssertionError, KeyError, RuntimeError) as fault:
+            reason = f"{type(fault).__name__}: {fault}"
+            raise ConfigError(f"model_cfg ({name}): the model refuses it: {reason}") from fault
+        section.read |= {"model", *(key for key in section if key not in given)}
+        unread = list(section.unread())
+        if unread:
+            raise ConfigError(
+                f"model_cfg ({name}): unknown keys: {', '.join(unread)} - the model was built "
+                f"without reading them (it reads: {', '.join(sorted(section.read - {'model'}))})"
+            )
+
+    def init_parameters(self) -> None:
+        """Draws or loads the weights while the model is built, as upstream does; once."""
+        if not self._drawn:
+            self._drawn = True
+            super().init_parameters()  # type: ignore[misc]
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Gives what our engine expects of a model, see ``models.base.BaseModel``."""
+        if self.training:
+            with saved_tensors_hooks(_copied, _same) if self.overwrites else nullcontext():
+                output = super().forward(self._given(inputs))  # type: ignore[misc]
+            return _presentable(output, True)
+        parts = list(_one_by_one(inputs)) if self.alone or inputs[4] is not None else [inputs]
+        outputs = [super(Hosted, self).forward(self._given(part)) for part in parts]  # type: ignore[misc]
+        embeddings = torch.cat([output["inference_feat"]["embeddings"] for output in outputs])
+        first = {**outputs[0], "inference_feat": {"embeddings": embeddings}}
+        return _presentable(first, False)
+
+    def _given(self, inputs: Inputs) -> Inputs:
+        return (streams_of(inputs[0][0], self.stream), *inputs[1:])
+
+
+def streams_of(frames: Tensor, kind: str) -> list[Tensor]:
+    """Gives the streams of OpenGait's tuple.
+
+    Args:
+        frames: ``[n, s, c, h, w]`` as our engine gives them: of one channel in 0..1, of three
+            normalized with ImageNet's mean and deviation.
+        kind: ``ratio``: RGB as it is, and the width of each frame by its height; ``maps``: three
+            channels in 0..1; anything else: as they are.
+
+    Returns:
+        Silhouettes ``[n, s, h, w]``, or frames ``[n, s, 3, h, w]``, and maybe ratios ``[n, s]``.
+    """
+    if frames.shape[2] == 1:
+        return [frames.squeeze(2).contiguous()]
+    if kind == "maps":
+        mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+        steps = ((frames * deviation + mean) * 255).round()  # the bytes that were normalized
+        return [(steps / 255).contiguous()]
+    if kind == "ratio":
+        height, width = frames.shape[-2:]
+        return [frames.contiguous(), frames.new_full(frames.shape[:2], width / height)]
+    return [frames.contiguous()]
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _one_by_one(inputs: Inputs) -> Iterator[Inputs]:
+    frames, labels, types, views, lengths = inputs[0][0], *inputs[1:]
+    if lengths is None:
+        clips = list(frames.split(1))
+    else:
+        clips = [clip.unsqueeze(0) for clip in frames[0].split(lengths.flatten().tolist())]
+    for place, clip in enumerate(clips):
+        pick = slice(place, place + 1)
+        yield [clip], labels[pick], types[pick], views[pick], None
+
+
+def _presentable(output: Mapping[str, Any], training: bool) -> Outputs:
+    """Leaves the pictures that are shown, and losses only where they are wanted."""
+    summary = {
+        key: value[:PICTURES].detach().nan_to_num() if key.startswith("image/") else value
+        for key, value in (output.get("visual_summary") or {}).items()
+    }
+    return {
+        "training_feat": dict(output["training_feat"] or {}) if training else {},
+        "visual_summary": summary,
+        "inference_feat": dict(output["inference_feat"]),
+    }
+
+
+def _sections(model_cfg: Recorded) -> dict[str, Any]:
+    """Gives the sections that model files read; GaitGL asks for the data set, not for its width."""
+    wide = len(dict.get(model_cfg, "channels") or ()) == 4
+    return {
+        "data_cfg": {"dataset_name": WIDE[0] if wide else ""},
+        "model_cfg": model_cfg,
+        "trainer_cfg": {},
+        "evaluator_cfg": {},
+    }

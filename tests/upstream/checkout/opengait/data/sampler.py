@@ -1,0 +1,1 @@
+"""Samplers: nothing here, the tests bring their own."""

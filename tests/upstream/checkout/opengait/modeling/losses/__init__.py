@@ -1,0 +1,3 @@
+from .triplet import TripletLoss
+
+__all__ = ["TripletLoss"]
