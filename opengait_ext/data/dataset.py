@@ -1,5 +1,6 @@
 """Prepared tracklets as samples: one class for every dataset."""
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import UserError
-from .frames import FRAME_RULES, FrameRule, decode, pick_frames
+from .frames import FRAME_RULES, FrameRule, Half, decode, pick_frames, within
 from .layout import FRAMES, Partition, Tracklet, read_frames
 from .transforms import Resize, Transform
 
@@ -88,6 +89,7 @@ class TrackletDataset(Dataset[Sample]):
         self.transform = list(transform)
         self.frames = frames
         self.stream = stream
+        self.half: Half | None = None
         self.frame_rule: FrameRule = frame_rule
         self.tracklets = _chosen_tracklets(partition, splits, positions, self.root)
         self.pids = sorted({tracklet.pid for tracklet in self.tracklets})
@@ -101,11 +103,18 @@ class TrackletDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
+    def of_half(self, half: Half) -> "TrackletDataset":
+        """Gives the same tracklets, of each only the first or the second half of its frames."""
+        other = copy.copy(self)
+        other.half = half
+        return other
+
     def __getitem__(self, request: Request) -> Sample:
         position, seed = request
         tracklet = self.tracklets[position]
         rng = np.random.default_rng(seed)
-        wanted = pick_frames(tracklet.frames, self.frames, self.frame_rule, rng)
+        first, end = within(tracklet.frames, self.half)
+        wanted = first + pick_frames(end - first, self.frames, self.frame_rule, rng)
         frames = self._read(tracklet, wanted)  # [s, 3, h, w]
         for change in self.transform:
             frames = change(frames, tracklet.modality, rng)

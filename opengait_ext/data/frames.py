@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+Half = Literal["first", "second"]
 FrameRule = Literal["random_in_run", "first_in_run", "uniform", "random_sorted"]
 FRAME_RULES: tuple[FrameRule, ...] = ("random_in_run", "first_in_run", "uniform", "random_sorted")
 _JPEG_START = b"\xff\xd8"
@@ -54,6 +55,19 @@ def pick_frames(length: int, count: int, rule: FrameRule, rng: np.random.Generat
     first = steps * run
     chosen = first + rng.integers(run, size=count) if rule == "random_in_run" else first
     return np.minimum(chosen, length - 1)
+
+
+def within(length: int, half: Half | None) -> tuple[int, int]:
+    """Gives the first frame of a half of a tracklet, and the one behind its last; at least one.
+
+    Args:
+        length: Frames of the tracklet.
+        half: None: all of them.
+    """
+    middle = length // 2
+    if half is None:
+        return 0, length
+    return (0, max(middle, 1)) if half == "first" else (middle, length)
 
 
 def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
+from ..data.frames import Half
 from .data import batches_of, make_loader, make_sampler
 from .devices import Computation
 from .partial import PartialEmbeddings
@@ -71,6 +72,15 @@ def embed(
             report.add(len(batch.labels))
     run.live.clear()
     return _in_order(run.group.collect(parts), len(dataset))
+
+
+def embedded_halves(
+    run: Run, model: nn.Module, dataset: TrackletDataset, computation: Computation
+) -> list[np.ndarray | None]:
+    """Embeds both halves of each tracklet, if the re-ranking of the evaluation asks for them."""
+    rerank = run.settings.evaluator_arguments.get("rerank") or {}
+    halves: tuple[Half, ...] = ("first", "second") if rerank.get("type") == "temporal" else ()
+    return [embed(run, model, dataset.of_half(half), computation) for half in halves]
 
 
 class _Report:

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -86,3 +87,15 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() if result.returncode == 0 else None
+
+
+class Watch:
+    """Tells when a test began, and how long it takes."""
+
+    def __init__(self) -> None:
+        self._started, self._begin = now(), time.perf_counter()
+
+    def told(self) -> dict[str, Any]:
+        """Gives what a record holds about it."""
+        seconds = round(time.perf_counter() - self._begin, 1)
+        return {"started": self._started, "finished": now(), "seconds": seconds}

@@ -1,7 +1,6 @@
 """Embeds the tracklets of a split, has them evaluated, and writes down what came out."""
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,11 +15,11 @@ from ..data.layout import Partition, Tracklet
 from .checkpoint import CheckpointStore
 from .data import make_dataset
 from .devices import Computation
-from .embedding import embed
+from .embedding import embed, embedded_halves
 from .files import write_json, write_whole
 from .partial import PartialEmbeddings
-from .provenance import last_edit
-from .run import Run, load_model, now, provenance
+from .provenance import Watch, last_edit
+from .run import Run, load_model, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -48,26 +47,16 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     partial = _partial(run, partition, path, computation)
     with closing(partial):
         embeddings = embed(run, model, dataset, computation, partial)
+    halves = embedded_halves(run, model, dataset, computation)
     if embeddings is None:
         partial.remove()
         return {}
-    result = noted(evaluate(run, embeddings, dataset.tracklets, options.split), dataset, tested)
+    result = evaluate(run, embeddings, dataset.tracklets, options.split, halves)
+    result = noted(result, dataset, tested)
     logger.info("result\n%s", result)
     content = record(run, partition, dataset, embeddings, result, tested, watch)
     partial.remove()
     return content
-
-
-class Watch:
-    """Tells when a test began, and how long it takes."""
-
-    def __init__(self) -> None:
-        self._started, self._begin = now(), time.perf_counter()
-
-    def told(self) -> dict[str, Any]:
-        """Gives what a record holds about it."""
-        seconds = round(time.perf_counter() - self._begin, 1)
-        return {"started": self._started, "finished": now(), "seconds": seconds}
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,13 @@ def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
     )
 
 
-def evaluate(run: Run, embeddings: np.ndarray, tracklets: Sequence[Tracklet], split: str) -> Any:
+def evaluate(
+    run: Run,
+    embeddings: np.ndarray,
+    tracklets: Sequence[Tracklet],
+    split: str,
+    halves: Sequence[np.ndarray | None] = (),
+) -> Any:
     """Has embeddings evaluated by the protocol of ``evaluator_cfg``.
 
     Args:
@@ -167,6 +162,7 @@ def evaluate(run: Run, embeddings: np.ndarray, tracklets: Sequence[Tracklet], sp
         embeddings: ``[N, d, p]``.
         tracklets: Those N.
         split: Which tasks of the partition.
+        halves: Embeddings of both halves of each tracklet, for a re-ranking that needs them.
 
     Returns:
         The evaluator's result.
@@ -178,6 +174,7 @@ def evaluate(run: Run, embeddings: np.ndarray, tracklets: Sequence[Tracklet], sp
         "labels": [tracklet.pid for tracklet in tracklets],
         "types": [tracklet.type for tracklet in tracklets],
         "views": [tracklet.view for tracklet in tracklets],
+        **({"halves": halves} if halves else {}),
     }
     return evaluator(
         data,

@@ -15,7 +15,7 @@ from .catalog import SOLVERS, build_schedule, losses_of
 from .checkpoint import CheckpointStore, load_weights, read_checkpoint
 from .data import check_identities, make_dataset, make_loader, make_sampler
 from .devices import Computation
-from .embedding import embed
+from .embedding import embed, embedded_halves
 from .journal import Journal
 from .objective import Objective
 from .options import VALIDATION_SPLIT
@@ -169,10 +169,11 @@ def _evaluation(run: Run, model: nn.Module, dataset: TrackletDataset | None) -> 
     def evaluation() -> tuple[float, dict[str, float]]:
         assert dataset is not None
         embeddings = embed(run, model, dataset, computation)
+        halves = embedded_halves(run, model, dataset, computation)
         score, numbers = math.nan, {}
         if embeddings is not None:
             split = dataset.tracklets[0].split
-            result = evaluate(run, embeddings, dataset.tracklets, split)
+            result = evaluate(run, embeddings, dataset.tracklets, split, halves)
             logger.info("result\n%s", result)
             score = result.mean_average_precision
             numbers = {

@@ -174,8 +174,11 @@ def _side(
 def _blocks(
     query: np.ndarray, gallery: np.ndarray, metric: str, rerank: Mapping[str, Any] | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Gives the distances of a block of queries after the other, re-ranked if the test was."""
-    if rerank:
+    """Gives the distances of a block of queries after the other, re-ranked if the test was.
+
+    A temporal re-ranking needs embeddings that no run keeps: there the lists are those before it.
+    """
+    if rerank and rerank["type"] != "temporal":
         from ..evaluation.rerank import rerank_distances
 
         distance = rerank_distances(query, gallery, rerank, metric).cpu().numpy()

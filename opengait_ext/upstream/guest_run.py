@@ -14,9 +14,10 @@ from ..engine.catalog import Catalog
 from ..engine.devices import choose_device
 from ..engine.distributed import Group
 from ..engine.progress import LiveLine
+from ..engine.provenance import Watch
 from ..engine.run import Run
 from ..engine.sections import check
-from ..engine.tester import Tested, Watch, chosen_checkpoint, discarded, noted, record
+from ..engine.tester import Tested, chosen_checkpoint, discarded, noted, record
 from .checkout import commit_of
 from .cpu import is_patched
 

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ..engine.catalog import Catalog
-from ..engine.tester import Watch
+from ..engine.provenance import Watch
 from .config import named
 from .guest import Guest
 from .guest_run import begin_training, record_test

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from opengait_ext.data.collate import collate
 from opengait_ext.data.dataset import TrackletDataset
+from opengait_ext.data.frames import within
 from opengait_ext.data.layout import (
     PACKED,
     Partition,
@@ -251,3 +252,14 @@ def test_a_frame_that_is_repeated_is_not_shared_between_samples(tmp_path, prepar
     sample = data[0, 0]
     sample.frames[0] = 255
     assert np.all(sample.frames[1].numpy() == 0)
+
+
+def test_a_half_of_a_tracklet_is_read_as_if_the_other_were_not_there(tmp_path, prepared):
+    data = dataset(tmp_path, prepared(COUNTS))  # of five frames
+    assert brightness(data.of_half("first")[4, 0]) == [0, 1, 1, 1]
+    assert brightness(data.of_half("second")[4, 0]) == [2, 3, 4, 4]
+    assert brightness(data[4, 0]) == [0, 2, 4, 4]
+
+
+def test_a_single_frame_is_both_halves():
+    assert within(1, "first") == within(1, "second") == (0, 1)
