@@ -27,10 +27,10 @@ from .gait import (
     prior_stem,
 )
 from .morphology import closed
-from .upsampling import follow_moments, tokens_below, upsampled, upsampled_moments
+from .upsampling import filled, follow_moments, tokens_below, upsampled, upsampled_moments
 
 _EDGE = 5 / 64  # of the rows at the top, and at the bottom: 5 of the 64 of the released network
-_CHUNK = 16  # frames whose joined tokens are brought to the finer grid at a time
+_CHUNK = 4  # frames whose tokens are brought to the finer grid at a time
 
 
 def body_masks(probabilities: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ class ForegroundBranches(nn.Module):
                 scores = scores[pictured][None]
         probabilities = scores.softmax(-1)  # [f, m, 2]
         if pictured is not None:
-            probabilities = _filled(probabilities[0], pictured)
+            probabilities = filled(probabilities[0], pictured)
         silhouettes = self.silhouettes(probabilities)
         foreground = silhouettes.flatten(1) != 0  # [f, m]
         gait, appearance = self._priors(joined, foreground)
@@ -222,7 +222,7 @@ class ForegroundBranches(nn.Module):
         # foreground are made of, and the narrow result is brought to the finer grid.
         needed = tokens_below(foreground, self.token_grid, self.map_size)  # [f, t]
         gait, appearance = (
-            encoder.finish(self._foreground(encoder[1](rows), needed, foreground))
+            self._finished(encoder, encoder[1](rows), needed, foreground)
             for encoder, rows in self._normalized(joined, needed, foreground)
         )
         return gait.softmax(-1), appearance.sigmoid()
@@ -245,11 +245,16 @@ class ForegroundBranches(nn.Module):
             follow_moments(encoder.norm, mean, variance, int(foreground.sum()))
             yield encoder, normalized
 
-    def _foreground(self, rows: Tensor, needed: Tensor, foreground: Tensor) -> Tensor:
-        """Brings needed tokens ``[rows, c]`` to the pixels of the foreground, ``[pixels, c]``."""
-        tokens = _filled(rows, needed).split(_CHUNK)  # [f, t, c] in all
+    def _finished(
+        self, encoder: TokenEncoder, rows: Tensor, needed: Tensor, foreground: Tensor
+    ) -> Tensor:
+        """Brings needed tokens ``[rows, c]`` to the foreground's pixels and encodes these."""
+        tokens = filled(rows, needed).split(_CHUNK)  # [f, t, c] in all
         chunks = zip(tokens, foreground.split(_CHUNK), strict=True)
-        return torch.cat([self._pixels(part)[chosen] for part, chosen in chunks])
+        pixels = (self._pixels(part)[chosen] for part, chosen in chunks)
+        if self.training:  # statistics are those of all
+            return encoder.finish(torch.cat(list(pixels)))
+        return torch.cat([encoder.finish(some) for some in pixels])
 
     def _pixels(self, tokens: Tensor) -> Tensor:
         """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""
@@ -257,7 +262,7 @@ class ForegroundBranches(nn.Module):
 
     def _map(self, pixels: Tensor, foreground: Tensor) -> Tensor:
         """Puts pixels where they stand in their frames, zeros elsewhere: ``[f, c, h, w]``."""
-        return _filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
+        return filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
 
 
 class ForegroundSASG(ForegroundBranches):
@@ -291,10 +296,3 @@ class ForegroundSASG(ForegroundBranches):
     def fuse(self, gait: Tensor, appearance: Tensor) -> Tensor:
         """Brings both maps together, ``[f, 16, h, w]`` each, to ``[f, 64, h, w]``."""
         return self.fusion(self.gait_stem(gait), self.appearance_stem(appearance))
-
-
-def _filled(pixels: Tensor, chosen: Tensor) -> Tensor:
-    """Puts ``[pixels, c]`` where ``chosen`` ``[f, m]`` is true, zeros elsewhere: ``[f, m, c]``."""
-    filled = pixels.new_zeros(*chosen.shape, pixels.shape[1])
-    filled[chosen] = pixels
-    return filled

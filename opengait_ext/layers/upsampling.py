@@ -115,3 +115,10 @@ def follow_moments(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: 
     norm.num_batches_tracked += 1
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
     norm.running_var.lerp_((variance * count / (count - 1)).to(norm.running_var.dtype), share)
+
+
+def filled(pixels: Tensor, chosen: Tensor) -> Tensor:
+    """Puts ``[pixels, c]`` where ``chosen`` ``[f, m]`` is true, zeros elsewhere: ``[f, m, c]``."""
+    filled = pixels.new_zeros(*chosen.shape, pixels.shape[1])
+    filled[chosen] = pixels
+    return filled
