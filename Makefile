@@ -1,9 +1,9 @@
-# make demo: the whole job on synthetic data; make test; make check. Needs Python 3.10+ and make.
+# make demo: the whole job on synthetic data; make test; make check; make bench. Needs Python 3.10+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check test-browser clean
+.PHONY: demo test check bench test-browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -15,6 +15,10 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Every part beside what it replaces: half an hour; BENCH="--size small" a few minutes.
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 # The report in a real browser: Debian's Chromium; installing it asks for root.
 test-browser: $(VENV)/.installed

@@ -1,0 +1,88 @@
+"""The work of the published pipeline in plain form: every product that its formulas name.
+
+Written from what is known of it (facts, not its code): affinities of all pairs of entries, tokens
+brought to the finer grid before anything else, attention that writes its weights down, layers of
+parts one after the other. All work on the weights of our modules, so that results can be compared.
+"""
+
+import copy
+import types
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from opengait_ext.layers.enhancement import LocalGlobalEnhancement
+from opengait_ext.layers.foreground import ForegroundBranches, ForegroundMaps
+from opengait_ext.layers.parts import PartLinear
+from opengait_ext.layers.vit import _Attention
+
+
+def enhance(module: LocalGlobalEnhancement, vector: Tensor, strips: Tensor) -> Tensor:
+    """Updates ``[n, c]`` by strips ``[n, c, p]`` with all affinities, ``[n, c, c]`` a strip."""
+    for strip in strips.unbind(2):
+        query, key = module.query(vector[:, None]), module.key(strip[:, None])  # [n, d, c]
+        value = module.value(strip[:, None])
+        affinity = query.transpose(1, 2) @ key / vector.shape[1]  # [n, c, c]
+        confirmed = value @ affinity.relu().transpose(1, 2)  # [n, d, c]
+        contradicted = value @ (-affinity).relu().transpose(1, 2)
+        positive = module.positive_norm(module.positive(confirmed))
+        negative = module.negative_norm(module.negative(contradicted))
+        vector = vector + (positive - negative).squeeze(1)
+    return vector
+
+
+def pixels(branches: ForegroundBranches, tokens: Tensor) -> Tensor:
+    """Brings ``[f, t, c]`` to the finer grid, all channels of all frames at once."""
+    grid = tokens.transpose(1, 2).reshape(len(tokens), -1, *branches.token_grid)
+    fine = functional.interpolate(grid, branches.map_size, mode="bilinear")
+    return fine.flatten(2).transpose(1, 2).contiguous()
+
+
+def make_maps(branches: ForegroundBranches, last: Tensor, joined: Tensor) -> ForegroundMaps:
+    """Makes both maps after bringing all channels of all tokens to the finer grid."""
+    target, fine = pixels(branches, last), pixels(branches, joined)
+    scores = branches.mask(branches.dropout(target))
+    probabilities = scores.softmax(-1)
+    silhouettes = branches.silhouettes(probabilities)
+    foreground = silhouettes.flatten(1) != 0
+    chosen = fine[foreground][None]
+    maps = []
+    for values in (
+        branches.gait_prior(chosen)[0].softmax(-1), branches.appearance_prior(chosen)[0].sigmoid()
+    ):  # fmt: skip
+        filled = values.new_zeros(*foreground.shape, branches.prior_channels)
+        filled[foreground] = values
+        maps.append(filled.transpose(1, 2).unflatten(2, branches.map_size))
+    decoded = branches.mask.decode(scores)
+    return ForegroundMaps(maps[0], maps[1], silhouettes, probabilities, decoded, target)
+
+
+def attend(attention: _Attention, tokens: Tensor) -> Tensor:
+    """Attends with the weights of all pairs of tokens in memory."""
+    heads = attention.num_heads
+    qkv = attention.qkv(tokens).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    query, key, value = qkv.unbind(0)  # [f, heads, t, d / heads]
+    weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    return attention.proj((weights.softmax(-1) @ value).transpose(1, 2).flatten(2))
+
+
+def linear_by_part(layer: PartLinear, features: Tensor) -> Tensor:
+    """Maps ``[n, c, p]`` part by part."""
+    parts = [features[:, :, p] @ weight for p, weight in enumerate(layer.weight)]
+    return torch.stack(parts, dim=2)
+
+
+def plain_copy(model: nn.Module) -> nn.Module:
+    """Gives a copy of a model whose modules work in plain form, with the same weights."""
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    for module in model.modules():
+        for kind, forward in (
+            (_Attention, attend),
+            (LocalGlobalEnhancement, enhance),
+            (PartLinear, linear_by_part),
+            (ForegroundBranches, make_maps),
+        ):
+            if isinstance(module, kind):
+                module.forward = types.MethodType(forward, module)  # type: ignore[method-assign]
+    return model
