@@ -18,6 +18,7 @@ from .records import Record, RecordError
 Columns = tuple[tuple[str, str], ...]
 # Neither changes what is learned: the seeds of one config differ in them.
 _FREE = (("trainer_cfg", "seed"), ("trainer_cfg", "save_name"), ("evaluator_cfg", "save_name"))
+_FRAMES = "0-frames"  # data_cfg.stream of models that read what a camera sees
 _SHOWN = 4  # differences of two configs that are spelled out
 
 
@@ -203,6 +204,12 @@ def _difference(first: Record, other: Record) -> str:
     return f"differs from [1] in {'; '.join(lines[:_SHOWN])}{more}"
 
 
+def _stream(record: Record) -> str:
+    """Names the file of each tracklet that a model read: silhouettes may be given, or found."""
+    section = record.config.get("data_cfg")
+    return str(section.get("stream", _FRAMES)) if isinstance(section, Mapping) else _FRAMES
+
+
 def _warnings(name: str, records: Sequence[Record]) -> list[str]:
     seeds = [record.content.get("seed") for record in records]
     notes = []
@@ -214,4 +221,7 @@ def _warnings(name: str, records: Sequence[Record]) -> list[str]:
     peeked = [record for record in records if "test" in str(record.content.get("selection"))]
     if peeked:
         notes.append(f"{name}: the checkpoint was chosen on the test split (best_on_test)")
+    streams = {_stream(record) for record in records}
+    if streams != {_FRAMES}:
+        notes.append(f"{name}: reads {', '.join(sorted(streams))} of the data, not the frames")
     return notes

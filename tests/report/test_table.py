@@ -231,3 +231,10 @@ def test_a_table_needs_neither_torch_nor_numpy(runs):
     )
     command = [sys.executable, "-c", program, "table", str(runs("a"))]
     assert "Tiny" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_model_that_was_given_silhouettes_is_not_taken_for_one_that_found_them(runs):
+    given = runs("given", **{"config.data_cfg": {"stream": "0-silhouettes"}})
+    (found,) = tables(runs("found"), given)
+    (note,) = [note for note in found.notes if "of the data" in note]
+    assert note.endswith("reads 0-silhouettes of the data, not the frames")
