@@ -74,15 +74,16 @@ def main() -> int:
     chosen = [row for row in rows() if row.name.startswith(tuple(arguments.rows or [""]))]
     if not chosen:
         parser.error(f"--rows: there are {', '.join(row.name for row in rows())}")
+    path = arguments.json or RESULTS / f"{time.strftime('%Y-%m-%d')}-{arguments.size}.json"
     limits = machine()
-    results = []
+    results: list[dict[str, Any]] = []
     for number, row in enumerate(chosen, 1):
         print(f"{number} of {len(chosen)}: {row.name}", file=sys.stderr, flush=True)
         results.append(measured(row, arguments, limits))
+        write(path, arguments, limits, results)  # what is measured is kept, whatever comes
     print(table(results))
     print(", ".join(f"{name}: {value:,}" for name, value in limits.items()))
-    path = arguments.json or RESULTS / f"{time.strftime('%Y-%m-%d')}-{arguments.size}.json"
-    write(path, arguments, limits, results)
+    print(f"written to {path}")
     return 0
 
 
@@ -103,7 +104,6 @@ def write(path: Path, arguments: argparse.Namespace, limits: Any, results: Any) 
     }
     path.parent.mkdir(exist_ok=True)
     write_json(path, {**about, "results": results})
-    print(f"written to {path}")
 
 
 if __name__ == "__main__":

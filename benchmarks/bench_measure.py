@@ -110,9 +110,9 @@ def measured(row: Row, arguments: argparse.Namespace, limits: dict[str, float]) 
 
 def one_side(row: Row, size: str, side: str) -> dict[str, float]:
     """Runs one side once in this process; gives the memory that it took on top of its inputs."""
-    run = getattr(row.make(size), side)
+    sides = row.make(size)
     before = _peak()
-    run()
+    getattr(sides, side)()
     return {"mib": _peak() - before}
 
 
