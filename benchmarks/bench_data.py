@@ -62,8 +62,10 @@ def reading(form: str, read: Callable[..., forms.Pixels], other: str,
         wanted = [np.sort(rng.choice(24, FRAMES, replace=False)).tolist() for _ in order]
 
         def run(name: str, function: Callable[..., forms.Pixels]) -> list[forms.Pixels]:
-            pairs = zip(order, wanted, strict=True)
-            return [function(homes[name] / str(place), which) for place, which in pairs][-1:]
+            found: forms.Pixels = []
+            for place, which in zip(order, wanted, strict=True):
+                found = function(homes[name] / str(place), which)
+            return [found]
 
         def difference() -> tuple[float, float]:
             first, second = (
