@@ -12,7 +12,7 @@ from types import ModuleType
 from .cpu import see_devices
 
 # The top-level names of a checkout: whatever else goes by them must not be there.
-_TOP = ("modeling", "data", "utils", "evaluation")
+TOP = ("modeling", "data", "utils", "evaluation")
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def inside(checkout: Path) -> Iterator[None]:
     """
     folder, lists = Path.cwd(), (list(sys.path), list(sys.argv), list(sys.meta_path))
     writes, variable = sys.dont_write_bytecode, os.environ.get("PYTHONDONTWRITEBYTECODE")
-    hidden = _taken(_TOP)
+    hidden = taken(TOP)
     sys.path.insert(0, str(checkout / "opengait"))
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -63,12 +63,12 @@ def inside(checkout: Path) -> Iterator[None]:
         sys.dont_write_bytecode = writes
         if variable is None:
             del os.environ["PYTHONDONTWRITEBYTECODE"]
-        _taken(_TOP)
+        taken(TOP)
         sys.modules.update(hidden)
         logging.getLogger("opengait").handlers.clear()  # OpenGait adds its own at every start
 
 
-def _taken(roots: Sequence[str]) -> dict[str, ModuleType]:
+def taken(roots: Sequence[str]) -> dict[str, ModuleType]:
     """Takes modules of these top-level names out of Python's list."""
     names = [name for name in sys.modules if name.partition(".")[0] in roots]
     return {name: sys.modules.pop(name) for name in names}

@@ -21,9 +21,9 @@ from typing import Any
 
 from ..errors import UserError
 from ..vision import torchvision
+from .environment import TOP, taken
 from .stubs import STUBBED, install_stubs
 
-LENT = ("utils", "data", "evaluation", "modeling")  # top-level packages of a checkout
 MODELS = Path("modeling/models")
 _BACKBONES = Path("modeling/backbones")
 
@@ -124,7 +124,7 @@ class Package:
     @contextmanager
     def _lending(self) -> Iterator[None]:
         """Makes the top-level names those of the checkout for a while."""
-        before = _taken(LENT)
+        before = taken(TOP)
         sys.modules.update(self._lent)
         finders, writes = list(sys.meta_path), sys.dont_write_bytecode
         install_stubs()
@@ -138,7 +138,7 @@ class Package:
             sys.dont_write_bytecode = writes
             sys.meta_path[:] = finders
             # A stub left behind would tell others that its package is installed.
-            self._lent = {**_taken(LENT), **_taken(_stubbed())}
+            self._lent = {**taken(TOP), **taken(_stubbed())}
             sys.modules.update(before)
 
 
@@ -177,12 +177,6 @@ def _stubbed() -> tuple[str, ...]:
     return tuple(name for name in loaded if not hasattr(sys.modules[name], "__file__"))
 
 
-def _taken(roots: tuple[str, ...]) -> dict[str, ModuleType]:
-    """Takes modules of these top-level names out of Python's list."""
-    names = [name for name in sys.modules if name.partition(".")[0] in roots]
-    return {name: sys.modules.pop(name) for name in names}
-
-
 class _Lender:
     """Finds the top-level packages of a checkout."""
 
@@ -190,6 +184,6 @@ class _Lender:
         self._path = [str(root)]
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name not in LENT:
+        if name not in TOP:
             return None
         return importlib.machinery.PathFinder.find_spec(name, self._path)

@@ -6,9 +6,10 @@ from types import ModuleType
 import pytest
 from zoo_parts import FILES
 
+from opengait_ext.upstream.environment import TOP
 from opengait_ext.upstream.zoo import zoo_catalog
 from opengait_ext.upstream.zoo_model import HostBase
-from opengait_ext.upstream.zoo_package import LENT, Package, ZooError
+from opengait_ext.upstream.zoo_package import Package, ZooError
 
 
 def test_a_folder_that_is_no_checkout_is_refused_by_its_name(tmp_path):
@@ -25,9 +26,9 @@ def test_nothing_of_a_checkout_is_imported_before_a_model_is_asked_for(checkout)
 
 
 def test_top_level_names_of_the_checkout_are_gone_after_the_import(models):
-    before = {name for name in sys.modules if name.partition(".")[0] in LENT}
+    before = {name for name in sys.modules if name.partition(".")[0] in TOP}
     assert models["MiniGait"]
-    assert {name for name in sys.modules if name.partition(".")[0] in LENT} == before
+    assert {name for name in sys.modules if name.partition(".")[0] in TOP} == before
 
 
 def test_a_module_called_utils_of_somebody_else_stays_what_it_was(models, monkeypatch):
