@@ -44,8 +44,10 @@ def install() -> Path:
     Returns:
         The file that does it; removing it undoes this.
     """
+    from ..data.layout import atomic_write  # half a line would be an error at every start
+
     path = Path(sysconfig.get_paths()["purelib"], _FILE)
-    path.write_text(_LINE, encoding="utf-8")
+    atomic_write(path, _LINE.encode())
     return path
 
 
