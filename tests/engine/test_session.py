@@ -289,14 +289,3 @@ def test_a_test_under_other_conditions_starts_anew(toy_root, work):
         go(config, "test", catalog)
     go(changed(config, {"evaluator_cfg.sampler.frames": 1}), "test", catalog)
     assert seen == [5, 5, 5, 5, 2]
-
-
-def test_a_temporal_reranking_embeds_both_halves_of_each_tracklet_too(toy_root, work, caplog):
-    go(make_config(toy_root))
-    caplog.clear()
-    rerank = {"type": "temporal", "k1": 2, "k2": 1}
-    with caplog.at_level(logging.INFO):
-        found = go(make_config(toy_root, {"evaluator_cfg.rerank": rerank}), "test")
-    assert found["result"]["rerank"]["euclidean"] == 0.8
-    assert caplog.text.count("test: 12/12") == 3
-    assert "re-ranking: type=temporal, k1=2, k2=1" in caplog.text
