@@ -16,7 +16,8 @@ length instead of 0. Therefore the origin is moved to the mean of the gallery, p
 is computed again as ``|x - y|^2``.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -97,16 +98,15 @@ def distance_blocks(
     """
     query, gallery = _readable(query), _readable(gallery)
     _check(query, gallery, metric, block_size)
-    prepare, compare = _STEPS[metric]
     precision = torch.promote_types(_precision(query), _precision(gallery))
     elements = gallery.shape[1] * gallery.shape[2]
     if len(gallery) * elements > HELD:
         yield from _by_pieces(query, gallery, metric, block_size, precision)
         return
-    prepared = prepare(gallery, precision)
+    compare = _STEPS[metric](gallery, precision)
     del gallery  # the caller may have let go of it
     for start in range(0, len(query), block_size):
-        yield start, compare(query[start : start + block_size], *prepared)
+        yield start, compare(query[start : start + block_size])
 
 
 def _by_pieces(
@@ -117,16 +117,15 @@ def _by_pieces(
     precision: torch.dtype,
 ) -> Iterator[tuple[int, Tensor]]:
     """Gives the blocks of ``distance_blocks`` without a copy of the whole gallery."""
-    prepare, compare = _STEPS[metric]
     piece = max(1, HELD // 8 // (gallery.shape[1] * gallery.shape[2]))
     together = max(1, HELD // len(gallery) // block_size) * block_size
     for first in range(0, len(query), together):
         last = min(first + together, len(query))
         found = query[:1].new_empty(last - first, len(gallery), dtype=precision)
         for begin in range(0, len(gallery), piece):
-            prepared = prepare(gallery[begin : begin + piece], precision)
+            compare = _STEPS[metric](gallery[begin : begin + piece], precision)
             for start in range(first, last, block_size):
-                block = compare(query[start : min(start + block_size, last)], *prepared)
+                block = compare(query[start : min(start + block_size, last)])
                 rows = slice(start - first, start - first + len(block))
                 found[rows, begin : begin + piece] = block
         for start in range(first, last, block_size):
@@ -185,79 +184,86 @@ def _check(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str, block_
         )
 
 
-@torch.no_grad()
-def _centered_gallery(gallery: Tensor | Chosen, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Gives the gallery without its mean, ``[g, p, d]``, and the mean, ``[p, d]``."""
-    first = gallery[:1][0].T.to(dtype)  # [p, d]
-    centered = first.new_empty(len(gallery), *first.shape)
-    # By way of the first tracklet, because the mean of equal numbers is not always that
-    # number: a gallery of equal embeddings has to become exactly zero.
-    _subtract(first, gallery, centered)
-    center = first + centered.mean(0)
-    _subtract(center, gallery, centered)
-    return centered, center
+class _Euclidean:
+    """Gives the mean over the parts of the Euclidean distances of queries to a gallery.
+
+    Memory that is new to a process costs as much as two passes over it: it is used again.
+    """
+
+    @torch.no_grad()
+    def __init__(self, gallery: Tensor | Chosen, dtype: torch.dtype) -> None:
+        first = gallery[:1][0].T.to(dtype)  # [p, d]
+        self._gallery = first.new_empty(len(gallery), *first.shape)  # [g, p, d], without its mean
+        # By way of the first tracklet, because the mean of equal numbers is not always that
+        # number: a gallery of equal embeddings has to become exactly zero.
+        _subtract(first, gallery, self._gallery)
+        self._center = first + self._gallery.mean(0)
+        _subtract(self._center, gallery, self._gallery)
+        self._query = self._products = first.new_empty(0)
+
+    @torch.no_grad()
+    def __call__(self, query: Tensor) -> Tensor:
+        """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
+        queries, parts, tracklets = len(query), query.shape[2], len(self._gallery)
+        if len(self._query) < queries:
+            self._query = self._center.new_empty(queries, *self._center.shape)
+            most = min(PARTS, parts) * queries * min(TILE, tracklets)
+            self._products = self._center.new_empty(most)
+        _subtract(self._center, query, self._query)
+        by_part = self._query[:queries].transpose(0, 1)  # [p, b, d]
+        total = self._center.new_zeros(queries, tracklets)
+        for start in range(0, tracklets, TILE):
+            tile = self._gallery[start : start + TILE].transpose(0, 1)  # [p, t, d]
+            for part in range(0, parts, PARTS):
+                some = slice(part, part + PARTS)
+                for distance in _squared(by_part[some], tile[some], self._products).sqrt_():
+                    total[:, start : start + TILE] += distance
+        return total.div_(parts)
 
 
-def _subtract(center: Tensor, gallery: Tensor | Chosen, out: Tensor) -> None:
-    for start in range(0, len(gallery), TILE):
-        tile = gallery[start : start + TILE].transpose(1, 2)  # [t, p, d]
-        _without(center, tile, out[start : start + TILE])
+def _subtract(center: Tensor, embeddings: Tensor | Chosen, out: Tensor) -> None:
+    """Writes ``[n, d, p]`` minus ``[p, d]`` to ``out``, ``[n, p, d]`` or longer."""
+    for start in range(0, len(embeddings), TILE):
+        tile = embeddings[start : start + TILE].transpose(1, 2)  # [t, p, d]
+        torch.sub(tile, center, out=out[start : start + len(tile)])
 
 
-def _without(center: Tensor, by_part: Tensor, out: Tensor | None = None) -> Tensor:
-    """Gives ``[n, p, d]`` minus ``[p, d]``, whatever the strides, with d innermost in memory."""
-    out = by_part.new_empty(by_part.shape, dtype=center.dtype) if out is None else out
-    return torch.sub(by_part, center, out=out)
-
-
-@torch.no_grad()
-def _euclidean_block(query: Tensor, gallery: Tensor, center: Tensor) -> Tensor:
-    """Gives the mean over the parts of the Euclidean distances, ``[b, g]``."""
-    query = _without(center, query.transpose(1, 2)).transpose(0, 1)  # [p, b, d]
-    total = query.new_zeros(query.shape[1], len(gallery))
-    for start in range(0, len(gallery), TILE):
-        tile = gallery[start : start + TILE].transpose(0, 1)  # [p, t, d]
-        for part in range(0, len(query), PARTS):
-            squared = _squared(query[part : part + PARTS], tile[part : part + PARTS])
-            total[:, start : start + TILE] += squared.sqrt_().sum(0)
-    return total.div_(len(query))
-
-
-def _squared(x: Tensor, y: Tensor) -> Tensor:
-    """Gives the squared distances ``[p, b, t]`` of ``[p, b, d]`` to ``[p, t, d]``."""
-    norms = x.square().sum(2)[:, :, None] + y.square().sum(2)[:, None, :]  # [p, b, t]
-    squared = torch.empty_like(norms)
+def _squared(x: Tensor, y: Tensor, room: Tensor) -> Tensor:
+    """Gives the squared distances ``[p, b, t]`` of ``[p, b, d]`` to ``[p, t, d]``, in ``room``."""
+    of_x, of_y = x.square().sum(2)[:, :, None], y.square().sum(2)[:, None, :]
+    size = (len(x), x.shape[1], y.shape[1])
+    squared = torch.add(of_x, of_y, out=room[: math.prod(size)].view(size))
     # Autocast leaves operations with "out" alone; it would take 16 bits otherwise.
-    torch.baddbmm(norms, x, y.transpose(1, 2), alpha=-2, out=squared)
-    canceled = (squared < norms.mul_(CANCELED)).nonzero()  # [m, 3]
-    for part, row, column in (
-        places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // x.shape[2]))
-    ):
-        squared[part, row, column] = (x[part, row] - y[part, column]).square_().sum(1)
-    return squared.clamp_min_(0)
+    torch.baddbmm(squared, x, y.transpose(1, 2), alpha=-2, out=squared)
+    if squared.amin() < CANCELED * (of_x.amax() + of_y.amax()):  # there may be some: a closer look
+        canceled = (squared < (of_x + of_y).mul_(CANCELED)).nonzero()  # [m, 3]
+        for part, row, column in (
+            places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // x.shape[2]))
+        ):
+            squared[part, row, column] = (x[part, row] - y[part, column]).square_().sum(1)
+        squared.clamp_min_(0)
+    return squared
 
 
-@torch.no_grad()
-def _unit_gallery(gallery: Tensor | Chosen, dtype: torch.dtype) -> tuple[Tensor]:
-    """Gives the gallery ``[g, d * p]`` with every part of length 1."""
-    unit = gallery[:1].new_empty(len(gallery), gallery.shape[1] * gallery.shape[2], dtype=dtype)
-    for start in range(0, len(gallery), TILE):
-        tile = gallery[start : start + TILE].to(dtype)
-        unit[start : start + TILE] = functional.normalize(tile).flatten(1)
-    return (unit,)
+class _Cosine:
+    """Gives 1 minus the mean over the parts of the cosines of queries and a gallery."""
+
+    @torch.no_grad()
+    def __init__(self, gallery: Tensor | Chosen, dtype: torch.dtype) -> None:
+        width = gallery.shape[1] * gallery.shape[2]
+        self._gallery = gallery[:1].new_empty(len(gallery), width, dtype=dtype)  # parts of length 1
+        for start in range(0, len(gallery), TILE):
+            tile = gallery[start : start + TILE].to(dtype)
+            self._gallery[start : start + TILE] = functional.normalize(tile).flatten(1)
+
+    @torch.no_grad()
+    def __call__(self, query: Tensor) -> Tensor:
+        """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
+        parts = query.shape[2]
+        query = functional.normalize(query.to(self._gallery.dtype)).flatten(1)  # [b, d * p]
+        cosines = query.new_empty(len(query), len(self._gallery))
+        torch.mm(query, self._gallery.t(), out=cosines)  # out: see _squared
+        return cosines.div_(-parts).add_(1)
 
 
-@torch.no_grad()
-def _cosine_block(query: Tensor, gallery: Tensor) -> Tensor:
-    """Gives 1 minus the mean over the parts of the cosines, ``[b, g]``."""
-    parts = query.shape[2]
-    query = functional.normalize(query.to(gallery.dtype)).flatten(1)  # [b, d * p]
-    cosines = query.new_empty(len(query), len(gallery))
-    torch.mm(query, gallery.t(), out=cosines)  # out: see _squared
-    return cosines.div_(-parts).add_(1)
-
-
-_STEPS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], Callable[..., Tensor]]] = {
-    "euclidean": (_centered_gallery, _euclidean_block),
-    "cosine": (_unit_gallery, _cosine_block),
-}
+_STEPS: dict[str, type[_Euclidean] | type[_Cosine]] = {"euclidean": _Euclidean, "cosine": _Cosine}
