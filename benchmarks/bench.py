@@ -1,12 +1,14 @@
-"""Measures every part beside what it replaces: one table, one file of results.
+"""Measures every part beside what it replaces: two tables, one file of results.
 
     make bench                                    # full size: half an hour on two cores
     python benchmarks/bench.py --size small       # a few minutes
-    python benchmarks/bench.py --rows LGE ranking
+    python benchmarks/bench.py --rows LGE ranking growth
 
 Both sides of a row run in turn in one process, after they were found to give the same; the medians
 count. The memory is that of a process of its own for each side, on top of its inputs. The share is
-of what this machine can do at most: of a matrix product of 2048 x 2048, or of copying memory.
+of what this machine can do at most: of a matrix product of 2048 x 2048 or a convolution of 512
+channels, whichever is faster, or of copying memory. The rows of the GPU are measured if there is
+one. The second table tells how cost grows: each part at three sizes, and the exponent.
 """
 
 import argparse
@@ -18,40 +20,17 @@ from typing import Any
 
 import torch
 from bench_measure import Row, machine, measured, one_side
+from bench_table import growth_table, table
 
 RESULTS = Path(__file__).with_name("results")
-TITLES = ("row", "against", "ratio", "wanted", "ours", "plain", "memory", "share of limit")
 
 
 def rows() -> list[Row]:
-    """Gives all rows, in the order of the table."""
+    """Gives all rows that compare two sides here, in the order of the table."""
     import bench_data
     import bench_network
 
     return [*bench_network.ROWS, *bench_data.ROWS]
-
-
-def line(result: dict[str, Any], size: str) -> list[str]:
-    """Gives the cells of a row; what is wanted, is wanted of the full size."""
-    memory = ""
-    if "mib" in result:
-        wanted = f" (wanted 1/{1 / result['memory_wanted']:.3g})" if "memory" in result else ""
-        memory = f"{result['mib']:,.0f} of {result['mib_plain']:,.0f} MiB{wanted}"
-    share = f"{result['share']:.0%} of {result['limit']}" if "share" in result else ""
-    met = " missed" if size == "full" and result["ratio"] < result["ratio_wanted"] else ""
-    return [
-        result["row"], result["against"], f"{result['ratio']:.3g} x",
-        f"{result['ratio_wanted']:g} x{met}", f"{result['seconds']:.3g} s",
-        f"{result['seconds_plain']:.3g} s", memory, share,
-    ]  # fmt: skip
-
-
-def table(results: list[dict[str, Any]], size: str) -> str:
-    """Gives the results as a table of text."""
-    cells = [list(TITLES), *(line(result, size) for result in results)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rows = ("  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(row.rstrip() for row in rows)
 
 
 def main() -> int:
@@ -63,6 +42,8 @@ def main() -> int:
     add("--rounds", type=int, default=5, help="of which the median is taken (5)")
     add("--threads", type=int, default=torch.get_num_threads(), help="of torch (all cores)")
     add("--no-memory", action="store_true", help="measure the time alone")
+    add("--growth", action=argparse.BooleanOptionalAction, default=True,
+        help="measure how cost grows")  # fmt: skip
     add("--json", type=Path, help="file for the results (default: results/<date>.json here)")
     add("--one", nargs=2, metavar=("ROW", "SIDE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -71,23 +52,50 @@ def main() -> int:
         row = next(row for row in rows() if row.name == arguments.one[0])
         print(json.dumps(one_side(row, arguments.size, arguments.one[1])))
         return 0
-    chosen = [row for row in rows() if row.name.startswith(tuple(arguments.rows or [""]))]
-    if not chosen:
-        parser.error(f"--rows: there are {', '.join(row.name for row in rows())}")
-    path = arguments.json or RESULTS / f"{time.strftime('%Y-%m-%d')}-{arguments.size}.json"
-    limits = machine()
-    results: list[dict[str, Any]] = []
-    for number, row in enumerate(chosen, 1):
-        print(f"{number} of {len(chosen)}: {row.name}", file=sys.stderr, flush=True)
-        results.append(measured(row, arguments, limits))
-        write(path, arguments, limits, results)  # what is measured is kept, whatever comes
-    print(table(results, arguments.size))
-    print(", ".join(f"{name}: {value:,}" for name, value in limits.items()))
-    print(f"written to {path}")
+    run(parser, arguments)
     return 0
 
 
-def write(path: Path, arguments: argparse.Namespace, limits: Any, results: Any) -> None:
+def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Measures the chosen rows, and prints and writes what they come to."""
+    import bench_gpu
+    import bench_growth
+
+    kinds: dict[str, list[Any]] = {
+        "results": rows(),
+        "gpu": bench_gpu.ROWS,
+        "growth": bench_growth.ROWS if arguments.growth else [],
+    }
+    wanted = tuple(arguments.rows or [""])
+    chosen = [
+        (kind, row) for kind, some in kinds.items() for row in some if row.name.startswith(wanted)
+    ]
+    if not chosen:
+        names = (row.name for some in kinds.values() for row in some)
+        parser.error(f"--rows: there are {'; '.join(names)}")
+    path = arguments.json or RESULTS / f"{time.strftime('%Y-%m-%d')}-{arguments.size}.json"
+    device, limits = bench_gpu.cuda(), machine()
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for number, (kind, row) in enumerate(chosen, 1):
+        print(f"{number} of {len(chosen)}: {row.name}", file=sys.stderr, flush=True)
+        if kind == "results":
+            result = measured(row, arguments, limits)
+        elif kind == "gpu":
+            rounds = max(arguments.rounds, bench_gpu.ROUNDS)
+            result = bench_gpu.measured(row, arguments.size, device, rounds)
+        else:
+            result = bench_growth.measured(row, arguments)
+        found[kind].append(result)
+        write(path, arguments, limits, found)  # what is measured is kept, whatever comes
+    for text in (table(found["results"] + found["gpu"], arguments.size),
+                 growth_table(found["growth"])):  # fmt: skip
+        if text:
+            print(f"{text}\n")
+    print(", ".join(f"{name}: {value:,}" for name, value in limits.items()))
+    print(f"written to {path}")
+
+
+def write(path: Path, arguments: argparse.Namespace, limits: Any, found: dict[str, Any]) -> None:
     """Writes the results with what they depend on."""
     from opengait_ext.engine.files import write_json
     from opengait_ext.engine.provenance import commit, versions
@@ -103,7 +111,7 @@ def write(path: Path, arguments: argparse.Namespace, limits: Any, results: Any) 
         "commit": commit(),
     }
     path.parent.mkdir(exist_ok=True)
-    write_json(path, {**about, "results": results})
+    write_json(path, about | found)
 
 
 if __name__ == "__main__":

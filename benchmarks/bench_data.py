@@ -138,7 +138,7 @@ def distances(size: str) -> Sides:
 
     return Sides(
         lambda: part_distance(query, others), by_part, difference,
-        flops=2.0 * queries * gallery * 256 * 70, notes={"size": f"{queries} x {gallery}"},
+        flops=lambda: 2.0 * queries * gallery * 256 * 70, notes={"size": f"{queries} x {gallery}"},
     )  # fmt: skip
 
 
@@ -154,6 +154,7 @@ def reranking(size: str) -> Sides:
         lambda: rerank.sparse_from_distance(matrix, queries),
         lambda: rerank.dense_from_distance(matrix, queries),
         lambda: (rerank.difference(), 1e-9),
+        bytes=4.0 * (len(matrix) ** 2 / 2 + queries * gallery),  # each pair read once, and written
         notes={"size": f"{queries} x {gallery}, from all distances"},
     )
 

@@ -1,24 +1,34 @@
 """Rows of the network: its parts, a whole embedding, a training step."""
 
-import copy
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from bench_measure import Row, Sides
+from bench_model import (
+    BFLOAT16,
+    FLOAT32,
+    batch,
+    counted,
+    embed,
+    network,
+    objective,
+    operations,
+    random_start,
+    take,
+    training_operations,
+    without_chance,
+)
 from bench_plain import enhance, make_maps, plain_copy
 from torch import Tensor, nn
 
-from opengait_ext.config import build, load_config
 from opengait_ext.layers.enhancement import PBMGE, LocalGlobalEnhancement
 from opengait_ext.layers.foreground import ForegroundBranches
-from opengait_ext.losses import LOSSES
-from opengait_ext.models.dinogrl_released import DinoGRLReleased
 
-CONFIG = Path(__file__).parents[1] / "configs" / "dinogrl_released_vcm.yaml"
 BINS = [1, 2, 4, 8, 16]
 EXACT = 1e-4  # of the deviation of a result in float32
+LENGTHS = [2, 4, 6, 12]  # frames of tracklets of one batch
+CALLS = "calls of small operations"
 
 
 def gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
@@ -30,14 +40,6 @@ def gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 def backward(results: Sequence[Tensor]) -> None:
     """Runs the backward pass of a sum of squares."""
     torch.stack([result.square().sum() for result in results]).sum().backward()
-
-
-def random_start(module: nn.Module) -> nn.Module:
-    """Gives the normalizations that start at zero a weight, so that all of it has work to do."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d) and layer.weight is not None:
-            nn.init.uniform_(layer.weight, 0.01, 0.05)
-    return module
 
 
 def one_enhancement(size: str) -> Sides:
@@ -56,7 +58,7 @@ def one_enhancement(size: str) -> Sides:
         lambda: run(module),
         lambda: run(lambda *given: enhance(module, *given)),
         lambda: (gap(run(module), run(lambda *given: enhance(module, *given))), EXACT),
-        notes={"size": f"{n} vectors of {c}, 1 strip"},
+        notes={"size": f"{n} vectors of {c}, 1 strip", "bound by": CALLS},
     )
 
 
@@ -75,7 +77,7 @@ def all_enhancements(size: str) -> Sides:
 
     return Sides(
         lambda: run(module), lambda: run(plain), lambda: (gap(run(module), run(plain)), EXACT),
-        notes={"size": f"{n} tracklets, 2 x {sum(BINS)} parts of {c}"},
+        notes={"size": f"{n} tracklets, 2 x {sum(BINS)} parts of {c}", "bound by": CALLS},
     )  # fmt: skip
 
 
@@ -115,34 +117,11 @@ def branches(training: bool) -> Callable[[str], Sides]:
 
         return Sides(
             lambda: run(module), plain, lambda: (gap(run(module), plain()), EXACT),
+            flops=lambda: counted(lambda: run(module)),
             notes={"size": f"{frames} frames, {width} channels, {share:.0%} foreground"},
         )  # fmt: skip
 
     return make
-
-
-def network(size: str) -> DinoGRLReleased:
-    """Builds the released network from random weights."""
-    section: dict[str, Any] = dict(load_config(CONFIG)["model_cfg"])
-    section |= {"backbone_weights": None, "dinov2_weights": None, "mask_weights": None}
-    if size == "small":
-        section |= {"backbone": "resnet18", "image_size": [128, 64], "num_identities": 50}
-        section["dinov2"] = {**section["dinov2"], "embed_dim": 192, "depth": 4, "num_heads": 3}
-        section["dinov2"] |= {"input_size": [224, 112], "taps": [0, 1, 2, 3]}
-        section |= {"map_size": [32, 16], "bins": [1, 2, 4, 8]}
-    torch.manual_seed(0)
-    model = DinoGRLReleased()
-    model.build_network(section)
-    return random_start(model)  # type: ignore[return-value]
-
-
-def batch(size: str, tracklets: int, frames: int) -> Any:
-    """Gives random frames of half visible, half infrared tracklets."""
-    height, width = (256, 128) if size == "full" else (128, 64)
-    images = torch.randn(tracklets, frames, 3, height, width)
-    kinds = ["rgb", "ir"] * (tracklets // 2)
-    labels = torch.arange(tracklets) // 4
-    return [images], labels, kinds, ["D1-T1"] * tracklets, None
 
 
 def embedding(bfloat16: bool) -> Callable[[str], Sides]:
@@ -153,21 +132,18 @@ def embedding(bfloat16: bool) -> Callable[[str], Sides]:
         plain = plain_copy(model)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         inputs = batch(size, 4, 6)
-
-        def embed(network: nn.Module, low: bool) -> Tensor:
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=low):
-                return network(inputs)["inference_feat"]["embeddings"].float()
+        computation = BFLOAT16 if bfloat16 else FLOAT32
 
         def difference() -> tuple[float, float]:
-            one, other = embed(model, bfloat16), embed(plain, False)
+            one, other = embed(model, inputs, computation), embed(plain, inputs, FLOAT32)
             if bfloat16:
                 cosine = nn.functional.cosine_similarity(one.flatten(1), other.flatten(1))
                 return 1 - float(cosine.min()), 1e-3
             return gap([one], [other]), 1e-3
 
         return Sides(
-            lambda: embed(model, bfloat16), lambda: embed(plain, False), difference,
-            flops=operations(model, inputs), bfloat16=bfloat16,
+            lambda: embed(model, inputs, computation), lambda: embed(plain, inputs, FLOAT32),
+            difference, flops=lambda: operations(model, inputs), bfloat16=bfloat16, embeddings=4,
             notes={"size": "4 tracklets of 6 frames", "difference of": "1 - cosine" if bfloat16
                    else "part of the deviation"},
         )  # fmt: skip
@@ -175,33 +151,40 @@ def embedding(bfloat16: bool) -> Callable[[str], Sides]:
     return make
 
 
+def unequal(size: str) -> Sides:
+    """Embeds tracklets of unequal length in one batch, and one after the other."""
+    model = network(size).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    (frames,), *_ = batch(size, 1, sum(LENGTHS))
+    _, *about, _ = batch(size, len(LENGTHS), 1)
+    together = [[frames], *about, torch.tensor([LENGTHS], dtype=torch.int32)]
+    alone = [
+        [[part], *(each[place : place + 1] for each in about), None]
+        for place, part in enumerate(frames.split(LENGTHS, dim=1))
+    ]
+
+    def ours() -> Tensor:
+        return embed(model, together, FLOAT32)
+
+    def plain() -> Tensor:
+        return torch.cat([embed(model, inputs, FLOAT32) for inputs in alone])
+
+    return Sides(
+        ours, plain, lambda: (gap([ours()], [plain()]), 1e-3),
+        flops=lambda: operations(model, together), embeddings=len(LENGTHS),
+        notes={"size": f"tracklets of {', '.join(map(str, LENGTHS))} frames",
+               "difference of": "part of the deviation"},
+    )  # fmt: skip
+
+
 def step(bfloat16: bool) -> Callable[[str], Sides]:
     """Gives the row of a training step: forward, all losses, backward, Adam."""
 
     def make(size: str) -> Sides:
-        config = load_config(CONFIG)
         model = network(size).train()
         plain = plain_copy(model)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        inputs = batch(size, 8, 6)
-        sections = config["loss_cfg"]
-        losses = {s["log_prefix"]: build(LOSSES, _without(s), where="loss_cfg") for s in sections}
-
-        def take(network: nn.Module, optimizer: torch.optim.Optimizer, low: bool) -> Tensor:
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=low):
-                features = network(inputs)["training_feat"]
-            total = torch.stack(
-                [
-                    losses[s["log_prefix"]](**_float(features[s["log_prefix"]]))[0]
-                    * s["loss_term_weight"]
-                    for s in sections
-                ]
-            ).sum()
-            total.backward()
-            optimizer.step()
-            return total.detach()
-
+        inputs, losses = batch(size, 8, 6), objective()
+        computation = BFLOAT16 if bfloat16 else FLOAT32
         made = {}
         for name, module, fused in (("ours", model, True), ("plain", plain, False)):
             trained = [p for p in module.parameters() if p.requires_grad]
@@ -210,39 +193,21 @@ def step(bfloat16: bool) -> Callable[[str], Sides]:
         def difference() -> tuple[float, float]:
             random_state = torch.get_rng_state()
             totals = []
-            for module in (copy.deepcopy(model), copy.deepcopy(plain)):
+            for module, precision in ((model, computation), (plain, FLOAT32)):
                 torch.set_rng_state(random_state)
-                module.sasg.dropout.p, module.blackout = 0.0, 0.0
-                low = bfloat16 and not totals
-                totals.append(float(take(module, torch.optim.SGD(module.parameters(), 0.0), low)))
+                module = without_chance(module)
+                unmoved = torch.optim.SGD(module.parameters(), 0.0)
+                totals.append(float(take(module, unmoved, losses, inputs, precision)))
             return abs(totals[0] / totals[1] - 1), 0.1 if bfloat16 else 1e-2
 
         return Sides(
-            lambda: take(model, made["ours"], bfloat16),
-            lambda: take(plain, made["plain"], False),
-            difference, flops=3 * operations(model, inputs), bfloat16=bfloat16,
+            lambda: take(model, made["ours"], losses, inputs, computation),
+            lambda: take(plain, made["plain"], losses, inputs, FLOAT32), difference,
+            flops=lambda: training_operations(model, size, 8, 6), bfloat16=bfloat16,
             notes={"size": "8 tracklets of 6 frames", "difference of": "the sum of the losses"},
         )  # fmt: skip
 
     return make
-
-
-def operations(model: nn.Module, inputs: Any) -> float:
-    """Counts the multiplications and additions of a forward pass."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        copy.deepcopy(model).eval()(inputs)
-    return float(counter.get_total_flops())
-
-
-def _without(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if key != "log_prefix"}
-
-
-def _float(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.float() if value.is_floating_point() else value
-            for key, value in features.items()}  # fmt: skip
 
 
 ROWS = [
@@ -252,6 +217,7 @@ ROWS = [
     Row("SASG branches, training", "the same", 2, 0, branches(True)),
     Row("embedding, float32", "the published pipeline's work", 1.35, 0, embedding(False)),
     Row("embedding, bfloat16", "the same in float32", 2.5, 0, embedding(True)),
+    Row("unequal tracklets, float32", "ours, one tracklet at a time", 0, 0, unequal),
     Row("training step, float32", "the published pipeline's work", 1.25, 0.6, step(False)),
     Row("training step, bfloat16", "the same in float32", 2.2, 0.6, step(True)),
 ]

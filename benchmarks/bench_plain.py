@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opengait_ext.layers.enhancement import LocalGlobalEnhancement
+from opengait_ext.layers.enhancement import PBMGE, LocalGlobalEnhancement
 from opengait_ext.layers.foreground import ForegroundBranches, ForegroundMaps
 from opengait_ext.layers.parts import PartLinear
 from opengait_ext.layers.vit import _Attention
@@ -30,6 +30,20 @@ def enhance(module: LocalGlobalEnhancement, vector: Tensor, strips: Tensor) -> T
         negative = module.negative_norm(module.negative(contradicted))
         vector = vector + (positive - negative).squeeze(1)
     return vector
+
+
+def enhance_in_turn(module: PBMGE, gait: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+    """Enhances one stream at one granularity after the other, parts ``[n, c, p]`` of both."""
+    streams = []
+    for sets, own, other in (
+        (module.gait, gait, appearance),
+        (module.appearance, appearance, gait),
+    ):
+        vectors = [own[:, :, 0]]
+        for level, strips in enumerate(other.split(module.bins, dim=2)[1:]):
+            vectors.append(sets[min(level, len(sets) - 1)](vectors[0], strips))
+        streams.append(torch.stack(vectors, dim=2))
+    return streams[0], streams[1]
 
 
 def pixels(branches: ForegroundBranches, tokens: Tensor) -> Tensor:
@@ -80,6 +94,7 @@ def plain_copy(model: nn.Module) -> nn.Module:
         for kind, forward in (
             (_Attention, attend),
             (LocalGlobalEnhancement, enhance),
+            (PBMGE, enhance_in_turn),
             (PartLinear, linear_by_part),
             (ForegroundBranches, make_maps),
         ):
