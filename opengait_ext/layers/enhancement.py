@@ -11,8 +11,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .line_sums import line_factors, line_sums
 from .parts import PartLinear
 from .pooling import HorizontalPyramid, SetPooling, Statistic
+from .set_norms import SetNorms, joinable
 
 
 class LocalGlobalEnhancement(nn.Module):
@@ -33,16 +35,10 @@ class LocalGlobalEnhancement(nn.Module):
     training starts from the unchanged vector, and the query is taken anew from the
     updated vector at each strip.
 
-    No ``[d, c]`` or ``[c, c]`` array is ever made. Every entry ``q`` of the global vector
-    sees ``f`` as a straight line over the entries ``k`` of the strip::
-
-        f = slope * k + offset,   slope = alpha * q + gamma,   offset = beta * q + delta
-
-    with four numbers that follow from the weights, so ``relu(f)`` keeps the entries on one
-    side of ``-offset / slope``. With the strip sorted once, both sums that are needed,
-    of ``relu(f) * k`` and of ``relu(f)``, are differences of running sums: exact, in
-    ``c log c`` instead of ``c * c * d`` steps. Half precision is too coarse for these
-    sums; they are made in float32 also under autocast.
+    No ``[d, c]`` or ``[c, c]`` array is ever made: over the entries of a strip, ``f`` is a
+    straight line (:mod:`~opengait_ext.layers.line_sums`) with numbers that follow from the
+    weights. Half precision is too coarse for its sums; they are made in float32 also under
+    autocast.
 
     Args:
         channels: Length ``c`` of the vectors.
@@ -68,79 +64,87 @@ class LocalGlobalEnhancement(nn.Module):
 
     def forward(self, vector: Tensor, strips: Tensor) -> Tensor:
         """Updates the vectors ``[n, c]`` by the strips ``[n, c, p]``, in their order."""
-        with torch.autocast(vector.device.type, enabled=False):
-            dtype = torch.promote_types(vector.dtype, torch.float32)
-            vector, strips = vector.to(dtype), strips.to(dtype)
-            line, way_back = self._numbers(strips.shape[1])
-            entries = strips.permute(2, 0, 1).contiguous().sort(dim=-1).values  # [p, n, c]
-            sums = torch.stack([entries.cumsum(-1), entries.square().cumsum(-1)], dim=2)
-            sums = nn.functional.pad(sums, (1, 0))  # [p, n, 2, c + 1]
-            for strip, strip_sums in zip(entries, sums, strict=True):
-                vector = vector + self._change(vector, strip, strip_sums, line, way_back)
-            return vector
-
-    def _numbers(self, channels: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """All that a step needs of the weights: two 2 x 2 matrices, taken apart once.
-
-        ``line``: factors of q in slope and offset of the affinity, and what is added to them.
-        ``way_back[i][j]``: factor of (sum of r * k, sum of r)[j] in the output of
-        (positive, negative)[i].
-        """
-        query, key, value = (_affine(layer) for layer in (self.query, self.key, self.value))
-        outputs = torch.cat([self.positive.weight, self.negative.weight]).flatten(1)  # [2, d]
-        return (query.T @ key / channels).flatten().unbind(), (outputs @ value).unbind()
-
-    def _change(
-        self,
-        vector: Tensor,
-        strip: Tensor,
-        sums: Tensor,
-        line: Sequence[Tensor],
-        way_back: Sequence[Tensor],
-    ) -> Tensor:
-        """What a sorted strip ``[n, c]`` with running sums ``[n, 2, c + 1]`` adds to the vector."""
-        slope = line[0] * vector + line[2]  # [n, c]
-        offset = line[1] * vector + line[3]
-        positive, negative = sums_of_relu(slope, offset, strip, sums)
-        positive = self.positive_norm(_mix(self.positive, way_back[0], positive))  # [n, 1, c]
-        negative = self.negative_norm(_mix(self.negative, way_back[1], negative))
-        return (positive - negative).squeeze(1)
+        return enhanced([self], [vector], [strips])[0]
 
 
-def sums_of_relu(
-    slope: Tensor, offset: Tensor, entries: Tensor, sums: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Gives the sums over ``k`` of ``relu(f) * k`` and of ``relu(f)``, ``f = slope * k + offset``.
-
-    The derivatives by all four arguments are exact: moving the limit between the entries
-    that are kept and dropped changes nothing, as the line is zero there.
+def enhanced(
+    sets: Sequence[LocalGlobalEnhancement], vectors: Sequence[Tensor], strips: Sequence[Tensor]
+) -> list[Tensor]:
+    """Updates a vector by each of several sets of weights, all sets at a time.
 
     Args:
-        slope: ``[n, m]``; every column is a line.
-        offset: ``[n, m]``.
-        entries: The numbers ``k`` in rising order, ``[n, c]``.
-        sums: Running sums of ``k`` and of its square, from zero: ``[n, 2, c + 1]``.
+        sets: s modules; one may stand there several times, and its running statistics then
+            follow one place after the other.
+        vectors: ``[n, c]`` of each set.
+        strips: ``[n, c, p]`` of each set, of any number p, used in their order.
 
     Returns:
-        The two sums for ``relu(f)``, and the same for ``relu(-f)``: ``[n, 2, m]`` each.
+        The updated vectors.
     """
-    with torch.no_grad():  # a flat line has its limit at plus or minus infinity
-        limit = -offset / slope
-        limit = torch.searchsorted(entries, limit.contiguous())  # how many entries lie below
-        rising = ~torch.signbit(slope)[:, None]
-    below = sums.gather(2, limit[:, None].expand(-1, 2, -1))
-    below = _sums_of_line(slope, offset, below, limit)
-    total = _sums_of_line(slope, offset, sums[:, :, -1:], entries.shape[-1])
-    above = total - below
-    return torch.where(rising, above, below), -torch.where(rising, below, above)
+    if len(sets) > 1 and not joinable(_norms(sets)):
+        each = zip(sets, vectors, strips, strict=True)
+        return [enhanced([one], [vector], [own])[0] for one, vector, own in each]
+    dtype = torch.promote_types(vectors[0].dtype, torch.float32)
+    # Sets of many strips stand first: those that are left at a step are then the first ones.
+    order = sorted(range(len(sets)), key=lambda place: -strips[place].shape[2])
+    columns = [strips[place].unbind(2) for place in order]
+    current = torch.stack([vectors[place] for place in order], dim=1).to(dtype)  # [n, s, c]
+    done: list[Tensor] = []  # of the last set first
+    with torch.autocast(current.device.type, enabled=False):
+        weights = _Weights([sets[place] for place in order], current.shape[2])
+        for step in range(len(columns[0])):
+            active = sum(len(column) > step for column in columns)
+            done += reversed(current[:, active:].unbind(1))
+            strip = torch.stack([column[step] for column in columns[:active]], dim=1)
+            current = weights.updated(current[:, :active], strip.to(dtype))
+    done += reversed(current.unbind(1))
+    places = [order.index(place) for place in range(len(sets))]
+    weights.follow(places)
+    return [done[-1 - place] for place in places]
 
 
-def _sums_of_line(slope: Tensor, offset: Tensor, sums: Tensor, count: Tensor | int) -> Tensor:
-    """Sums of f * k and of f over the ``count`` lowest entries: ``[n, 2, m]``."""
-    of_entries, of_squares = sums.unbind(1)
-    with_entries = slope * of_squares + offset * of_entries
-    alone = slope * of_entries + offset * count
-    return torch.stack([with_entries, alone], dim=1)
+class _Weights:
+    """Takes all that a step needs of the weights of s sets apart, once.
+
+    Of query, key and value only two 2 x 2 matrices are left: ``line``, by which slope and offset
+    of the affinity follow from q, and one that brings the sums of ``relu(f) * k`` and ``relu(f)``
+    back to one channel.
+    """
+
+    def __init__(self, sets: Sequence[LocalGlobalEnhancement], channels: int) -> None:
+        query, key, value = (
+            torch.stack([_affine(getattr(each, name)) for each in sets])  # [s, d, 2]
+            for name in ("query", "key", "value")
+        )
+        outputs = [layer for each in sets for layer in (each.positive, each.negative)]
+        weight = torch.cat([layer.weight for layer in outputs]).view(len(sets), 2, -1)
+        self.bias = torch.stack([cast(Tensor, layer.bias) for layer in outputs]).view(-1, 2, 1)
+        self.line = (key[:, :, :, None] * query[:, :, None]).sum(1) / channels  # [s, 2, 2]
+        mixing = (weight[..., None] * value[:, None]).sum(2)
+        self.factors = line_factors(self.line, mixing)
+        norms = _norms(sets)
+        self.norms, self.joined = norms, SetNorms(norms) if joinable(norms) else None
+
+    def updated(self, vectors: Tensor, strip: Tensor) -> Tensor:
+        """Makes a step of the first k sets, ``[n, k, c]`` both."""
+        some = slice(strip.shape[1])
+        sums = line_sums(vectors, strip, self.line[some], self.factors[some]) + self.bias[some]
+        changes = self._normalized(sums.flatten(1, 2)).unflatten(1, (-1, 2))
+        return vectors + (changes[:, :, 0] - changes[:, :, 1])
+
+    def _normalized(self, sums: Tensor) -> Tensor:
+        """Normalizes ``[n, 2 * k, c]`` over tracklets and entries."""
+        if self.joined:
+            return self.joined(sums)
+        pairs = zip(self.norms, sums.split(1, dim=1), strict=False)
+        return torch.cat([norm(values) for norm, values in pairs], dim=1)
+
+    def follow(self, places: Sequence[int]) -> None:
+        """Moves the running statistics, in the order of the places."""
+        if self.joined:
+            for place in places:
+                self.joined.follow(2 * place)
+                self.joined.follow(2 * place + 1)
 
 
 class PBMGE(nn.Module):
@@ -182,23 +186,25 @@ class PBMGE(nn.Module):
 
     def forward(self, gait: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
         """Gives the global vectors of the parts ``[n, c, p]`` of both streams."""
+        for parts in (gait, appearance):
+            if parts.shape[2] != sum(self.bins):
+                raise ValueError(
+                    f"{parts.shape[2]} parts: bins {self.bins} make {sum(self.bins)} parts"
+                )
+        levels, starts = range(len(self.bins) - 1), (gait[:, :, 0], appearance[:, :, 0])
+        sets = [
+            cast(LocalGlobalEnhancement, modules[min(level, len(modules) - 1)])
+            for modules in (self.gait, self.appearance)
+            for level in levels
+        ]
+        vectors = [start for start in starts for _ in levels]
+        strips = [part for other in (appearance, gait) for part in other.split(self.bins, 2)[1:]]
+        # All granularities of both streams go through the steps together.
+        found = enhanced(sets, vectors, strips) if sets else []
         return (
-            self._globals(self.gait, gait, appearance),
-            self._globals(self.appearance, appearance, gait),
+            torch.stack([starts[0], *found[: len(levels)]], dim=2),
+            torch.stack([starts[1], *found[len(levels) :]], dim=2),
         )
-
-    def _globals(self, sets: nn.ModuleList, own: Tensor, other: Tensor) -> Tensor:
-        """The first of the stream's own parts, and that updated by the other stream's strips."""
-        if other.shape[2] != sum(self.bins):
-            raise ValueError(
-                f"{other.shape[2]} parts: bins {self.bins} make {sum(self.bins)} parts"
-            )
-        start = own[:, :, 0]
-        vectors = [start]
-        for granularity, strips in enumerate(other.split(self.bins, dim=2)[1:]):
-            enhance = sets[min(granularity, len(sets) - 1)]
-            vectors.append(enhance(start, strips))
-        return torch.stack(vectors, dim=2)
 
 
 class SetToParts(nn.Module):
@@ -234,11 +240,11 @@ class SetToParts(nn.Module):
         return self.linear(self.pyramid(self.set_pooling(features, lengths)))
 
 
+def _norms(sets: Sequence[LocalGlobalEnhancement]) -> list[nn.BatchNorm1d]:
+    """Gives both normalizations of each set."""
+    return [norm for each in sets for norm in (each.positive_norm, each.negative_norm)]
+
+
 def _affine(layer: nn.Conv1d) -> Tensor:
     """Weight and bias of a 1x1 convolution of one channel, side by side: ``[d, 2]``."""
     return torch.stack([layer.weight.flatten(), cast(Tensor, layer.bias)], dim=1)
-
-
-def _mix(output: nn.Conv1d, factors: Tensor, sums: Tensor) -> Tensor:
-    """Output of a convolution to one channel, by its two factors of sums ``[n, 2, c]``."""
-    return (factors[:, None] * sums).sum(1, keepdim=True) + cast(Tensor, output.bias)

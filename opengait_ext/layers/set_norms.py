@@ -1,0 +1,64 @@
+"""Several batch normalizations of one channel each, applied in one operation."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def joinable(norms: Sequence[nn.BatchNorm1d]) -> bool:
+    """Tells whether :class:`SetNorms` can do the work of these modules."""
+    return all(
+        type(norm) is nn.BatchNorm1d and norm.momentum and norm.training == norms[0].training
+        for norm in norms
+    )
+
+
+class SetNorms:
+    """Normalizes m channels by m modules of one channel each, several times in a row.
+
+    In training the running statistics stay as they are until :meth:`follow`, so that the modules
+    can move theirs in another order than that of the calls.
+
+    Args:
+        norms: m modules that are :func:`joinable`; a module may stand there several times.
+    """
+
+    def __init__(self, norms: Sequence[nn.BatchNorm1d]) -> None:
+        self.norms = norms
+        self.weight = torch.cat([norm.weight for norm in norms])
+        self.bias = torch.cat([norm.bias for norm in norms])
+        self.training, self.eps = norms[0].training, norms[0].eps
+        self.means = torch.cat([cast(Tensor, norm.running_mean) for norm in norms])
+        self.variances = torch.cat([cast(Tensor, norm.running_var) for norm in norms])
+        self.seen: list[tuple[Tensor, Tensor]] = []  # of each call
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Normalizes ``[n, k, c]`` by the first k modules."""
+        some = slice(values.shape[1])
+        weight, bias = self.weight[some], self.bias[some]
+        mean, variance = self.means[some].clone(), self.variances[some].clone()
+        # Those that follow by a share of 1 are the statistics of this batch.
+        share = 1.0 if self.training else 0.0
+        result = functional.batch_norm(
+            values, mean, variance, weight, bias, self.training, share, self.eps
+        )
+        self.seen.append((mean, variance))
+        return result
+
+    @torch.no_grad()
+    def follow(self, place: int) -> None:
+        """Moves the running statistics of the module at a place by all calls that it was in."""
+        if not self.training:
+            return
+        norm = self.norms[place]
+        share = cast(float, norm.momentum)
+        calls = [stats for stats in self.seen if len(stats[0]) > place]
+        later = torch.arange(len(calls) - 1, -1, -1).to(self.means)  # calls behind each
+        cast(Tensor, norm.num_batches_tracked).add_(len(calls))
+        for running, kind in ((norm.running_mean, 0), (norm.running_var, 1)):
+            values = torch.stack([stats[kind][place] for stats in calls])
+            moved = share * ((1 - share) ** later * values).sum()
+            cast(Tensor, running).mul_((1 - share) ** len(calls)).add_(moved)
