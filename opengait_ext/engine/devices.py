@@ -1,14 +1,16 @@
 """Devices, precision, and the batch on its way to the device."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..config import ConfigError
+from .compiled import Compilation
 from .distributed import local_rank
+from .options import Compile
 
 # Mean and standard deviation of ImageNet's RGB values, each in 0..1.
 MEAN = (0.485, 0.456, 0.406)
@@ -53,10 +55,12 @@ class Computation:
     Attributes:
         device: Where tensors live.
         dtype: What autocast lowers matrix products to; float32: no autocast.
+        compilation: Chooses how frozen parts are called; None: as they are.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
+    compilation: Compilation | None = field(default=None, compare=False)
 
     @property
     def precision(self) -> str:
@@ -74,6 +78,17 @@ class Computation:
         if self.dtype is torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+    @property
+    def compiled(self) -> list[str]:
+        """Names the parts of models that have been called compiled."""
+        return sorted(self.compilation.used) if self.compilation else []
+
+    def forward(self, model: nn.Module, batch: Any) -> dict[str, Any]:
+        """Gives what a model, wrapped or not, makes of a batch as it comes out of the loader."""
+        calling = self.compilation.of(model) if self.compilation else nullcontext()
+        with self.autocast(), calling:
+            return model(self.inputs(batch))
 
     def scaler(self) -> torch.amp.GradScaler:
         """Gives the scaler of the loss, which is on for float16 on cuda only."""
@@ -110,7 +125,9 @@ class Computation:
         return [frames], labels, list(batch.types), list(batch.views), batch.lengths
 
 
-def choose_computation(device: torch.device, precision: str, where: str) -> Computation:
+def choose_computation(
+    device: torch.device, precision: str, where: str, compile: Compile = "never"
+) -> Computation:
     """Gives the computation that a config file asks for, or the best for ``auto``.
 
     Args:
@@ -118,6 +135,7 @@ def choose_computation(device: torch.device, precision: str, where: str) -> Comp
         precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``: bfloat16 where the
             processor computes with it, else float32.
         where: The key's place, for the message.
+        compile: Whether frozen parts are called compiled where that is faster.
 
     Raises:
         ConfigError: If the device cannot compute in that precision.
@@ -127,7 +145,8 @@ def choose_computation(device: torch.device, precision: str, where: str) -> Comp
     dtype = _DTYPES[precision]
     if dtype is torch.float16 and device.type == "cpu":
         raise ConfigError(f"{where}: float16 needs cuda or mps; on cpu take bfloat16 or float32")
-    return Computation(device, dtype)
+    compilation = Compilation(device, dtype) if compile == "auto" else None
+    return Computation(device, dtype, compilation)
 
 
 def computes_bfloat16(device: torch.device) -> bool:

@@ -59,8 +59,7 @@ def embed(
     model.eval()
     with torch.no_grad(), closing(batches_of(loader)) as batches:
         for batch in batches:
-            with computation.autocast():
-                features = model(computation.inputs(batch))["inference_feat"]["embeddings"]
+            features = computation.forward(model, batch)["inference_feat"]["embeddings"]
             if features.dim() != 3 or len(features) != len(batch.labels):
                 raise ConfigError(
                     f"{settings.model_name} gave embeddings {list(features.shape)} for "

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..data.layout import FRAMES
 
 Precision = Literal["float32", "bfloat16", "float16", "auto"]
+Compile = Literal["never", "auto"]
 Keep = Literal["last", "best", "best_on_test"]
 
 VALIDATION_SPLIT = "val"
@@ -86,6 +87,9 @@ class TrainerOptions:
         keep_checkpoints: Newest checkpoints that stay, besides the best; 0: all stay.
         sync_batch_norm: Statistics over all processes; on cuda only.
         find_unused_parameters: For models of which a part rests, in several processes.
+        compile: ``auto`` calls the frozen parts of the model compiled by torch if the first batch
+            finds that right and faster on this machine, which takes about half a minute; the
+            last digits then depend on what it finds. ``never``: as they are.
     """
 
     save_name: str
@@ -105,6 +109,7 @@ class TrainerOptions:
     keep_checkpoints: int = 2
     sync_batch_norm: bool = False
     find_unused_parameters: bool = False
+    compile: Compile = "never"
 
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""
@@ -132,6 +137,7 @@ class EvaluatorOptions:
         split: Which split of the partition is tested.
         sampler: Deals the tracklets out.
         transform: What happens to the frames, in order.
+        compile: As in training; the record of a test names the parts that were compiled.
     """
 
     save_name: str
@@ -142,6 +148,7 @@ class EvaluatorOptions:
     split: str
     sampler: dict[str, Any]
     transform: list[dict[str, Any]]
+    compile: Compile = "never"
 
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""

@@ -14,6 +14,7 @@ from .catalog import Settings
 from .checkpoint import CheckpointStore, load_weights, read_checkpoint
 from .devices import Computation, choose_computation
 from .distributed import Group
+from .options import Compile
 from .progress import LiveLine
 from .provenance import commit, now, versions
 
@@ -58,9 +59,9 @@ class Run:
             self.folder / "checkpoints", options.save_name, options.keep_checkpoints
         )
 
-    def computation(self, precision: str, where: str) -> Computation:
-        """Gives the computation of a section's precision."""
-        return choose_computation(self.device, precision, where)
+    def computation(self, precision: str, where: str, compile: Compile = "never") -> Computation:
+        """Gives the computation of a section's precision, its frozen parts compiled or not."""
+        return choose_computation(self.device, precision, where, compile)
 
 
 def make_model(run: Run, computation: Computation, pretrained: bool = True) -> nn.Module:

@@ -87,8 +87,7 @@ class Step:
         return terms, summary
 
     def _forward(self, model: nn.Module, batch: Any) -> tuple[Features, Summary]:
-        with self.computation.autocast():
-            result = model(self.computation.inputs(batch))
+        result = self.computation.forward(model, batch)
         return result["training_feat"], result.get("visual_summary") or {}
 
     def _send_back(self, total: Tensor) -> None:

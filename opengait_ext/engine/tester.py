@@ -40,7 +40,7 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     """
     watch = Watch()
     options = run.settings.evaluator
-    computation = run.computation(options.precision, "evaluator_cfg.precision")
+    computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
     model, iteration = load_model(run, computation, path, options.restore_strict)
     dataset = split_of(run, partition, options.split)
     tested = Tested(path, selection, iteration, computation.precision, discarded(run, partition))
@@ -48,6 +48,8 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     with closing(partial):
         embeddings = embed(run, model, dataset, computation, partial)
     halves = embedded_halves(run, model, dataset, computation)
+    compiled = sorted({name for names in run.group.gather(computation.compiled) for name in names})
+    tested = replace(tested, compiled=compiled)
     if embeddings is None:
         partial.remove()
         return {}
@@ -70,6 +72,7 @@ class Tested:
         precision: Of the forward pass.
         discarded: What discard lists took out of the data.
         host: Whose engine trained and tested.
+        compiled: Parts of the model that were called compiled, in any process.
     """
 
     path: Path
@@ -78,6 +81,7 @@ class Tested:
     precision: str
     discarded: str
     host: str = "embedded"
+    compiled: Sequence[str] = ()
 
 
 def noted(result: Any, dataset: TrackletDataset, tested: Tested) -> Any:
@@ -118,6 +122,7 @@ def record(
         "checkpoint": str(tested.path),
         "selection": tested.selection,
         "precision": tested.precision,
+        "compiled": list(tested.compiled),
         "host": tested.host,
         **provenance(run),
         "time": watch.told(),

@@ -37,7 +37,7 @@ def train(run: Run, partition: Partition) -> int:
         The iteration that it stands at.
     """
     settings, options, group = run.settings, run.settings.trainer, run.group
-    computation = run.computation(options.precision, "trainer_cfg.precision")
+    computation = run.computation(options.precision, "trainer_cfg.precision", options.compile)
     dataset = make_dataset(
         settings.data, partition, settings.data.train_splits, settings.config["trainer_cfg"],
         "trainer_cfg", settings.catalog,
@@ -164,7 +164,8 @@ def _validation_set(run: Run, partition: Partition) -> TrackletDataset | None:
 
 def _evaluation(run: Run, model: nn.Module, dataset: TrackletDataset | None) -> Evaluate:
     """Gives the test between two iterations."""
-    computation = run.computation(run.settings.evaluator.precision, "evaluator_cfg.precision")
+    options = run.settings.evaluator
+    computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
 
     def evaluation() -> tuple[float, dict[str, float]]:
         assert dataset is not None

@@ -33,6 +33,9 @@ class BaseModel(nn.Module):
     iteration: int = 0
     # Beginnings of the state-dict keys that only training uses: a checkpoint may lack them.
     training_only: tuple[str, ...] = ()
+    # Submodules that are never trained, and whose forward pass changes nothing but its result: the
+    # host may call them in another, faster form. Each takes tensors of frames, without gradient.
+    frozen_parts: tuple[str, ...] = ()
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
         """Builds the network from a config section (the name by which OpenGait calls it)."""

@@ -85,6 +85,7 @@ class BigGait(BaseModel):
         - ``inference_feat``: embeddings ``[n, d, p]``.
     """
 
+    frozen_parts = ("dinov2",)
     training_only = ("gait_net.neck.",)
 
     def build(

@@ -76,6 +76,8 @@ class DinoGRL(BaseModel):
         - ``inference_feat``: embeddings ``[n, d, p]``, those of gait first.
     """
 
+    frozen_parts = ("dinov2",)
+
     def build(
         self,
         *,

@@ -63,6 +63,7 @@ class DinoGRLReleased(BaseModel):
         - ``inference_feat``: embeddings ``[n, d, 2 * p]``, those of gait first.
     """
 
+    frozen_parts = ("dinov2",)
     training_only = ("necks.",)
 
     def build(

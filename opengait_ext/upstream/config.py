@@ -132,6 +132,8 @@ def notes(settings: Settings, world_size: int) -> Iterator[str]:
                 f"{name}.precision: {options.precision}: OpenGait's enable_float16 stays off; the "
                 "model sets its own precision"
             )
+        if options.compile != "never":
+            yield f"{name}.compile: {options.compile}: OpenGait calls the model as it is"
     size = settings.config["evaluator_cfg"]["sampler"].get("batch_size")
     if size != world_size:
         yield (
