@@ -1,6 +1,7 @@
 """The released network of random weights, what it is given, and one step of its training."""
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,12 @@ def without_chance(model: DinoGRLReleased) -> DinoGRLReleased:
 
 def counted(run: Callable[[], Any]) -> float:
     """Counts the multiplications and additions of matrix products, convolutions and attention."""
-    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
-    with FlopCounterMode(display=False, custom_mapping=attention) as counter:
+    unknown: dict[Any, Any] = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention
+    }
+    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        unknown[torch.ops.mkldnn._linear_pointwise] = _linear
+    with FlopCounterMode(display=False, custom_mapping=unknown) as counter:
         run()
     return float(counter.get_total_flops())
 
@@ -115,3 +120,7 @@ def training_operations(model: nn.Module, size: str, tracklets: int, frames: int
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)  # torch knows those of CUDA alone
+
+
+def _linear(x: Any, weight: Any, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x[:-1]) * math.prod(weight)

@@ -19,7 +19,7 @@ from bench_model import (
     training_operations,
     without_chance,
 )
-from bench_plain import enhance, make_maps, plain_copy
+from bench_plain import enhance, plain_copy
 from torch import Tensor, nn
 
 from opengait_ext.layers.enhancement import PBMGE, LocalGlobalEnhancement
@@ -103,6 +103,7 @@ def branches(training: bool) -> Callable[[str], Sides]:
             chances = module.eval()._pixels(module.mask(last)).softmax(-1)
             share = float((module.silhouettes(chances) != 0).float().mean())
         module.train(training)
+        published = plain_copy(module)
 
         def run(forward: Callable[..., Any]) -> list[Tensor]:
             with torch.set_grad_enabled(training):
@@ -113,7 +114,7 @@ def branches(training: bool) -> Callable[[str], Sides]:
             return results
 
         def plain() -> list[Tensor]:
-            return run(lambda *given: make_maps(module, *given))
+            return run(published)
 
         return Sides(
             lambda: run(module), plain, lambda: (gap(run(module), plain()), EXACT),

@@ -16,6 +16,7 @@ from opengait_ext.layers.enhancement import PBMGE, LocalGlobalEnhancement
 from opengait_ext.layers.foreground import ForegroundBranches, ForegroundMaps
 from opengait_ext.layers.parts import PartLinear
 from opengait_ext.layers.vit import _Attention
+from opengait_ext.products import Linear
 
 
 def enhance(module: LocalGlobalEnhancement, vector: Tensor, strips: Tensor) -> Tensor:
@@ -92,6 +93,7 @@ def plain_copy(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     for module in model.modules():
         for kind, forward in (
+            (Linear, nn.Linear.forward),
             (_Attention, attend),
             (LocalGlobalEnhancement, enhance),
             (PBMGE, enhance_in_turn),

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..products import Linear
 from ..vision import torchvision
 from ..weights import load_or_say_random
 from .attention import AttentionFusion
@@ -44,8 +45,8 @@ class MaskBranch(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(channels, affine=False)
-        self.encoder = nn.Linear(channels, 2)
-        self.decoder = nn.Linear(2, channels)
+        self.encoder = Linear(channels, 2)
+        self.decoder = Linear(2, channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Gives the scores ``[f, t, 2]``."""
@@ -98,10 +99,10 @@ class GaitPriorEncoder(TokenEncoder):
     def __init__(self, channels: int, outputs: int = 16) -> None:
         super().__init__(
             nn.BatchNorm1d(channels, affine=False),
-            nn.Linear(channels, channels // 2),
+            Linear(channels, channels // 2),
             nn.BatchNorm1d(channels // 2, affine=False),
             nn.GELU(),
-            nn.Linear(channels // 2, outputs),
+            Linear(channels // 2, outputs),
         )
 
 
@@ -116,7 +117,7 @@ class AppearancePriorEncoder(TokenEncoder):
     def __init__(self, channels: int, outputs: int = 16) -> None:
         super().__init__(
             nn.BatchNorm1d(channels, affine=False),
-            nn.Linear(channels, outputs),
+            Linear(channels, outputs),
             nn.BatchNorm1d(outputs, affine=False),
         )
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..products import Linear
 from ..weights import load_or_say_random
 from .frozen import freeze
 
@@ -213,8 +214,8 @@ class _Attention(nn.Module):
     def __init__(self, embed_dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.qkv = Linear(embed_dim, 3 * embed_dim)
+        self.proj = Linear(embed_dim, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # [f, t, 3, heads, d / heads]
@@ -239,8 +240,8 @@ class _MLP(nn.Module):
 
     def __init__(self, embed_dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, hidden)
-        self.fc2 = nn.Linear(hidden, embed_dim)
+        self.fc1 = Linear(embed_dim, hidden)
+        self.fc2 = Linear(hidden, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.fc2(functional.gelu(self.fc1(tokens)))
