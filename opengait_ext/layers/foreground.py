@@ -27,7 +27,7 @@ from .gait import (
     prior_stem,
 )
 from .morphology import closed
-from .upsampling import filled, follow_moments, tokens_below, upsampled, upsampled_moments
+from .upsampling import ChosenPixels, filled, follow_moments, upsampled, upsampled_moments
 
 _EDGE = 5 / 64  # of the rows at the top, and at the bottom: 5 of the 64 of the released network
 _CHUNK = 4  # frames whose tokens are brought to the finer grid at a time
@@ -218,23 +218,33 @@ class ForegroundBranches(nn.Module):
             pixels = self._pixels(joined)[foreground][None]  # whose moments all processes share
             gait, appearance = self.gait_prior(pixels)[0], self.appearance_prior(pixels)[0]
             return gait.softmax(-1), appearance.sigmoid()
-        # Normalization and linear layer are affine: they work on the tokens that pixels of the
-        # foreground are made of, and the narrow result is brought to the finer grid.
-        needed = tokens_below(foreground, self.token_grid, self.map_size)  # [f, t]
-        gait, appearance = (
-            self._finished(encoder, encoder[1](rows), needed, foreground)
-            for encoder, rows in self._normalized(joined, needed, foreground)
-        )
+        if self.training:  # statistics are those of all frames
+            gait, appearance = self._encoded(joined, foreground)
+        else:
+            chunks = zip(joined.split(_CHUNK), foreground.split(_CHUNK), strict=True)
+            found = [self._encoded(*chunk) for chunk in chunks]
+            gait, appearance = (torch.cat(pixels) for pixels in zip(*found, strict=True))
         return gait.softmax(-1), appearance.sigmoid()
 
+    def _encoded(self, joined: Tensor, foreground: Tensor) -> Iterator[Tensor]:
+        """Gives both encoders' outputs of the foreground's pixels, ``[pixels, d]`` each.
+
+        Normalization and linear layer are affine: they work on the tokens that pixels of the
+        foreground are made of, and the narrow result is brought to the finer grid.
+        """
+        pixels = ChosenPixels(foreground, self.token_grid, self.map_size, joined.dtype)
+        rows = joined.flatten(0, 1).index_select(0, pixels.tokens)  # [n, c]
+        for encoder, normalized in self._normalized(rows, joined, foreground):
+            yield encoder.finish(pixels.of(encoder[1](normalized)))
+
     def _normalized(
-        self, joined: Tensor, needed: Tensor, foreground: Tensor
+        self, rows: Tensor, joined: Tensor, foreground: Tensor
     ) -> Iterator[tuple[TokenEncoder, Tensor]]:
-        """Gives both encoders, with the needed tokens ``[rows, c]`` as their first layer does.
+        """Gives both encoders, with the needed tokens ``[n, c]`` as their first layer does.
 
         In training by the moments of the foreground's pixels; no gradient goes through them.
         """
-        encoders, rows = (self.gait_prior, self.appearance_prior), joined[needed]
+        encoders = (self.gait_prior, self.appearance_prior)
         if not self.training:
             yield from ((encoder, encoder.norm(rows)) for encoder in encoders)
             return
@@ -244,17 +254,6 @@ class ForegroundBranches(nn.Module):
         for encoder in encoders:
             follow_moments(encoder.norm, mean, variance, int(foreground.sum()))
             yield encoder, normalized
-
-    def _finished(
-        self, encoder: TokenEncoder, rows: Tensor, needed: Tensor, foreground: Tensor
-    ) -> Tensor:
-        """Brings needed tokens ``[rows, c]`` to the foreground's pixels and encodes these."""
-        tokens = filled(rows, needed).split(_CHUNK)  # [f, t, c] in all
-        chunks = zip(tokens, foreground.split(_CHUNK), strict=True)
-        pixels = (self._pixels(part)[chosen] for part, chosen in chunks)
-        if self.training:  # statistics are those of all
-            return encoder.finish(torch.cat(list(pixels)))
-        return torch.cat([encoder.finish(some) for some in pixels])
 
     def _pixels(self, tokens: Tensor) -> Tensor:
         """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""

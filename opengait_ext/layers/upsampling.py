@@ -23,21 +23,53 @@ def upsampled(tokens: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tenso
     return fine.flatten(2).transpose(1, 2)
 
 
-@torch.no_grad()
-def tokens_below(chosen: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
-    """Tells which tokens chosen pixels of the finer grid are made of.
+class ChosenPixels:
+    """Makes chosen pixels of a finer grid of the tokens that they lie between, and no others.
 
     Args:
         chosen: ``[f, m]`` bool.
         grid: Rows and columns of the tokens.
         size: Rows and columns of the finer grid.
+        dtype: Of the tokens; half precision counts as float32.
 
-    Returns:
-        ``[f, t]`` bool.
+    Attributes:
+        tokens: Which tokens are needed, of those of all frames in a row, ``[n]`` int64.
     """
-    weights = chosen.view(-1, *size).float()
-    rows, columns = (_weights(n, m, weights) for n, m in zip(grid, size, strict=True))
-    return (rows.t() @ weights @ columns).flatten(1) > 0
+
+    def __init__(
+        self,
+        chosen: Tensor,
+        grid: Sequence[int],
+        size: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        frame, pixel = chosen.nonzero(as_tuple=True)
+        dtype = torch.promote_types(dtype, torch.float32)
+        places = torch.stack([pixel // size[1], pixel % size[1]]).to(dtype)
+        upper, lower, down = _between(grid[0], size[0], places[0])
+        left, right, aside = _between(grid[1], size[1], places[1])
+        rows = (frame * grid[0])[:, None] + torch.stack([upper, upper, lower, lower], dim=1)
+        corners = rows * grid[1] + torch.stack([left, right, left, right], dim=1)  # [pixels, 4]
+        self._shares = torch.stack(
+            [(1 - down) * (1 - aside), (1 - down) * aside, down * (1 - aside), down * aside], dim=1
+        )
+        needed = chosen.new_zeros(len(chosen) * grid[0] * grid[1])
+        needed[corners] = True
+        self.tokens = needed.nonzero().squeeze(1)
+        self._corners = (needed.cumsum(0) - 1)[corners]  # among the needed tokens
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Gives the pixels ``[pixels, c]`` of the needed tokens ``[n, c]``."""
+        shares = self._shares.to(rows.dtype)
+        return functional.embedding_bag(self._corners, rows, mode="sum", per_sample_weights=shares)
+
+
+def _between(tokens: int, pixels: int, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gives the two tokens of a line between which pixels lie, and the share of the second."""
+    position = ((place + 0.5) * (tokens / pixels) - 0.5).clamp_min(0)
+    first = position.floor()
+    second = (first + 1).clamp_max(tokens - 1)
+    return first.long(), second.long(), position - first
 
 
 @torch.no_grad()

@@ -173,6 +173,21 @@ def test_the_branches_see_all_pixels_of_the_batch_or_those_of_the_foreground():
         assert not found[others].any()
 
 
+def test_frames_without_foreground_change_nothing_of_others():
+    sasg = make().eval()
+    last, joined = tokens(frames=7)
+    last[[0, 1, 5]] = 0  # both classes are as likely then: no class is the body
+    sasg.mask.encoder.bias.data.zero_()
+    made = sasg(last, joined)
+    empty = [not silhouette.any() for silhouette in made.silhouettes]
+    assert any(empty)
+    assert not all(empty)
+    for at in range(7):
+        one = sasg(last[at : at + 1], joined[at : at + 1])
+        torch.testing.assert_close(made.gait[at : at + 1], one.gait)
+        torch.testing.assert_close(made.appearance[at : at + 1], one.appearance)
+
+
 def test_normalizations_that_processes_share_give_the_same_maps_and_statistics():
     torch.manual_seed(2)
     sasg = make().train()

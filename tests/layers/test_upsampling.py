@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from opengait_ext.layers.upsampling import upsampled, upsampled_moments
+from opengait_ext.layers.upsampling import ChosenPixels, upsampled, upsampled_moments
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,34 @@ def test_a_single_pixel_has_no_variance():
     mean, variance = upsampled_moments(tokens, (4, 2), (8, 4), chosen)
     torch.testing.assert_close(mean, upsampled(tokens, (4, 2), (8, 4))[0, 13])
     torch.testing.assert_close(variance, torch.zeros(3), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("grid", "size"), [((4, 3), (8, 6)), ((4, 2), (9, 5)), ((1, 3), (4, 6)), ((5, 1), (5, 1))]
+)
+def test_chosen_pixels_and_their_gradient_are_those_of_the_whole_map(grid, size):
+    torch.manual_seed(0)
+    tokens = torch.randn(4, grid[0] * grid[1], 3, dtype=torch.float64, requires_grad=True)
+    chosen = torch.rand(4, size[0] * size[1]) < 0.4
+    chosen[1] = False
+    made = ChosenPixels(chosen, grid, size, tokens.dtype)
+    pixels = made.of(tokens.flatten(0, 1)[made.tokens])
+    expected = upsampled(tokens, grid, size)[chosen]
+    torch.testing.assert_close(pixels, expected)
+    weights = torch.randn_like(expected)
+    ours, reference = (
+        torch.autograd.grad((each * weights).sum(), tokens)[0] for each in (pixels, expected)
+    )
+    torch.testing.assert_close(ours, reference)
+
+
+def test_only_tokens_beside_chosen_pixels_are_needed():
+    chosen = torch.zeros(2, 32, dtype=torch.bool)
+    chosen[1, 13] = True  # row 3, column 1 of 8 x 4, between rows 1 and 2, columns 0 and 1
+    made = ChosenPixels(chosen, (4, 2), (8, 4))
+    assert made.tokens.tolist() == [8 + 2, 8 + 3, 8 + 4, 8 + 5]
+
+
+def test_no_pixels_need_no_tokens():
+    made = ChosenPixels(torch.zeros(2, 32, dtype=torch.bool), (4, 2), (8, 4))
+    assert made.of(torch.randn(8, 3)[made.tokens]).shape == (0, 3)
