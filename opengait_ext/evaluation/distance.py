@@ -3,7 +3,7 @@
 Smaller is nearer. Letters: q queries, g gallery tracklets, d embedding, p parts, b queries
 of one block.
 
-Memory: the gallery is copied once, ``[g, p, d]``. On top of that, the ``[b, g]`` block that
+Memory: the gallery is copied once, ``[p, g, d]``. On top of that, the ``[b, g]`` block that
 is handed out and temporaries of at most ``largest_temporary(...)`` elements each; nothing
 grows with ``q * g * p``. A gallery of more than ``HELD`` elements is never copied whole: it
 is gone through piece by piece, for as many queries at a time as have ``HELD`` distances.
@@ -16,7 +16,6 @@ length instead of 0. Therefore the origin is moved to the mean of the gallery, p
 is computed again as ``|x - y|^2``.
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,9 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..products import linear
+
 METRICS = ("euclidean", "cosine")
 TILE = 512  # gallery tracklets of one product, so that it stays in the cache
-PARTS = 4  # parts of one batched product
 HELD = 2**28  # elements of a gallery, 1 GiB in float32, up to which its copy is kept
 CANCELED = 1e-3  # below, float32 keeps less than three digits of a squared distance
 PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at a time
@@ -155,9 +155,8 @@ def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) ->
     Returns:
         Number of elements; it does not depend on how many queries there are in all.
     """
-    products = min(PARTS, parts) * queries * min(TILE, gallery)
-    places = 3 * products  # where something is computed again: part, query, gallery tracklet
-    squares = min(PARTS, parts) * min(TILE, gallery) * embedding
+    places = 2 * queries * min(TILE, gallery)  # where something is computed again
+    squares = parts * min(TILE, gallery) * embedding
     again = max(PAIR_ELEMENTS, embedding)
     return max(places, squares, again, queries * gallery, queries * embedding * parts)
 
@@ -185,62 +184,61 @@ def _check(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str, block_
 
 
 class _Euclidean:
-    """Gives the mean over the parts of the Euclidean distances of queries to a gallery.
-
-    Memory that is new to a process costs as much as two passes over it: it is used again.
-    """
+    """Gives the mean over the parts of the Euclidean distances of queries to a gallery."""
 
     @torch.no_grad()
     def __init__(self, gallery: Tensor | Chosen, dtype: torch.dtype) -> None:
         first = gallery[:1][0].T.to(dtype)  # [p, d]
-        self._gallery = first.new_empty(len(gallery), *first.shape)  # [g, p, d], without its mean
+        parts, width = first.shape
+        self._gallery = first.new_empty(parts, len(gallery), width)  # without its mean
         # By way of the first tracklet, because the mean of equal numbers is not always that
         # number: a gallery of equal embeddings has to become exactly zero.
         _subtract(first, gallery, self._gallery)
-        self._center = first + self._gallery.mean(0)
+        self._center = first + self._gallery.mean(1)
         _subtract(self._center, gallery, self._gallery)
-        self._query = self._products = first.new_empty(0)
+        self._lengths = torch.stack([part.square().sum(1) for part in self._gallery])  # [p, g]
+        self._query = first.new_empty(parts, 0, width)
 
     @torch.no_grad()
     def __call__(self, query: Tensor) -> Tensor:
         """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
-        queries, parts, tracklets = len(query), query.shape[2], len(self._gallery)
-        if len(self._query) < queries:
-            self._query = self._center.new_empty(queries, *self._center.shape)
-            most = min(PARTS, parts) * queries * min(TILE, tracklets)
-            self._products = self._center.new_empty(most)
+        if self._query.shape[1] != len(query):  # new memory costs as much as two passes over it
+            self._query = self._query.new_empty(len(self._center), *query.shape[:2])
         _subtract(self._center, query, self._query)
-        by_part = self._query[:queries].transpose(0, 1)  # [p, b, d]
-        total = self._center.new_zeros(queries, tracklets)
-        for start in range(0, tracklets, TILE):
-            tile = self._gallery[start : start + TILE].transpose(0, 1)  # [p, t, d]
-            for part in range(0, parts, PARTS):
-                some = slice(part, part + PARTS)
-                for distance in _squared(by_part[some], tile[some], self._products).sqrt_():
-                    total[:, start : start + TILE] += distance
-        return total.div_(parts)
+        total = self._query.new_zeros(len(query), self._gallery.shape[1])
+        for x, y, of_y in zip(self._query, self._gallery, self._lengths, strict=True):
+            of_x, doubled = x.square().sum(1), x * -2
+            for start in range(0, total.shape[1], TILE):
+                tile = slice(start, start + TILE)
+                squared = _squared(doubled, of_x, y[tile], of_y[tile])
+                total[:, tile] += squared.sqrt_()
+        return total.div_(len(self._center))
 
 
 def _subtract(center: Tensor, embeddings: Tensor | Chosen, out: Tensor) -> None:
-    """Writes ``[n, d, p]`` minus ``[p, d]`` to ``out``, ``[n, p, d]`` or longer."""
+    """Writes ``[n, d, p]`` minus ``[p, d]`` to ``out``, ``[p, n, d]``."""
     for start in range(0, len(embeddings), TILE):
-        tile = embeddings[start : start + TILE].transpose(1, 2)  # [t, p, d]
-        torch.sub(tile, center, out=out[start : start + len(tile)])
+        tile = embeddings[start : start + TILE].permute(2, 0, 1)  # [p, t, d]
+        torch.sub(tile, center[:, None], out=out[:, start : start + TILE])
 
 
-def _squared(x: Tensor, y: Tensor, room: Tensor) -> Tensor:
-    """Gives the squared distances ``[p, b, t]`` of ``[p, b, d]`` to ``[p, t, d]``, in ``room``."""
-    of_x, of_y = x.square().sum(2)[:, :, None], y.square().sum(2)[:, None, :]
-    size = (len(x), x.shape[1], y.shape[1])
-    squared = torch.add(of_x, of_y, out=room[: math.prod(size)].view(size))
-    # Autocast leaves operations with "out" alone; it would take 16 bits otherwise.
-    torch.baddbmm(squared, x, y.transpose(1, 2), alpha=-2, out=squared)
+def _squared(doubled: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
+    """Gives the squared distances ``[b, t]``.
+
+    Args:
+        doubled: The queries x times -2, ``[b, d]``.
+        of_x: Their squared lengths, ``[b]``.
+        y: Tracklets of the gallery, ``[t, d]``.
+        of_y: Their squared lengths, ``[t]``.
+    """
+    with torch.autocast(y.device.type, enabled=False):  # it would take 16 bits
+        squared = linear(doubled, y, of_y).add_(of_x[:, None])
     if squared.amin() < CANCELED * (of_x.amax() + of_y.amax()):  # there may be some: a closer look
-        canceled = (squared < (of_x + of_y).mul_(CANCELED)).nonzero()  # [m, 3]
-        for part, row, column in (
-            places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // x.shape[2]))
+        canceled = (squared < (of_x[:, None] + of_y).mul_(CANCELED)).nonzero()  # [m, 2]
+        for row, column in (
+            places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // y.shape[1]))
         ):
-            squared[part, row, column] = (x[part, row] - y[part, column]).square_().sum(1)
+            squared[row, column] = (doubled[row] / -2 - y[column]).square_().sum(1)
         squared.clamp_min_(0)
     return squared
 
@@ -261,9 +259,8 @@ class _Cosine:
         """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
         parts = query.shape[2]
         query = functional.normalize(query.to(self._gallery.dtype)).flatten(1)  # [b, d * p]
-        cosines = query.new_empty(len(query), len(self._gallery))
-        torch.mm(query, self._gallery.t(), out=cosines)  # out: see _squared
-        return cosines.div_(-parts).add_(1)
+        with torch.autocast(query.device.type, enabled=False):  # it would take 16 bits
+            return linear(query, self._gallery).div_(-parts).add_(1)
 
 
 _STEPS: dict[str, type[_Euclidean] | type[_Cosine]] = {"euclidean": _Euclidean, "cosine": _Cosine}

@@ -50,7 +50,6 @@ REFERENCES = {"euclidean": euclidean_by_loops, "cosine": cosine_by_loops}
 def small_tiles(monkeypatch):
     """Cuts even tiny galleries into several tiles, uneven at the end."""
     monkeypatch.setattr(distance, "TILE", 3)
-    monkeypatch.setattr(distance, "PARTS", 2)
     monkeypatch.setattr(distance, "PAIR_ELEMENTS", 4)
 
 
