@@ -12,9 +12,11 @@ import pickle
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from opengait_ext.data.pickled import LayoutError, damaged, load_pickle, measure
 FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
 PACKED, PICKLED = f"{FRAMES}.zip", f"{FRAMES}.pkl"
 _SUFFIXES = (".zip", ".pkl")
+_LOCAL_HEADER = struct.Struct("<4s2xH18xHH")  # signature, flags, lengths of name and extra field
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     EOFError,
@@ -210,10 +213,10 @@ def measure_array(path: str | Path) -> tuple[int, ...]:
 
 def _read_packed(path: Path, indices: Sequence[int]) -> list[bytes | np.ndarray]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = _members(archive, path)
             _check_indices(indices, len(members), path)
-            return [archive.read(members[index]) for index in indices]  # checks the CRC
+            return [_read_member(file, members[index]) for index in indices]
     except FileNotFoundError:
         raise
     except LayoutError:
@@ -222,12 +225,25 @@ def _read_packed(path: Path, indices: Sequence[int]) -> list[bytes | np.ndarray]
         raise damaged(path, error) from error
 
 
+def _read_member(file: BinaryIO, member: zipfile.ZipInfo) -> bytes:
+    """Gives a stored member; zipfile's own way takes as long as decoding a tenth of an image."""
+    file.seek(member.header_offset)
+    signature, encrypted, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    if signature != b"PK\3\4" or encrypted & 1:
+        raise zipfile.BadZipFile(f"{member.filename} is encrypted, or not where it should be")
+    file.seek(name + extra, os.SEEK_CUR)
+    content = file.read(member.file_size)
+    if zlib.crc32(content) != member.CRC:
+        raise zipfile.BadZipFile(f"bad CRC-32 of {member.filename}")
+    return content
+
+
 def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     members = archive.infolist()
     if not members:
         raise LayoutError(f"{path}: holds no frame; remove the file and prepare the data again")
     for number, member in enumerate(members):
-        if Path(member.filename).stem != f"{number:06d}" or member.compress_type:
+        if member.filename.split(".")[0] != f"{number:06d}" or member.compress_type:
             raise LayoutError(
                 f"{path}: member {member.filename!r} stands where the stored frame "
                 f"{number:06d} should; remove the file and prepare the data again"
