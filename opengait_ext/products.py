@@ -1,9 +1,10 @@
-"""Matrix products in float32 that use the whole processor.
+"""Linear layers that use the whole processor.
 
 On a processor torch multiplies float32 by MKL, which leaves AVX-512 alone unless Intel made it:
 half of what an AMD EPYC can do. oneDNN, which torch brings as well and takes for convolutions and
-for half precision, has no such reserve. For float32 torch calls it under a private name alone, from
-what ``torch.compile`` makes; where that name is missing, torch's own product is taken.
+for bfloat16, has no such reserve. torch calls it for float32 under a private name alone, from what
+``torch.compile`` makes; where that name is missing, torch's own product is taken. In bfloat16 the
+same name spares two passes over the result, one that writes the bias and one that takes the GELU.
 """
 
 from collections.abc import Callable
@@ -15,34 +16,42 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+_PLAIN: tuple[Any, ...] = ("none", [], "")  # what follows the product, as the operator is told
+_GELU: tuple[Any, ...] = ("gelu", [], "none")  # the exact form, by the error function
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = False) -> Tensor:
     """Does what ``torch.nn.functional.linear`` does, faster where it can.
 
     Args:
         x: ``[..., c]``.
         weight: ``[d, c]``.
         bias: ``[d]``.
+        gelu: Whether ``torch.nn.functional.gelu`` follows.
 
     Returns:
         ``[..., d]``.
     """
-    if not _is_for_onednn(x, weight):
-        return functional.linear(x, weight, bias)
-    if torch.is_grad_enabled() and any(
+    dtype = _for_onednn(x, weight)
+    wanted = torch.is_grad_enabled() and any(
         value is not None and value.requires_grad for value in (x, weight, bias)
-    ):
+    )
+    if dtype and not wanted:
+        bias = None if bias is None else bias.to(dtype)
+        return _product(x.to(dtype), weight.to(dtype), bias, gelu)
+    if dtype is torch.float32:
         result: Tensor = _Linear.apply(x, weight, bias)
-        return result
-    return _product(x, weight, bias)
+    else:
+        result = functional.linear(x, weight, bias)
+    return functional.gelu(result) if gelu else result
 
 
 class Linear(nn.Linear):
     """A linear layer by :func:`linear`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Maps ``[..., c]`` to ``[..., d]``."""
-        return linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias, gelu)
 
 
 class _Linear(torch.autograd.Function):
@@ -66,36 +75,44 @@ class _Linear(torch.autograd.Function):
         return of_x, of_weight, of_bias
 
 
-def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Tells whether oneDNN does a product; autocast does it in half precision anyway."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.dim() > 1
-        and x.numel() > 0
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and _onednn() is not None
-    )
+def _for_onednn(x: Tensor, weight: Tensor) -> torch.dtype | None:
+    """Gives the precision in which oneDNN does a product; None: torch does it."""
+    if x.device.type != "cpu" or x.dim() < 2 or not x.numel() or torch.compiler.is_compiling():
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        fits = dtype is torch.bfloat16 and x.dtype in (dtype, torch.float32)
+    else:
+        dtype = torch.float32
+        fits = x.dtype is dtype
+    return dtype if fits and weight.dtype is torch.float32 and _onednn(dtype) else None
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
     if not weight.t().is_contiguous():
         weight = weight.contiguous()  # oneDNN takes rows that lie apart one number at a time
-    operator = _onednn()
+    operator = _onednn(x.dtype)
     assert operator is not None
-    result: Tensor = operator(x, weight, bias, "none", [], "")
+    result: Tensor = operator(x, weight, bias, *(_GELU if gelu else _PLAIN))
     return result
 
 
 @cache
-def _onednn() -> Callable[..., Tensor] | None:
+def _onednn(dtype: torch.dtype) -> Callable[..., Tensor] | None:
     """Gives oneDNN's operator, if this torch has it and it does what is expected of it."""
+    given = [
+        value.to(dtype) for value in (torch.arange(6.0).view(3, 2), torch.ones(4, 2), torch.ones(4))
+    ]
+    expected = functional.linear(*given)
     try:
+        if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return None
         operator: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
         with torch.no_grad():
-            x, weight, bias = torch.arange(6.0).view(3, 2), torch.ones(4, 2), torch.arange(4.0)
-            found = operator(x, weight, bias, "none", [], "")
+            plain, gelu = (operator(*given, *last) for last in (_PLAIN, _GELU))
     except (AttributeError, RuntimeError, TypeError):
         return None
-    return operator if torch.equal(found, functional.linear(x, weight, bias)) else None
+    right = torch.equal(plain, expected) and torch.allclose(
+        gelu, functional.gelu(expected), rtol=1e-2
+    )
+    return operator if right else None

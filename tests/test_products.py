@@ -59,13 +59,40 @@ def test_no_rows_give_no_rows():
     assert not weight.grad.any()
 
 
-def test_other_precisions_are_left_to_torch():
-    layer = Linear(40, 24)
+@pytest.mark.parametrize("gradient", [True, False])
+def test_a_gelu_behind_the_product_is_the_exact_one(gradient):
+    results = []
+    for function in (
+        lambda x, weight, bias: linear(x, weight, bias, gelu=True),
+        lambda *given: functional.gelu(functional.linear(*given)),
+    ):
+        given = [x.requires_grad_(gradient) for x in random_layer()]
+        found = [function(*given)]
+        if gradient:
+            found += torch.autograd.grad(found[0].sum(), given)
+        results.append(found)
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("gelu", [True, False])
+@pytest.mark.parametrize("trained", [True, False])
+def test_autocast_computes_in_its_precision(gelu, trained):
+    torch.manual_seed(0)
+    layer = Linear(40, 24).requires_grad_(trained)
     x = torch.randn(3, 40)
+    exact = layer(x, gelu)
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer(x).dtype == torch.bfloat16
-    doubled = layer.double()(x.double())
-    assert torch.equal(doubled, functional.linear(x.double(), layer.weight, layer.bias))
+        for given in (x, x.bfloat16()):
+            found = layer(given, gelu)
+            assert found.dtype == torch.bfloat16
+            torch.testing.assert_close(found.float(), exact, rtol=0.02, atol=0.02)
+
+
+def test_doubles_are_left_to_torch():
+    layer = Linear(40, 24).double()
+    x = torch.randn(3, 40, dtype=torch.float64)
+    assert torch.equal(layer(x), functional.linear(x, layer.weight, layer.bias))
 
 
 @pytest.mark.parametrize("missing", [True, False])
@@ -77,7 +104,8 @@ def test_a_torch_without_the_operator_computes_by_its_own(monkeypatch, missing):
     monkeypatch.setattr(products.torch.ops, "mkldnn", operators)
     products._onednn.cache_clear()
     try:
-        assert products._onednn() is None
+        assert products._onednn(torch.float32) is None
+        assert products._onednn(torch.bfloat16) is None
         assert torch.equal(linear(*given), functional.linear(*given))
     finally:
         monkeypatch.undo()

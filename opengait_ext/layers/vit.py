@@ -244,7 +244,7 @@ class _MLP(nn.Module):
         self.fc2 = Linear(hidden, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(functional.gelu(self.fc1(tokens)))
+        return self.fc2(self.fc1(tokens, gelu=True))
 
 
 def _check_sizes(
