@@ -150,7 +150,7 @@ def peak(device: torch.device) -> float:
         _finish(device)
 
     run()
-    return _PRODUCTS * 2 * side**3 / min(seconds(run) for _ in range(7)) / 1e9
+    return _PRODUCTS * 2 * side**3 / min(seconds(run, 0.1) for _ in range(7)) / 1e9
 
 
 def _both(

@@ -105,8 +105,8 @@ def evaluated(model, seed):
     with torch.no_grad():
         batch = golden_batch(seed)
         found = model.eval()(batch)["inference_feat"]["embeddings"]  # [4, 256, 70]
-        made = model.sasg_maps(batch[0][0].flatten(0, 1))
         sasg = model.sasg
+        made = sasg(*seen["tokens"])
         target = upsampled(seen["tokens"][0], sasg.token_grid, sasg.map_size)
         decoded = sasg.mask.decode(sasg.mask(target))  # made in training only
         made = made._replace(target=target, reconstruction=decoded)
