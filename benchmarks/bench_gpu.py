@@ -20,8 +20,8 @@ from bench_model import CONFIG, batch, counted, embed, network, objective, take,
 from bench_plain import plain_copy
 from torch import Tensor, nn
 
-from opengait_ext.config import build, load_config
-from opengait_ext.engine.catalog import SOLVERS
+from opengait_ext.config import load_config
+from opengait_ext.engine.catalog import build_optimizer
 from opengait_ext.engine.devices import Computation
 from opengait_ext.engine.random_state import seed_everything
 
@@ -97,7 +97,7 @@ def training_step(
         result = losses(features).total.detach().cpu()
         del compared, features
         trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = build(SOLVERS, section, where="optimizer_cfg", key="solver", params=trained)
+        optimizer = build_optimizer(section, trained)
         return _timed(
             lambda: take(model, optimizer, losses, inputs, computation),
             result, device, rounds, count,

@@ -16,6 +16,7 @@ from .catalog import (
     Catalog,
     Config,
     Settings,
+    build_optimizer,
     build_schedule,
     listed,
     without_prefix,
@@ -169,7 +170,7 @@ def _rehearsal(config: Config) -> Iterator[str]:
     where = "optimizer_cfg"
     try:
         numbers = [nn.Parameter(torch.zeros(1))]
-        optimizer = build(SOLVERS, config[where], where=where, key="solver", params=numbers)
+        optimizer = build_optimizer(config[where], numbers)
         where = "scheduler_cfg"
         build_schedule(config[where], optimizer, 1)
     except (ValueError, TypeError) as fault:

@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from ..config import build
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
 from . import random_state
-from .catalog import SOLVERS, build_schedule, losses_of
+from .catalog import build_optimizer, build_schedule, losses_of
 from .checkpoint import CheckpointStore, load_weights, read_checkpoint
 from .data import check_identities, make_dataset, make_loader, make_sampler
 from .devices import Computation
@@ -122,9 +121,7 @@ def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
         for parameter in module.parameters()
         if parameter.requires_grad
     ]
-    optimizer = build(
-        SOLVERS, config["optimizer_cfg"], where="optimizer_cfg", key="solver", params=parameters
-    )
+    optimizer = build_optimizer(config["optimizer_cfg"], parameters)
     schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch)
     return TrainingState(model, objective, optimizer, schedule, computation.scaler())
 

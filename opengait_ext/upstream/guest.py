@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..config import ConfigError, build
+from ..config import ConfigError
 from ..engine import random_state
-from ..engine.catalog import SOLVERS, Catalog, build_schedule
+from ..engine.catalog import Catalog, build_optimizer, build_schedule
 from ..engine.checkpoint import load_weights, read_checkpoint
 from ..engine.data import check_identities, make_dataset, make_loader, make_sampler
 from ..engine.devices import Computation
@@ -113,10 +113,8 @@ class Guest:
         if not self.run:
             return _above(self).get_optimizer(optimizer_cfg)
         parameters: Iterator[nn.Parameter] = self.parameters()  # type: ignore[attr-defined]
-        return build(
-            SOLVERS, optimizer_cfg, where="optimizer_cfg", key="solver",
-            params=[parameter for parameter in parameters if parameter.requires_grad],
-        )  # fmt: skip
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        return build_optimizer(optimizer_cfg, trained)
 
     def get_scheduler(self, scheduler_cfg: Mapping[str, Any]) -> Any:
         """Builds the schedule, which may be one that torch has not."""

@@ -1,5 +1,8 @@
 """LGE and PBMGE against the explicit [d, c], [c, c] products and loops of Eq. 11-16."""
 
+import copy
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -131,6 +134,41 @@ def test_pbmge_equals_loops_over_streams_granularities_and_strips(share):
     torch.testing.assert_close(outputs[1], torch.stack(expected[3:], dim=2))
     for name, buffer in module.named_buffers():  # the running means tell the order of the steps
         torch.testing.assert_close(buffer, reference.get_buffer(name))
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("change", ["shared by processes", "at rest", "cumulative"])
+def test_normalizations_of_another_kind_are_called_one_by_one_in_the_same_order(share, change):
+    one = random_pbmge(share)
+    if change == "shared by processes":
+        other = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(one))
+    else:
+        norm = one.gait[0].negative_norm
+        norm.train(change != "at rest")
+        norm.momentum = None if change == "cumulative" else norm.momentum
+        other = copy.deepcopy(one)
+        for lge in [*other.gait, *other.appearance]:
+            lge.forward = functools.partial(explicit, lge)
+    gait, appearance = torch.randn(3, C, 7).double(), torch.randn(3, C, 7).double()
+    found, expected = one(gait, appearance), in_turn(other, gait, appearance)
+    for ours, reference in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, reference)
+    for name, buffer in one.named_buffers():
+        torch.testing.assert_close(buffer, other.get_buffer(name))
+
+
+def in_turn(module, gait, appearance):
+    """Enhances one stream at one granularity after the other."""
+    streams = []
+    for sets, own, other in (
+        (module.gait, gait, appearance),
+        (module.appearance, appearance, gait),
+    ):
+        vectors = [own[:, :, 0]]
+        for level, strips in enumerate(other.split(module.bins, dim=2)[1:]):
+            vectors.append(sets[min(level, len(sets) - 1)](vectors[0], strips))
+        streams.append(torch.stack(vectors, dim=2))
+    return streams
 
 
 def test_each_granularity_has_its_own_weights_unless_they_are_shared():
