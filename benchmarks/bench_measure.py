@@ -124,7 +124,8 @@ def measured(row: Row, arguments: argparse.Namespace, limits: dict[str, float]) 
 
 def one_side(row: Row, size: str, side: str) -> dict[str, float]:
     """Runs one side in this process; gives the memory that a pass took on top of its inputs."""
-    getattr(row.make("small"), side)()  # loads the code that it calls, some 10 MiB
+    sides = row.make("small")
+    getattr(sides, side)()  # loads the code that it calls, some 10 MiB
     sides = row.make(size)
     gc.collect()
     _forget_peak()
