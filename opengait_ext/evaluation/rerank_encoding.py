@@ -10,6 +10,7 @@ so nothing here grows with n * n; temporaries have about ``ELEMENTS`` elements e
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,18 +68,30 @@ def reciprocal_members(
     """
     near = _reciprocal(lists[:, : k1 + 1])  # [n, k]
     joining = _reciprocal(lists[:, : round(k1 / 2) + 1])  # [n, h]
-    width = near.shape[1] ** 2 * joining.shape[1]
-    for start, stop in _spans(len(near), max(1, ELEMENTS // width)):
+    width = max(len(near) // 4, near.shape[1] * joining.shape[1])
+    span = max(1, ELEMENTS // width)
+    is_member = near.new_zeros(min(span, len(near)), len(near) + 1, dtype=torch.bool)
+    for start, stop in _spans(len(near), span):
         members = near[start:stop]  # [b, k]
         sets = joining[members.clamp_min(0)]  # [b, k, h]
-        shared = (sets[..., None] == members[:, None, None]).any(3) & (sets >= 0)  # [b, k, h]
+        marks, marked = is_member[: stop - start], members.long() + 1  # the first: of no member
+        marks.scatter_(1, marked, True)
+        shared = marks.gather(1, sets.flatten(1).long() + 1).view_as(sets) & (sets >= 0)
+        marks.scatter_(1, marked, False)
         share, whole = 3 * shared.sum(2), 2 * (sets >= 0).sum(2)
         joins = (members >= 0) & ((share > whole) if strict else (share >= whole))
         sets = torch.where(joins[..., None], sets, -1).flatten(1)  # [b, k * h]
-        every = torch.cat((members, sets), 1).sort(1).values
+        every = _ascending(torch.cat((members, sets), 1))
         every[:, 1:].masked_fill_(every[:, 1:] == every[:, :-1], -1)
         rows, places = (every >= 0).nonzero(as_tuple=True)
         yield start, stop, rows + start, every[rows, places].long()
+
+
+def _ascending(rows: Tensor) -> Tensor:
+    """Sorts each row; on the processor by numpy, which is ten times as fast there."""
+    if rows.device.type == "cpu":
+        return torch.from_numpy(np.sort(rows.numpy(), axis=1))
+    return rows.sort(1).values
 
 
 def encode(
