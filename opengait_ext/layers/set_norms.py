@@ -51,11 +51,11 @@ class SetNorms:
     @torch.no_grad()
     def follow(self, place: int) -> None:
         """Moves the running statistics of the module at a place by all calls that it was in."""
-        if not self.training:
-            return
         norm = self.norms[place]
         share = cast(float, norm.momentum)
         calls = [stats for stats in self.seen if len(stats[0]) > place]
+        if not (self.training and calls):
+            return
         later = torch.arange(len(calls) - 1, -1, -1).to(self.means)  # calls behind each
         cast(Tensor, norm.num_batches_tracked).add_(len(calls))
         for running, kind in ((norm.running_mean, 0), (norm.running_var, 1)):

@@ -183,6 +183,15 @@ def test_without_strips_the_global_vectors_stay_alone():
     assert [output.tolist() for output in outputs] == [gait.tolist(), appearance.tolist()]
 
 
+def test_without_strips_a_vector_and_the_statistics_stay_as_they_are():
+    lge = random_lge().train()
+    before = copy.deepcopy(lge.state_dict())
+    vector = torch.randn(2, C).double()
+    assert torch.equal(lge(vector, torch.randn(2, C, 0).double()), vector)
+    for name, value in lge.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 @pytest.mark.parametrize("bins", [[2, 4], []])
 def test_bins_without_a_global_part_are_refused(bins):
     with pytest.raises(ValueError, match="expected 1, the global part, and then the numbers"):
