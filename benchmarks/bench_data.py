@@ -166,9 +166,9 @@ def decoded(folder: Path, wanted: Sequence[int]) -> forms.Pixels:
 
 PICKLE, PACKED, SINGLE = "OpenGait's pickle", "JPEG, packed", "JPEG, single files"
 ROWS = [
-    Row("loader, raw pixels", "whole-tracklet pickles", 2, 0,
+    Row("loader, raw pixels", "whole-tracklet pickles", 2, None,
         reading("raw pixels", forms.read_raw, PICKLE, pickled)),
-    Row("loader, packed JPEG", "a file each through Pillow", 2, 0,
+    Row("loader, packed JPEG", "a file each through Pillow", 2, None,
         reading(PACKED, decoded, SINGLE, by_pillow)),
     Row("ranking", "a loop over the queries", 40, 0, ranking),
     Row("distances of 70 parts", "one product a part", 3, 0, distances),

@@ -59,14 +59,15 @@ class Row:
         name: What is measured.
         against: What it replaces.
         wanted: How many times as fast it shall be at least; 0: nothing is asked.
-        memory: Which part of the plain side's memory it may take; 0: nothing is asked.
+        memory: Which part of the plain side's memory it may take; 0: nothing is asked; None: it is
+            not measured either.
         make: Gives the sides for ``small`` or ``full``.
     """
 
     name: str
     against: str
     wanted: float
-    memory: float
+    memory: float | None
     make: Callable[[str], Sides]
 
 
@@ -117,7 +118,7 @@ def measured(row: Row, arguments: argparse.Namespace, limits: dict[str, float]) 
     }
     del sides
     gc.collect()
-    if not arguments.no_memory:
+    if row.memory is not None and not arguments.no_memory:
         result |= _memory(row, arguments)
     return result
 
