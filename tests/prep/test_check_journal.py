@@ -1,5 +1,6 @@
 """The journal of the check: what a stop and a kill leave, what is looked at again; processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -155,13 +156,18 @@ def lines_of(path):
 def test_an_interrupt_ends_with_130_and_the_journal_is_whole(tmp_path):
     data = large_data(tmp_path)
     command = [sys.executable, str(SCRIPT), str(data), "--workers", "2"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    ) as process:
-        while process.poll() is None and lines_of(data / ".check.journal") < 3:
-            time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+    for _ in range(5):  # a busy machine may let it finish before it is looked at
+        (data / ".check.journal").unlink(missing_ok=True)
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        ) as process:
+            while process.poll() is None and lines_of(data / ".check.journal") < 3:
+                time.sleep(0.002)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        if process.returncode != 1:  # that of a check that found the fault
+            break
     assert process.returncode == 130, error
     assert b"the same command goes on from here" in error
     assert (data / ".check.journal").read_bytes().endswith(b"\n")
