@@ -251,8 +251,9 @@ class ForegroundBranches(nn.Module):
         assert not joined.requires_grad, "the moments are taken for constants"
         mean, variance = upsampled_moments(joined, self.token_grid, self.map_size, foreground)
         normalized = (rows - mean) * (variance + self.gait_prior.norm.eps).rsqrt()
+        count = int(foreground.sum())
         for encoder in encoders:
-            follow_moments(encoder.norm, mean, variance, int(foreground.sum()))
+            follow_moments(encoder.norm, mean, variance, count)
             yield encoder, normalized
 
     def _pixels(self, tokens: Tensor) -> Tensor:
