@@ -68,6 +68,7 @@ def reciprocal_members(
     """
     near = _reciprocal(lists[:, : k1 + 1])  # [n, k]
     joining = _reciprocal(lists[:, : round(k1 / 2) + 1])  # [n, h]
+    # A mark takes a quarter of the memory of a number.
     width = max(len(near) // 4, near.shape[1] * joining.shape[1])
     span = max(1, ELEMENTS // width)
     is_member = near.new_zeros(min(span, len(near)), len(near) + 1, dtype=torch.bool)
