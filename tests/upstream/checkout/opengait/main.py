@@ -1,41 +1,46 @@
-"""The program of the stand-in checkout: options, process group, model, one phase."""
+"""Trains or tests what a config describes, one process for each device."""
 
 import argparse
-import os
+import random
 
+import modeling.models as models
 import torch
-from modeling import models
-from utils import config_loader, get_ddp_module, get_msg_mgr, init_seeds
+from torch import nn
+from utils import config_loader
+from utils.journal import start_log
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--cfgs")
-parser.add_argument("--phase", default="train", choices=["train", "test"])
-parser.add_argument("--log_to_file", action="store_true")
-parser.add_argument("--iter", default=0)
-opt = parser.parse_args()
+PHASES = {"train": "run_train", "test": "run_test"}
 
+
+def main(network, trainer, every):
+    rank = torch.distributed.get_rank()
+    start_log(rank == 0)
+    random.seed(rank)
+    torch.manual_seed(rank)
+    kind = getattr(models, network["model"])
+    learns = opt.phase == "train"
+    model = kind(every, learns)
+    if learns and trainer["sync_BN"]:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    here = torch.cuda.current_device()
+    wrapped = nn.parallel.DistributedDataParallel(
+        model,
+        output_device=here,
+        find_unused_parameters=trainer["find_unused_parameters"],
+        device_ids=[here],
+    )
+    getattr(kind, PHASES[opt.phase])(wrapped)
+
+
+words = argparse.ArgumentParser()
+words.add_argument("--log_to_file", nargs="?", const="yes")
+words.add_argument("--cfgs")
+words.add_argument("--phase", choices=PHASES)
+opt = words.parse_args()
 
 if __name__ == "__main__":
-    torch.distributed.init_process_group("nccl", init_method="env://")
-    if torch.distributed.get_world_size() != torch.cuda.device_count():
-        raise ValueError("as many processes as devices are expected")
-    cfgs = config_loader(opt.cfgs)
-    if opt.iter != 0:
-        cfgs["evaluator_cfg"]["restore_hint"] = int(opt.iter)
-        cfgs["trainer_cfg"]["restore_hint"] = int(opt.iter)
-    training = opt.phase == "train"
-    engine_cfg = cfgs["trainer_cfg" if training else "evaluator_cfg"]
-    names = cfgs["data_cfg"]["dataset_name"], cfgs["model_cfg"]["model"], engine_cfg["save_name"]
-    get_msg_mgr().start(os.path.join("output/", *names), engine_cfg)
-    init_seeds(torch.distributed.get_rank())
-    Model = getattr(models, cfgs["model_cfg"]["model"])
-    model = Model(cfgs, training)
-    if training and cfgs["trainer_cfg"]["sync_BN"]:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if cfgs["trainer_cfg"]["fix_BN"]:
-        model.fix_BN()
-    model = get_ddp_module(model, cfgs["trainer_cfg"]["find_unused_parameters"])
-    if training:
-        Model.run_train(model)
-    else:
-        Model.run_test(model)
+    torch.distributed.init_process_group(init_method="env://", backend="nccl")
+    if torch.cuda.device_count() != torch.distributed.get_world_size():
+        raise SystemExit("as many processes as devices are needed")
+    read = config_loader(opt.cfgs)
+    main(read["model_cfg"], read["trainer_cfg"], read)

@@ -1,3 +1,3 @@
-from .triplet import TripletLoss
+from .margin import TripletLoss
 
 __all__ = ["TripletLoss"]

@@ -1,7 +1,8 @@
-from inspect import isclass
+"""Every class of every file beside this one."""
 
-from . import baseline
+import importlib
+from pathlib import Path
 
-for name, value in vars(baseline).items():
-    if isclass(value):
-        globals()[name] = value
+for found in Path(__file__).parent.glob("[!_]*.py"):
+    contents = vars(importlib.import_module(f"{__name__}.{found.stem}"))
+    globals().update({key: each for key, each in contents.items() if isinstance(each, type)})
