@@ -11,7 +11,8 @@ TRAIN, AUXILIARY, QUERY, GALLERY = "train.txt", "train_auxiliary.txt", "query.tx
 AUXILIARY_NAMES = (AUXILIARY, "train_aux.txt")  # the second one is that of M3-ReID's description
 LISTS = (TRAIN, QUERY, GALLERY)
 IMAGES = "DATA"
-CAMERAS = {"LS3": 0, "G25": 1, "CQ1": 2, "W4": 3, "TSG1": 4, "TSG2": 5}
+_CODES_OF_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")  # the place is the camera's number
+CAMERAS = {code: camid for camid, code in enumerate(_CODES_OF_CAMERAS)}
 CODES = {VISIBLE: "RGB", INFRARED: "IR"}
 FAKE = "FakeIR"
 

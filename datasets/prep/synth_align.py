@@ -12,12 +12,31 @@ import numpy as np
 
 HEIGHT, WIDTH = 64, 44
 LEAST = 10_000  # sum of a silhouette's pixels, 0 or 255 each, below which it shows nobody
-# The bones between COCO's 17 joints.
-BONES = (
-    (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12),
-    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
+_SIDES = ("left", "right")
+_PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+# COCO's 17 joints: the nose, then each pair from the head down, the left one first.
+JOINTS = ("nose", *(f"{side} {part}" for part in _PAIRED for side in _SIDES))
+# Each side has these bones, from the foot up; shoulders and hips are joined across.
+_OF_A_SIDE = (
+    "ankle - knee", "knee - hip", "hip - shoulder", "shoulder - elbow", "elbow - wrist",
+    "ear - eye", "eye - nose",
 )  # fmt: skip
+_ACROSS = ("hip", "shoulder")
 _SOFT = 1.0  # deviation in pixels of the blur of limbs and joints
+
+
+def _bones() -> tuple[tuple[int, int], ...]:
+    """Give the bones as places in ``JOINTS``, the upper end first."""
+    names = [
+        [end if end == "nose" else f"{side} {end}" for end in reversed(bone.split(" - "))]
+        for bone in _OF_A_SIDE
+        for side in _SIDES
+    ]
+    names += [[f"{side} {part}" for side in _SIDES] for part in _ACROSS]
+    return tuple((JOINTS.index(first), JOINTS.index(second)) for first, second in names)
+
+
+BONES = _bones()
 
 
 class Place(NamedTuple):

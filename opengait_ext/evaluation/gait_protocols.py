@@ -26,11 +26,23 @@ from .faults import EvaluationError
 _KINDS = ("exact", "substring")
 _STEP_VIEWS = {"probe_types": "exact", "identical_view": False, "decimals": 2}
 
+
+def _walks(kind: str, *numbers: int) -> list[str]:
+    """Give CASIA-B's names of a kind's walks: ``bg-01``."""
+    return [f"{kind}-{number:02d}" for number in numbers]
+
+
+# What a walk of SUSTech1K has in its name; all of them begin with their number.
+_SUSTECH1K = {
+    "Normal": "01-nm", "Bag": "bg", "Clothing": "cl", "Carrying": "cr", "Umbrella": "ub",
+    "Uniform": "uf", "Occlusion": "oc", "Night": "nt",
+}  # fmt: skip
+
 GAIT_PROTOCOLS: dict[str, dict[str, Any]] = {
     "gait_casia_b": {
         "name": "gait_casia_b",
-        "probe": {"NM": ["nm-05", "nm-06"], "BG": ["bg-01", "bg-02"], "CL": ["cl-01", "cl-02"]},
-        "gallery": ["nm-01", "nm-02", "nm-03", "nm-04"],
+        "probe": {"NM": _walks("nm", 5, 6), "BG": _walks("bg", 1, 2), "CL": _walks("cl", 1, 2)},
+        "gallery": _walks("nm", 1, 2, 3, 4),
         **_STEP_VIEWS,
     },
     "gait_oumvlp": {
@@ -42,14 +54,7 @@ GAIT_PROTOCOLS: dict[str, dict[str, Any]] = {
     "gait_sustech1k": {
         "name": "gait_sustech1k",
         "probe": {
-            "Normal": ["01-nm"],
-            "Bag": ["bg"],
-            "Clothing": ["cl"],
-            "Carrying": ["cr"],
-            "Umbrella": ["ub"],
-            "Uniform": ["uf"],
-            "Occlusion": ["oc"],
-            "Night": ["nt"],
+            **{condition: [word] for condition, word in _SUSTECH1K.items()},
             "Overall": ["01", "02", "03", "04"],
         },
         "gallery": ["00-nm"],

@@ -1,5 +1,7 @@
 """Attention over positions, and between two streams. Shape letters: see README, "Shapes"."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -73,14 +75,9 @@ class AttentionFusion(nn.Module):
     def __init__(self, channels: int, squeeze: int = 16) -> None:
         super().__init__()
         inner = max(channels // squeeze, 1)
+        scores = nn.Conv2d(inner, 2 * channels, 1, bias=False)
         self.conv = nn.Sequential(
-            nn.Conv2d(2 * channels, inner, 1, bias=False),
-            nn.BatchNorm2d(inner),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(inner, inner, 3, padding=1, bias=False),
-            nn.BatchNorm2d(inner),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(inner, 2 * channels, 1, bias=False),
+            *_look(2 * channels, inner, size=1), *_look(inner, inner, size=3), scores
         )
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -89,3 +86,10 @@ class AttentionFusion(nn.Module):
         # The score of channel c for stream i is output 2 c + i: the order of the released weights.
         weights = scores.unflatten(1, (-1, 2)).softmax(dim=2)  # [n, c, 2, h, w]
         return first * weights[:, :, 0] + second * weights[:, :, 1]
+
+
+def _look(channels: int, width: int, size: int) -> Iterator[nn.Module]:
+    """Give a convolution of odd size that keeps height and width, normalized, without a bias."""
+    yield nn.Conv2d(channels, width, size, padding=size // 2, bias=False)
+    yield nn.BatchNorm2d(width)
+    yield nn.ReLU(inplace=True)

@@ -19,7 +19,7 @@ from vcm_tree import ROOT
 
 from opengait_ext.data.layout import DIRECTIONS, FOLDERS, read_frames, read_partition
 
-CAMIDS = {"LS3": 0, "G25": 1, "CQ1": 2, "W4": 3, "TSG1": 4, "TSG2": 5}
+CAMIDS = {"TSG1": 4, "TSG2": 5, "CQ1": 2, "W4": 3, "LS3": 0, "G25": 1}
 MODALITIES = {"RGB": "visible", "IR": "infrared"}
 
 
