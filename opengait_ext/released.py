@@ -1,6 +1,6 @@
 """Names in the checkpoints that others published, and ours: the one place for both.
 
-Source: the three files that belong to Yang et al., "DinoGRL: DINOv2-driven Gait Representation
+Source: the three files that belong to Yang et al., "DINOv2 Driven Gait Representation
 Learning for Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
 https://doi.org/10.1145/3746027.3755413, and the mask branch file and the checkpoints that belong
 to Ye et al., "BigGait", CVPR 2024, https://arxiv.org/abs/2402.19122, as OpenGait writes them.

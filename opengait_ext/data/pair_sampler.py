@@ -28,7 +28,7 @@ class PairSampler(IdentitySampler):
 
     Source: the training of Du et al., "Video-based Visible-Infrared Person Re-Identification with
     Auxiliary Samples", TIFS 2024, https://arxiv.org/abs/2311.15571, which draws one list of frame
-    numbers for both modalities of a tracklet; Yang et al., "DinoGRL", ACM MM 2025,
+    numbers for both modalities of a tracklet; Yang et al. (DinoGRL), ACM MM 2025,
     https://doi.org/10.1145/3746027.3755413, use it for BUPTCampus with P 8, C 2, K 1. Theirs
     draws all that transforms do for each modality by itself, but for a flip of both.
 

@@ -45,7 +45,7 @@ def score_queries(
     """Scores the ranking of each query.
 
     Source: the inverse negative penalty is from Ye et al., "Deep Learning for Person
-    Re-identification: A Survey and Outlook", TPAMI 2022, https://arxiv.org/abs/2001.04193.
+    Re-Identification: A Survey and Outlook", TPAMI 2022, https://arxiv.org/abs/2001.04193.
 
     Args:
         distance: ``[q, g]``, query to gallery tracklet; whatever block of the queries.

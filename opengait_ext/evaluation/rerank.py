@@ -2,7 +2,7 @@
 
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding",
 CVPR 2017, https://arxiv.org/abs/1701.08398; for ``temporal`` the code of Du et al., "Video-based
-Visible-Infrared Person Re-Identification with Auxiliary Samples", IEEE TIFS 2023 (BUPTCampus).
+Visible-Infrared Person Re-Identification with Auxiliary Samples", TIFS 2024 (BUPTCampus).
 
 A re-ranked distance depends on all queries and on the whole gallery, also on those that a
 protocol drops or leaves out. It says nothing about a single pair and is no measure of a model

@@ -1,7 +1,7 @@
 """Cuts both streams into strips, which enhance the other's global vector: LGE and PBMGE.
 
-Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for
-Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
+Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
+Visible-Infrared Person Re-Identification" (DinoGRL), ACM MM 2025,
 https://doi.org/10.1145/3746027.3755413, Eq. 11-16.
 """
 

@@ -1,6 +1,6 @@
 """Silhouettes that choose pixels: the front end of the released DinoGRL, which is BigGait's.
 
-Sources: what Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for Video-Based
+Sources: what Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
 Visible-Infrared Person Re-Identification", ACM MM 2025, https://doi.org/10.1145/3746027.3755413,
 published with their paper; Ye et al., "BigGait: Learning Gait Representation You Want by Large
 Vision Models", CVPR 2024, https://arxiv.org/abs/2402.19122.

@@ -1,6 +1,6 @@
 """From the tokens of a frozen DINOv2 to silhouettes and gait maps: SASG and its branches.
 
-Sources: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for Video-Based
+Sources: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
 Visible-Infrared Person Re-Identification", ACM MM 2025,
 https://doi.org/10.1145/3746027.3755413, Section 3.2 and Figure 3; Ye et al., "BigGait:
 Learning Gait Representation You Want by Large Vision Models", CVPR 2024,

@@ -1,7 +1,7 @@
 """What keeps DinoGRL's silhouettes and soft body parts in order: Eq. 5, 7 and 8.
 
-Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for
-Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
+Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
+Visible-Infrared Person Re-Identification" (DinoGRL), ACM MM 2025,
 https://doi.org/10.1145/3746027.3755413, Section 3.2. Letter: ``f`` frames.
 """
 

@@ -40,7 +40,7 @@ class DinoGRL(BaseModel):
     of a ResNet; PBMGE works on parts of ``part_channels``; a classifier stands
     behind a batch normalization, as in AGW.
 
-    Source: Yang et al., "DinoGRL: DINOv2-driven Gait Representation Learning for Video-Based
+    Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
     Visible-Infrared Person Re-Identification", ACM MM 2025,
     https://doi.org/10.1145/3746027.3755413.
 

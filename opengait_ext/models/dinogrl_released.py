@@ -34,7 +34,7 @@ class DinoGRLReleased(BaseModel):
     all parts of the pyramid are supervised and compared, with the enhanced vectors beside them.
     What else differs is said in ``configs/dinogrl_released_vcm.yaml``.
 
-    Source: the code and checkpoints that belong to Yang et al., "DinoGRL: DINOv2-driven Gait
+    Source: the code and checkpoints that belong to Yang et al., "DINOv2 Driven Gait
     Representation Learning for Video-Based Visible-Infrared Person Re-Identification",
     ACM MM 2025, https://doi.org/10.1145/3746027.3755413.
 
