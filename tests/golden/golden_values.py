@@ -21,7 +21,7 @@ from opengait_ext.released import Names, translate
 
 HERE = Path(__file__).parent
 GIVEN = os.environ.get("DINOGRL_GOLDEN")
-FOLDER = Path(GIVEN) if GIVEN else HERE.parents[2] / "shared" / "golden"
+FOLDER = Path(GIVEN) if GIVEN else HERE / "whole"
 SALT = os.environ.get("DINOGRL_GOLDEN_SALT", "public")
 MISSING = (
     f"the whole set of golden arrays is not in {FOLDER}: give its folder in DINOGRL_GOLDEN, and "
