@@ -21,8 +21,8 @@ from bench_plain import plain_copy
 from torch import Tensor, nn
 
 from opengait_ext.config import load_config
-from opengait_ext.engine.catalog import build_optimizer
 from opengait_ext.engine.devices import Computation
+from opengait_ext.engine.optimizer import build_optimizer
 from opengait_ext.engine.random_state import seed_everything
 
 TRACKLETS, FRAMES = 32, 6
@@ -96,8 +96,7 @@ def training_step(
             features = compared(inputs)["training_feat"]
         result = losses(features).total.detach().cpu()
         del compared, features
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = build_optimizer(section, trained)
+        optimizer = build_optimizer(section, dict(model.named_parameters()))
         return _timed(
             lambda: take(model, optimizer, losses, inputs, computation),
             result, device, rounds, count,

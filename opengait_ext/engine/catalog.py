@@ -1,6 +1,6 @@
 """The components that a config file can name, and how they are built from its sections."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -14,11 +14,6 @@ from .options import DataOptions, EvaluatorOptions, TrainerOptions
 from .schedule import SCHEDULES
 
 Config = Mapping[str, Any]
-
-SOLVERS = Registry(
-    "solver",
-    [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, torch.optim.RAdam],
-)
 
 
 @dataclass(frozen=True)
@@ -80,20 +75,6 @@ def losses_of(config: Config, catalog: Catalog) -> dict[str, nn.Module]:
         section["log_prefix"]: build(catalog.losses, without_prefix(section), where=where)
         for where, section in listed(config, "loss_cfg")
     }
-
-
-def build_optimizer(section: Config, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Builds the optimizer; one pass over all numbers makes its step, where torch can do that.
-
-    Args:
-        section: ``optimizer_cfg``; one that names ``fused`` or ``foreach`` has its way.
-        parameters: What is trained.
-    """
-    can = "fused" in signature(SOLVERS[section["solver"]]).parameters
-    can = can and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    if can and not {"fused", "foreach", "differentiable"} & set(section):
-        section = {**section, "fused": True}
-    return build(SOLVERS, section, where="optimizer_cfg", key="solver", params=list(parameters))
 
 
 def build_schedule(section: Config, optimizer: torch.optim.Optimizer, epoch: int) -> Any:

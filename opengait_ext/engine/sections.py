@@ -5,22 +5,11 @@ from dataclasses import fields
 from difflib import get_close_matches
 from inspect import signature
 
-import torch
-from torch import nn
-
 from ..config import ConfigError, build, faults_of_section
 from ..registry import Registry
 from ..schema import faults_of, with_dataclasses
-from .catalog import (
-    SOLVERS,
-    Catalog,
-    Config,
-    Settings,
-    build_optimizer,
-    build_schedule,
-    listed,
-    without_prefix,
-)  # fmt: skip
+from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
+from .optimizer import optimizer_faults, peak_faults, rehearsed_optimizer
 from .options import VALIDATION_SPLIT, DataOptions, EvaluatorOptions, TrainerOptions
 from .schedule import SCHEDULES
 
@@ -28,6 +17,7 @@ SECTIONS = (
     "data_cfg", "model_cfg", "loss_cfg", "optimizer_cfg",
     "scheduler_cfg", "trainer_cfg", "evaluator_cfg",
 )  # fmt: skip
+_LISTS = ("loss_cfg", "optimizer_cfg")
 # What the engine gives to the components that ask for it.
 EVALUATOR_GETS = ("data", "dataset", "partition", "split")
 SAMPLER_GETS = ("dataset", "seed", "start", "total", "rank", "world_size")
@@ -71,7 +61,12 @@ def _section_faults(config: Config) -> Iterator[str]:
             yield f"missing section {name!r}"
         elif name == "loss_cfg" and not isinstance(config[name], list):
             yield f"loss_cfg: expected a list of losses, found {config[name]!r}"
-        elif name != "loss_cfg" and not isinstance(config[name], Mapping):
+        elif name == "optimizer_cfg" and not isinstance(config[name], (Mapping, list)):
+            yield (
+                f"{name}: expected an entry with a solver, or a list of such, found "
+                f"{config[name]!r}"
+            )
+        elif name not in _LISTS and not isinstance(config[name], Mapping):
             yield f"{name}: expected keys and values, found {config[name]!r}"
 
 
@@ -83,11 +78,8 @@ def _component_faults(config: Config, catalog: Catalog) -> Iterator[str]:
             catalog.models, sections["model_cfg"], where="model_cfg", key="model", method="build"
         )
     yield from _loss_faults(config, catalog)
-    if "optimizer_cfg" in sections:
-        yield from faults_of_section(
-            SOLVERS, sections["optimizer_cfg"], where="optimizer_cfg", key="solver",
-            given=("params",),
-        )  # fmt: skip
+    if isinstance(config.get("optimizer_cfg"), (Mapping, list)):
+        yield from optimizer_faults(config["optimizer_cfg"])
     if "scheduler_cfg" in sections:
         yield from faults_of_section(
             SCHEDULES, sections["scheduler_cfg"], where="scheduler_cfg", key="scheduler",
@@ -166,15 +158,20 @@ def _value_faults(config: Config, catalog: Catalog) -> Iterator[str]:
 
 
 def _rehearsal(config: Config) -> Iterator[str]:
-    """Builds optimizer and schedule for a single number, to hear what they refuse."""
-    where = "optimizer_cfg"
+    """Builds optimizer and schedule for a number each, to hear what they refuse."""
     try:
-        numbers = [nn.Parameter(torch.zeros(1))]
-        optimizer = build_optimizer(config[where], numbers)
-        where = "scheduler_cfg"
-        build_schedule(config[where], optimizer, 1)
+        optimizer = rehearsed_optimizer(config["optimizer_cfg"])
+    except ConfigError as fault:
+        yield str(fault)
+        return
+    peaks = list(peak_faults(config["optimizer_cfg"], config["scheduler_cfg"]))
+    if peaks:
+        yield from peaks
+        return
+    try:
+        build_schedule(config["scheduler_cfg"], optimizer, 1)
     except (ValueError, TypeError) as fault:
-        yield f"{where}: {fault}"
+        yield f"scheduler_cfg: {fault}"
 
 
 def _refusal(registry: Registry, section: Config, where: str) -> Iterator[str]:

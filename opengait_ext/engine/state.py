@@ -12,6 +12,7 @@ from . import random_state
 from .checkpoint import CheckpointError, load_weights
 from .distributed import Group
 from .objective import Objective
+from .optimizer import load_optimizer
 
 
 @dataclass
@@ -68,7 +69,7 @@ class TrainingState:
         load_weights(self.model, content["model"], strict, path)
         try:
             self.objective.load_state_dict(content.get("objective") or {})
-            self.optimizer.load_state_dict(content["optimizer"])
+            load_optimizer(self.optimizer, content["optimizer"])
             self.schedule.load_state_dict(content["scheduler"])
             if content.get("scaler"):
                 self.scaler.load_state_dict(content["scaler"])

@@ -10,13 +10,14 @@ from torch import nn
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
 from . import random_state
-from .catalog import build_optimizer, build_schedule, losses_of
+from .catalog import build_schedule, losses_of
 from .checkpoint import CheckpointStore, load_weights, read_checkpoint
 from .data import check_identities, make_dataset, make_loader, make_sampler
 from .devices import Computation
 from .embedding import embed, embedded_halves
 from .journal import Journal
 from .objective import Objective
+from .optimizer import build_optimizer, named_parameters
 from .options import VALIDATION_SPLIT
 from .provenance import differences
 from .run import Run, make_model, provenance
@@ -115,13 +116,7 @@ def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
             logger.warning("trainer_cfg.sync_batch_norm: only cuda has it; left out")
     objective = Objective(losses_of(config, run.settings.catalog), run.group)
     objective = objective.to(computation.device)
-    parameters = [
-        parameter
-        for module in (model, objective)
-        for parameter in module.parameters()
-        if parameter.requires_grad
-    ]
-    optimizer = build_optimizer(config["optimizer_cfg"], parameters)
+    optimizer = build_optimizer(config["optimizer_cfg"], named_parameters(model, objective))
     schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch)
     return TrainingState(model, objective, optimizer, schedule, computation.scaler())
 

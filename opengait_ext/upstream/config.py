@@ -172,7 +172,7 @@ def translated(settings: Settings, folder: Path, phase: str, world_size: int) ->
         },
         "model_cfg": copy.deepcopy(dict(config["model_cfg"])),
         "loss_cfg": [{**section, "type": named(section["type"])} for section in config["loss_cfg"]],
-        "optimizer_cfg": dict(config["optimizer_cfg"]),
+        "optimizer_cfg": copy.deepcopy(config["optimizer_cfg"]),
         "scheduler_cfg": dict(config["scheduler_cfg"]),
         "trainer_cfg": _trainer(settings, folder, phase),
         "evaluator_cfg": _evaluator(settings, folder, phase, world_size),

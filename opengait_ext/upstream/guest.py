@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 
 from ..config import ConfigError
 from ..engine import random_state
-from ..engine.catalog import Catalog, build_optimizer, build_schedule
+from ..engine.catalog import Catalog, build_schedule
 from ..engine.checkpoint import load_weights, read_checkpoint
 from ..engine.data import check_identities, make_dataset, make_loader, make_sampler
 from ..engine.devices import Computation
 from ..engine.embedding import embed
+from ..engine.optimizer import build_optimizer
 from ..engine.options import VALIDATION_SPLIT
 from ..engine.steps import map_tensors
 from ..engine.tester import split_of
@@ -26,6 +27,8 @@ from .config import EXTENSION
 from .guest_run import GuestRun, guest_run
 
 logger = logging.getLogger(__name__)
+
+_LOSSES = "loss_aggregator.losses."
 
 
 class Guest:
@@ -108,13 +111,12 @@ class Guest:
         seen.views_list = [tracklet.view for tracklet in dataset.tracklets]
         return loader
 
-    def get_optimizer(self, optimizer_cfg: Mapping[str, Any]) -> torch.optim.Optimizer:
+    def get_optimizer(self, optimizer_cfg: Any) -> torch.optim.Optimizer:
         """Builds the optimizer with all its arguments; OpenGait leaves keyword-only ones out."""
         if not self.run:
             return _above(self).get_optimizer(optimizer_cfg)
-        parameters: Iterator[nn.Parameter] = self.parameters()  # type: ignore[attr-defined]
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
-        return build_optimizer(optimizer_cfg, trained)
+        named: Iterator[tuple[str, nn.Parameter]] = self.named_parameters()  # type: ignore[attr-defined]
+        return build_optimizer(optimizer_cfg, {_our_name(name): each for name, each in named})
 
     def get_scheduler(self, scheduler_cfg: Mapping[str, Any]) -> Any:
         """Builds the schedule, which may be one that torch has not."""
@@ -196,6 +198,14 @@ def _check_addressed(run: GuestRun, training_feat: Mapping[str, Any]) -> None:
                 f"loss_cfg does not fit the model: no output addresses the loss {prefix!r} "
                 f"(the model returns: {', '.join(training_feat)})"
             )
+
+
+def _our_name(name: str) -> str:
+    """Gives the name of a parameter in our engine; OpenGait wraps each loss and holds it itself."""
+    if not name.startswith(_LOSSES):
+        return name
+    prefix, _, rest = name.removeprefix(_LOSSES).partition(".")
+    return f"loss_cfg.{prefix}.{rest.removeprefix('module.')}"
 
 
 def _drawable(tensor: Tensor) -> Tensor:

@@ -1,0 +1,278 @@
+"""The optimizer of ``optimizer_cfg``: one entry, or several that share the parameters by name."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import ConfigError, build, faults_of_section
+from ..registry import Registry
+from .objective import Objective
+
+logger = logging.getLogger(__name__)
+
+SOLVERS = Registry(
+    "solver",
+    [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, torch.optim.RAdam],
+)
+_SHOWN = 8  # names of parameters in a message
+
+Parameters = Mapping[str, nn.Parameter]
+
+
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimizers, each with parameters and a solver of its own, that step as one.
+
+    ``param_groups`` are those of all parts, one after the other and shared with them, so a schedule
+    or a scaler that acts on all groups acts on all parts.
+
+    Args:
+        parts: The optimizers.
+        names: The names of each one's parameters; a state of other names is not loaded.
+    """
+
+    def __init__(
+        self, parts: Sequence[torch.optim.Optimizer], names: Sequence[Sequence[str]]
+    ) -> None:
+        self.parts = list(parts)
+        self.names = [list(each) for each in names]
+        common = set.intersection(*(set(part.defaults) for part in self.parts))
+        # A schedule looks here for what all groups have, such as a momentum to move.
+        defaults = {key: self.parts[0].defaults[key] for key in sorted(common)}
+        super().__init__([group for part in self.parts for group in part.param_groups], defaults)
+        self._join()
+
+    def step(self, closure: Any = None) -> Any:
+        """Makes a step of every part; a closure is called once, before all of them."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all parts, and the names of their parameters."""
+        return {"parts": [part.state_dict() for part in self.parts], "names": self.names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go back to the states of all parts.
+
+        Raises:
+            ValueError: If the state is of other parameters than this optimizer's.
+        """
+        for place, (own, saved) in enumerate(zip(self.names, state_dict["names"], strict=True)):
+            if own != saved:
+                raise ValueError(f"optimizer_cfg[{place}] matched other parameters then")
+        for part, saved in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(saved)
+        self._join()
+
+    def _join(self) -> None:
+        """Take the groups of the parts, which are new after a state was loaded."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer that was built from as many entries.
+
+    Raises:
+        ValueError: If it was built from others.
+    """
+    own = len(optimizer.parts) if isinstance(optimizer, JointOptimizer) else 1
+    saved = len(state["parts"]) if "parts" in state else 1
+    if own != saved:
+        raise ValueError(f"optimizer_cfg has {own} entries, and had {saved} then")
+    optimizer.load_state_dict(state)
+
+
+def named_parameters(model: nn.Module, objective: Objective) -> dict[str, nn.Parameter]:
+    """Return the parameters of a model, and those of its losses as ``loss_cfg.<log_prefix>...``."""
+    named = dict(model.named_parameters())
+    for prefix, loss in zip(objective.prefixes, objective.losses, strict=True):
+        named |= {f"loss_cfg.{prefix}.{name}": each for name, each in loss.named_parameters()}
+    return named
+
+
+def entries_of(section: Any) -> list[tuple[str, Any]]:
+    """Return the entries of ``optimizer_cfg``, each with its place; a mapping is one entry."""
+    if not isinstance(section, list):
+        return [("optimizer_cfg", section)]
+    return [(f"optimizer_cfg[{place}]", entry) for place, entry in enumerate(section)]
+
+
+def optimizer_faults(section: Any) -> Iterator[str]:
+    """List what is wrong with ``optimizer_cfg`` for any model."""
+    if section == []:
+        yield "optimizer_cfg: expected an entry with a solver, or a list of such, found []"
+    rest = ""
+    for where, entry in entries_of(section):
+        yield from faults_of_section(
+            SOLVERS, _without_match(entry), where=where, key="solver", given=("params",)
+        )
+        if not isinstance(entry, Mapping):
+            continue
+        if "match" in entry:
+            yield from _match_faults(where, entry["match"])
+        elif rest:
+            yield f"{where}: it has no match, as {rest}: only one entry can take the rest"
+        else:
+            rest = where
+
+
+def _match_faults(where: str, match: Any) -> Iterator[str]:
+    good = isinstance(match, list) and match
+    if not good or not all(isinstance(prefix, str) and prefix for prefix in match):
+        yield (
+            f"{where}.match: expected a list of beginnings of parameters' names, such as "
+            f"[encoder.], found {match!r}"
+        )
+
+
+def build_optimizer(section: Any, named: Parameters) -> torch.optim.Optimizer:
+    """Build the optimizer; one pass over all numbers makes its step, where torch can do that.
+
+    Args:
+        section: ``optimizer_cfg``: an entry or a list of entries. One that names ``fused`` or
+            ``foreach`` has its way.
+        named: All parameters by name; frozen ones are left out.
+
+    Raises:
+        ConfigError: If a parameter belongs to no entry or to several, or an entry gets none.
+    """
+    shares = shared_out(section, named)
+    parts = []
+    for (where, entry), names in zip(entries_of(section), shares, strict=True):
+        parameters = [named[name] for name in names]
+        parts.append(_built(entry, parameters, where))
+        if len(shares) > 1:
+            logger.info(
+                "%s: %s with rate %g trains %d parameters (%d numbers): %s", where, entry["solver"],
+                parts[-1].param_groups[0]["lr"], len(names), sum(p.numel() for p in parameters),
+                ", ".join(entry.get("match", ["the rest"])),
+            )  # fmt: skip
+    return parts[0] if len(parts) == 1 else JointOptimizer(parts, shares)
+
+
+def rehearsed_optimizer(section: Any) -> torch.optim.Optimizer:
+    """Build the optimizer with one number for each entry, to hear what the solvers refuse.
+
+    Raises:
+        ConfigError: What one of them refuses.
+    """
+    parts, names = [], []
+    for where, entry in entries_of(section):
+        try:
+            parts.append(_built(entry, [nn.Parameter(torch.zeros(1))], where))
+        except (ValueError, TypeError) as fault:
+            raise ConfigError(f"{where}: {fault}") from fault
+        names.append([where])
+    return parts[0] if len(parts) == 1 else JointOptimizer(parts, names)
+
+
+def peak_faults(section: Any, schedule: Mapping[str, Any]) -> Iterator[str]:
+    """List the rates of several entries that ``OneCycleLR`` would set to something else."""
+    peak = schedule.get("max_lr")
+    if peak is None or not isinstance(section, list):
+        return
+    own = [entry.get("lr") for entry in section]
+    peaks = peak if isinstance(peak, list) else [peak] * len(own)
+    if len(peaks) != len(own):
+        yield f"scheduler_cfg.max_lr: expected {len(own)} rates, one an entry, found {peak}"
+        return
+    for place, (rate, top) in enumerate(zip(own, peaks, strict=True)):
+        if rate is not None and rate != top:
+            yield (
+                f"scheduler_cfg.max_lr: it sets {top:g} for optimizer_cfg[{place}], whose lr is "
+                f"{rate:g}; write a rate for each entry, max_lr: {own}, or change lr"
+            )
+
+
+def shared_out(section: Any, named: Parameters) -> list[list[str]]:
+    """Share the trained parameters out among the entries of ``optimizer_cfg``.
+
+    Args:
+        section: It; at most one entry has no ``match``, and that takes the rest.
+        named: All parameters by name; frozen ones are left out.
+
+    Returns:
+        The names of each entry's parameters, in the order of ``named``.
+
+    Raises:
+        ConfigError: With all that does not fit: a prefix that no trained parameter begins with,
+            a parameter that several entries match or none, an entry that nothing is left for.
+    """
+    entries = entries_of(section)
+    trained = [name for name, parameter in named.items() if parameter.requires_grad]
+    owners: dict[str, list[int]] = {name: [] for name in trained}
+    faults: list[str] = []
+    for place, (where, entry) in enumerate(entries):
+        match = entry.get("match", [])
+        faults += [fault for prefix in match for fault in _unused(where, prefix, trained, named)]
+        for name in trained:
+            if name.startswith(tuple(match)):
+                owners[name].append(place)
+    for name, places in owners.items():
+        if len(places) > 1:
+            both = " and ".join(entries[place][0] for place in places)
+            faults.append(f"{name}: matched by {both}; one entry alone can train it")
+    rest = [place for place, (_, entry) in enumerate(entries) if "match" not in entry]
+    left = [name for name, places in owners.items() if not places]
+    if left and not rest:
+        faults.append(
+            f"no entry matches {_some(left)}: add to a match, or add an entry without match, which "
+            "takes the rest"
+        )
+    elif rest and not left:
+        faults.append(f"{entries[rest[0]][0]}: the others match every parameter: leave it out")
+    if faults:
+        more = [f"  ... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        lines = ["optimizer_cfg does not fit the model:"]
+        raise ConfigError("\n".join([*lines, *(f"  {each}" for each in faults[:_SHOWN]), *more]))
+    shares = [
+        [name for name in trained if owners[name] == [place]] for place in range(len(entries))
+    ]
+    if rest:
+        shares[rest[0]] = left
+    return shares
+
+
+def _unused(where: str, prefix: str, trained: Sequence[str], named: Parameters) -> Iterator[str]:
+    """Say why a prefix has no effect, if it has none."""
+    if any(name.startswith(prefix) for name in trained):
+        return
+    if any(name.startswith(prefix) for name in named):
+        yield f"{where}.match: {prefix!r} matches frozen parameters alone, which nobody trains"
+        return
+    words = [name.split(".") for name in trained]
+    known = {".".join(part[:end]) + "." for part in words for end in range(1, len(part))}
+    near = get_close_matches(prefix, sorted(known), n=1)
+    tops = ", ".join(dict.fromkeys(f"{part[0]}." for part in words))
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {tops}"
+    yield f"{where}.match: no parameter begins with {prefix!r} - {hint}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _built(entry: Any, parameters: list[nn.Parameter], where: str) -> torch.optim.Optimizer:
+    section = _without_match(entry)
+    can = "fused" in signature(SOLVERS[section["solver"]]).parameters
+    can = can and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    if can and not {"fused", "foreach", "differentiable"} & set(section):
+        section = {**section, "fused": True}
+    return build(SOLVERS, section, where=where, key="solver", params=parameters)
+
+
+def _without_match(entry: Any) -> Any:
+    """Return an entry without ``match``, which is not the solver's own."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {key: value for key, value in entry.items() if key != "match"}
