@@ -21,6 +21,8 @@ from upstream_parts import (
     upstream,
 )
 
+from opengait_ext.upstream.guest import _our_name
+
 QUIET = {"model_cfg.dropout": 0.0, "trainer_cfg.save_iter": 3}
 
 
@@ -84,6 +86,33 @@ def test_a_run_that_changes_its_host_goes_on_as_if_it_had_not(toy_root, checkout
     found = weights(work, 6)
     torch.testing.assert_close(found["model"], expected["model"], rtol=1e-5, atol=1e-7)
     assert found["scheduler"] == expected["scheduler"]
+
+
+def test_several_entries_of_the_optimizer_train_alike_whichever_host_begins(
+    toy_root, checkout, work
+):
+    entries = [
+        {"solver": "SGD", "lr": 0.01, "momentum": 0.9, "match": ["convolution."]},
+        {"solver": "Adam", "lr": 0.02},
+    ]
+    whole = plain_config(toy_root, {**QUIET, "optimizer_cfg": entries})
+    embedded(whole, "train")
+    expected = weights(work, 6)
+    shutil.rmtree("output")
+    upstream(checkout, changed(whole, {"trainer_cfg.total_iter": 3}), "train")
+    embedded(whole, "train")
+    found = weights(work, 6)
+    torch.testing.assert_close(found["model"], expected["model"], rtol=1e-5, atol=1e-7)
+    assert found["optimizer"]["names"] == expected["optimizer"]["names"]
+    shutil.rmtree("output")
+    upstream(checkout, whole, "train")
+    torch.testing.assert_close(weights(work, 6)["model"], expected["model"], rtol=1e-5, atol=1e-7)
+
+
+def test_a_loss_that_openGait_wraps_keeps_the_names_of_its_parameters():
+    assert _our_name("loss_aggregator.losses.center.module.points") == "loss_cfg.center.points"
+    assert _our_name("loss_aggregator.losses.center.net.weight") == "loss_cfg.center.net.weight"
+    assert _our_name("encoder.layer1.weight") == "encoder.layer1.weight"
 
 
 def test_weights_of_another_run_are_a_start_at_iteration_0(toy_root, checkout, work):
