@@ -20,8 +20,8 @@ class MaskLoss(BaseLoss):
 
     Per frame the Euclidean length of the difference over all its entries, then the mean over
     the frames. Written so, it grows with the number of entries: for 512 tokens of 384
-    channels it is 443 times the typical difference of one entry, and the paper's weight of 1
-    would drown every other loss. With ``normalized`` it is divided by the square root of that
+    channels it is 443 times the typical difference of one entry, and so is what it says to E_m
+    beside the identity losses. With ``normalized`` it is divided by the square root of that
     number, which makes it the root mean square difference of a frame: the scale of the mean
     squared error in the authors' published code, at any size of image or transformer.
 
@@ -69,7 +69,8 @@ class SmoothnessLoss(BaseLoss):
 
     The absolute answers of the two Sobel filters, added, each channel by itself; the mean over
     pixels and channels, then over frames. Outside the map its nearest pixel is repeated, so
-    that the border of the image is not taken for an edge.
+    that the border of the image is not taken for an edge. Eq. 7 does not say how the answers of
+    a frame become one number; read as a sum, it is ``normalized: false``.
 
     The published code differs twice: it adds the channels up before it filters them (and still
     divides by their number), and it takes what lies outside the map for zeros.
@@ -78,6 +79,7 @@ class SmoothnessLoss(BaseLoss):
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 2).
         border: What lies outside the map, see :class:`~opengait_ext.layers.morphology.Sobel`.
         sum_channels: Whether to filter the sum of the channels instead of each of them.
+        normalized: Whether to divide by the pixels and channels of a frame.
 
     Shape:
         - maps: ``[f, c, h, w]``.
@@ -88,10 +90,12 @@ class SmoothnessLoss(BaseLoss):
         loss_term_weight: float = 1.0,
         border: Literal["replicate", "zeros"] = "replicate",
         sum_channels: bool = False,
+        normalized: bool = True,
     ) -> None:
         super().__init__(loss_term_weight)
         self.sobel = Sobel(border)
         self.sum_channels = sum_channels
+        self.normalized = normalized
 
     def forward(self, maps: Tensor) -> Result:
         """Measures the maps ``[f, c, h, w]``."""
@@ -99,7 +103,8 @@ class SmoothnessLoss(BaseLoss):
         filtered = maps.sum(1, keepdim=True) if self.sum_channels else maps
         with torch.autocast(maps.device.type, enabled=False):
             along_x, along_y = self.sobel(filtered)
-        loss = (along_x.abs().sum() + along_y.abs().sum()) / maps.numel()
+        measured = maps.numel() if self.normalized else len(maps)
+        loss = (along_x.abs().sum() + along_y.abs().sum()) / measured
         return loss, {"loss": loss.detach()}
 
 

@@ -43,7 +43,10 @@ def test_mask_loss_takes_frames_of_any_form():
 
 @pytest.mark.parametrize("border", ["replicate", "zeros"])
 @pytest.mark.parametrize("sum_channels", [True, False])
-def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels(border, sum_channels):
+@pytest.mark.parametrize("normalized", [True, False])
+def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels(
+    border, sum_channels, normalized
+):
     maps = torch.rand(2, 3, 4, 5)
     given = maps
     if sum_channels:  # three channels, two of them empty, have the same sum and the same number
@@ -66,8 +69,8 @@ def test_smoothness_loss_equals_loops_over_frames_channels_and_pixels(border, su
                             along_x += kernel[i][j] * value
                             along_y += kernel[j][i] * value
                     answers.append(abs(along_x) + abs(along_y))
-        frames.append(sum(answers) / len(answers))
-    loss, _ = SmoothnessLoss(border=border, sum_channels=sum_channels)(given)
+        frames.append(sum(answers) / (len(answers) if normalized else 1))
+    loss, _ = SmoothnessLoss(1.0, border, sum_channels, normalized)(given)
     torch.testing.assert_close(loss, torch.tensor(sum(frames) / 2))
 
 
