@@ -28,7 +28,8 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]
             an element of a list: ``loss_cfg.0.margin=0.3``.
 
     Returns:
-        The sections by name. Nothing is merged in: what the file does not say does not hold.
+        The sections by name. Nothing is merged in; a key that the file leaves out has the default
+        of its component.
 
     Raises:
         ConfigError: If the file is missing or no YAML mapping, if a number is written in

@@ -61,7 +61,8 @@ def test_a_misspelled_key_of_any_section_is_an_error(path):
         if section == "loss_cfg":
             continue
         spoilt = copy.deepcopy(config)
-        spoilt[section]["savename"] = 1
+        part = spoilt[section]
+        (part[0] if isinstance(part, list) else part)["savename"] = 1
         with pytest.raises(ConfigError, match="unknown key 'savename'"):
             check(spoilt, CATALOG, "both")
 

@@ -29,11 +29,12 @@ class LocalGlobalEnhancement(nn.Module):
         f = query(x)^T key(strip) / c
         x = x + positive(value(strip) relu(f)) - negative(value(strip) relu(-f))
 
-    The paper's Eq. 11-15 leave the sizes and the way back from ``d`` channels open. Here,
-    as in the authors' published network, ``positive`` and ``negative`` bring the sums
-    back to one channel and normalize them over the batch; they start at zero, so that
-    training starts from the unchanged vector, and the query is taken anew from the
-    updated vector at each strip.
+    The paper's Eq. 11-15 leave the sizes and the way back from ``d`` channels open. Without a
+    way back, Eq. 14 is ``value relu(f) - value relu(-f)``, which is ``value f``: linear in ``f``,
+    so the split would change nothing. Here, as in the authors' published network, ``positive``
+    and ``negative``, which differ, bring the sums back to one channel and normalize them over
+    the batch; they start at zero, so that training starts from the unchanged vector, and the
+    query is taken anew from the updated vector at each strip.
 
     No ``[d, c]`` or ``[c, c]`` array is ever made: over the entries of a strip, ``f`` is a
     straight line (:mod:`~opengait_ext.layers.line_sums`) with numbers that follow from the

@@ -35,10 +35,27 @@ class DinoGRL(BaseModel):
     original and the enhanced global vectors are supervised; behind their batch normalization,
     as in AGW, they are compared.
 
-    Where the paper is silent: gait maps have a quarter of the image's size, as the appearance
-    stream has behind its stem; the mask loss compares tokens; the gait encoder is the stages
-    of a ResNet; PBMGE works on parts of ``part_channels``; a classifier stands
-    behind a batch normalization, as in AGW.
+    Where the paper is silent:
+
+    - Taps: "the 2nd, 5th, 8th, and final blocks" are counted from 0, as in BigGait, and their
+      joined tokens are normalized together, without weights.
+    - The mask's normalization: that of Eq. 4 has no weights, and its statistics are those of all
+      tokens of the batch; the length of Eq. 5 is taken over all tokens and channels of a frame
+      (:class:`~opengait_ext.losses.silhouette.MaskLoss` can divide it by their number).
+    - Which of the two channels is the "spatially centered" one:
+      :class:`~opengait_ext.layers.gait.CentralChannel`.
+    - Gait maps have a quarter of the image's size, as the appearance stream has behind its stem.
+      E_g and E_a are BigGait's; each has a stem of its own before the fusion. The gait encoder is
+      the stages of a ResNet.
+    - A strip's vector is the sum of its mean and its maximum, brought to ``part_channels``; PBMGE
+      works on these.
+    - LGE's output projections: Eq. 11-15 leave open how the sums of Eq. 14 come back to the size of
+      the vector. Taken literally, ``V relu(M) - V relu(-M)`` is ``V M``, linear in M, and the split
+      into what a strip confirms and contradicts means nothing. A projection and a normalization of
+      its own for each side, as in the authors' published network, make it meaningful. The query is
+      taken anew from the updated vector at each strip, where Eq. 15 updates the query itself.
+    - A classifier stands behind a batch normalization, as in AGW; what is compared is what comes
+      out of that, each part brought to unit length.
 
     Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
     Visible-Infrared Person Re-Identification", ACM MM 2025,

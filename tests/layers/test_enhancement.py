@@ -55,6 +55,22 @@ def test_lge_equals_the_explicit_products_in_value_gradient_and_buffer(training)
         torch.testing.assert_close(ours, reference, rtol=1e-8, atol=1e-9)
 
 
+def test_the_split_of_lge_has_a_meaning_only_by_a_projection_of_its_own_for_each_side():
+    lge = random_lge(2).eval()
+    vector, strip = torch.randn(2, 3, C, dtype=torch.float64).unbind(0)
+    other = copy.deepcopy(lge)
+    other.negative.load_state_dict(lge.positive.state_dict())  # as Eq. 14 is written: one value
+    other.negative_norm.load_state_dict(lge.positive_norm.state_dict())
+    scale = lge.positive_norm.weight / (1 + lge.positive_norm.eps) ** 0.5
+    linear = []
+    for q, k in zip(vector, strip, strict=True):
+        affinity = lge.query(q[None]).T @ lge.key(k[None]) / C  # [c, c], both signs
+        weighted = lge.positive.weight[0, :, 0] @ (lge.value(k[None]) @ affinity.T)  # [c]
+        linear.append(q + scale * weighted)
+    torch.testing.assert_close(other(vector, strip[..., None]), torch.stack(linear))
+    assert not torch.allclose(lge(vector, strip[..., None]), torch.stack(linear))
+
+
 def test_the_derivatives_of_lge_equal_finite_differences():
     lge = random_lge(1).eval()
     vector = torch.randn(2, C, dtype=torch.float64, requires_grad=True)
