@@ -1,6 +1,5 @@
 """Frames that a program or a folder gives, as uint8 tensors."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from .data.frames import decode
 from .data.transforms import Resize
 from .errors import UserError
+from .ordering import natural_key
 
 Frames = np.ndarray | Tensor | Sequence[np.ndarray | Tensor]
 
@@ -61,7 +61,7 @@ def image_files(folder: str | Path) -> list[Path]:
             f"{folder}: there is no image here; expected a folder of the frames of one person, in "
             f"files of {', '.join(IMAGES)}"
         )
-    return sorted(found, key=_by_number)
+    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def read_image(path: Path, resize: Resize | None) -> Tensor:
@@ -80,11 +80,6 @@ def read_image(path: Path, resize: Resize | None) -> Tensor:
     except ValueError as fault:
         raise EmbedError(f"{path}: cannot be decoded: {fault}") from fault
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-
-
-def _by_number(path: Path) -> list[tuple[int, int, str]]:
-    words = re.split(r"(\d+)", path.name)
-    return [(0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words]
 
 
 def _tensor(frames: Any) -> Tensor:

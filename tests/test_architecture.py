@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ALL_SOURCES = [*SOURCES, *sorted((ROOT / "opengait").glob("*.py"))]
 ALL_SOURCES += sorted((ROOT / "datasets").rglob("*.py"))
 
-EVERYWHERE = {"errors", "lock", "registry"}
+EVERYWHERE = {"errors", "escaping", "lock", "ordering", "registry"}
 MAY_IMPORT = {
     "schema": set(),
     "config": {"schema"},

@@ -8,7 +8,7 @@ default, so that ``{"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12}
 ignore                  What each query's ranking leaves out: ``none``; ``same_pid_camid``, gallery
                         tracklets with the identity and the camera number of the query;
                         ``same_location``, whatever the identity, what a camera at the query's
-                        place took. Must be given.
+                        place took, also the query's own camera. Must be given.
 locations               For ``same_location``: camera to place, ``{"3": 2}``; a camera that is not
                         named is at the place with its own number.
 junk                    Identities that no ranking counts, for instance ``["-1"]``.
@@ -20,7 +20,8 @@ unmatched               What a query counts for that has no match in the gallery
 trials                  ``{"count": 10, "per_camera": 1, "seed": 0}``: so many galleries, each of so
                         many random tracklets (all, if there are less) of every identity in every
                         camera; the mean counts. Trial t draws from Python's ``random.Random(seed +
-                        t)``, identities, then cameras, then paths in order.
+                        t)``, identities, then cameras, then paths in natural order (T2, T10):
+                        that of the published files, whose numbers have leading zeros.
 swapped                 Directions whose gallery, once drawn, queries the partition's queries.
 ======================  ===========================================================================
 """
@@ -34,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ordering import natural_key
 from .faults import EvaluationError
 
 
@@ -190,12 +192,12 @@ def draw(pids: Sequence[str], camids: Sequence[int], paths: Sequence[str], trial
         Positions of those drawn, ascending.
     """
     generator = random.Random(trials.seed + trial)
-    members: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
-    for place, (pid, camid, path) in enumerate(zip(pids, camids, paths, strict=True)):
-        members[str(pid), int(camid)].append((path, place))
+    members: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for place, (pid, camid) in enumerate(zip(pids, camids, strict=True)):
+        members[str(pid), int(camid)].append(place)
     chosen: list[int] = []
-    for key in sorted(members):
-        there = [place for _, place in sorted(members[key])]
+    for pid, camid in sorted(members, key=lambda key: (natural_key(key[0]), key[1])):
+        there = sorted(members[pid, camid], key=lambda place: natural_key(paths[place]))
         if trials.per_camera == 1:
             chosen.append(generator.choice(there))
         else:

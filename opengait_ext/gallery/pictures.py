@@ -11,6 +11,7 @@ import numpy as np
 from ..data.frames import decode
 from ..data.layout import PACKED, PICKLED, atomic_write, count_frames, read_frames
 from ..errors import UserError
+from ..ordering import natural_key
 
 _HEIGHT, _WIDTH, _LABEL = 128, 72, 34  # pixels of a thumbnail, and of the text below it
 _EDGE = {True: (60, 140, 60), False: (150, 150, 150), None: (150, 150, 150)}  # RGB, near or not
@@ -52,7 +53,8 @@ def thumbnail(root: str, path: str) -> np.ndarray | None:
         if any((folder / name).is_file() for name in (PACKED, PICKLED)):
             (image,) = read_frames(folder, [count_frames(folder) // 2])
         else:
-            files = sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES)
+            found = (file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+            files = sorted(found, key=lambda file: natural_key(file.name))
             image = files[len(files) // 2].read_bytes()
         pixels = decode(image, _HEIGHT, _WIDTH)
     except (UserError, OSError, ValueError, IndexError):

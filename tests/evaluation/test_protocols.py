@@ -117,7 +117,7 @@ def drawn_by_loops(tracklets, places, per_camera, seed):
     for pid in sorted({tracklets[place]["pid"] for place in places}):
         for camera in range(1, 7):
             there = sorted(
-                (tracklets[place]["path"], place)
+                (int(tracklets[place]["path"].split("-T")[1]), place)
                 for place in places
                 if (tracklets[place]["pid"], tracklets[place]["camid"]) == (pid, camera)
             )
