@@ -12,8 +12,8 @@ Where the publications leave a choice:
 
 - Of equal distances, the one that comes first is nearer, queries before the gallery; a
   tracklet is always its own nearest. So equal tracklets give finite results.
-- The paper lets two thirds of shared neighbors suffice, its wide-spread code asks for more.
-  ``strict`` decides; ``temporal`` asks for more.
+- The paper lets two thirds of shared neighbors suffice; its authors' code and all that follows
+  it ask for more. So do ``strict``, which is the default, and ``temporal``.
 - The paper's distance is squared, so a Euclidean one is squared here unless ``squared`` is
   false. A cosine distance is half a square already and is left as it is.
 - BUPTCampus adds 1e-5 under the root of a Euclidean distance, which is NaN when rounding makes
@@ -43,7 +43,7 @@ Pair = tuple[Embeddings, Embeddings]
 
 # By type, what is used where the settings say nothing: the values of the publications.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "k_reciprocal": {"k1": 20, "k2": 6, "lambda": 0.3, "squared": True, "strict": False},
+    "k_reciprocal": {"k1": 20, "k2": 6, "lambda": 0.3, "squared": True, "strict": True},
     "temporal": {"k1": 5, "k2": 3, "lambda": 0.0, "euclidean": 0.8, "all": 0.2, "halves": 0.1},
 }
 

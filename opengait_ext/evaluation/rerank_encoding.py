@@ -59,7 +59,7 @@ def reciprocal_members(
         lists: ``[n, k]``, positions of the nearest, the tracklet itself first.
         k1: Length of a list without the tracklet itself. The half is rounded, to the even
             number if there are two.
-        strict: Whether more than two thirds are needed, as in BUPTCampus' code. Otherwise
+        strict: Whether more than two thirds are needed, as in all published code. Otherwise
             two thirds suffice, as in the paper.
 
     Yields:

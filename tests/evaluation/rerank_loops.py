@@ -52,7 +52,7 @@ def k_reciprocal_by_loops(distance, queries, k1, k2, share, squared, strict):
     return torch.tensor(result, dtype=torch.float64)
 
 
-def by_loops(query, gallery, k1, k2, share, squared=True, strict=False, metric="euclidean"):
+def by_loops(query, gallery, k1, k2, share, squared=True, strict=True, metric="euclidean"):
     joint = torch.cat((query, gallery)).double()
     distance = part_distance(joint, joint, metric).clamp_min(0)
     distance = torch.minimum(distance, distance.t()).tolist()  # symmetric to the last digit

@@ -45,6 +45,14 @@ def test_settings_change_the_result_as_the_loops_say():
         assert all((found - other).abs().max() > 1e-6 for other in results[:place])
 
 
+def test_if_nothing_is_said_more_than_two_thirds_must_be_shared_as_published_code_asks():
+    query, gallery = crowd(3, 30, 40, people=9)
+    found = rerank_distances(query, gallery, {"type": "k_reciprocal", "k1": 10})
+    shared = [by_loops(query, gallery, 10, 6, 0.3, strict=strict) for strict in (True, False)]
+    torch.testing.assert_close(found, shared[0], rtol=1e-9, atol=1e-12)
+    assert (found - shared[1]).abs().max() > 1e-6
+
+
 def test_float32_gives_the_distances_of_float64():
     query, gallery = crowd(1, 30, 50)
     found = rerank_distances(query.float(), gallery.float(), PAPER)

@@ -67,8 +67,8 @@ def test_wrong_shapes_and_metrics_are_refused():
 def test_the_settings_in_words_name_every_number_and_choice():
     words = described(PAPER)
     assert words == (
-        "k-reciprocal (k1 20, k2 6, lambda 0.3; Euclidean distances squared; at least 2/3 shared)"
+        "k-reciprocal (k1 20, k2 6, lambda 0.3; Euclidean distances squared; more than 2/3 shared)"
     )
     assert described({"type": "k_reciprocal"}) == words
-    others = [{"k1": 19}, {"k2": 5}, {"lambda": 0.25}, {"squared": False}, {"strict": True}]
+    others = [{"k1": 19}, {"k2": 5}, {"lambda": 0.25}, {"squared": False}, {"strict": False}]
     assert len({described({**PAPER, **other}) for other in others} | {words}) == 6
