@@ -14,45 +14,61 @@ are much nearer to each other than to the origin: equal ones come out as 3e-4 ti
 length instead of 0. Therefore the origin is moved to the mean of the gallery, part by part
 (no distance changes), and what is still smaller than ``CANCELED`` times ``|x|^2 + |y|^2``
 is computed again as ``|x - y|^2``.
+
+Equal distances are equal: those of codes are counted, those of equal embeddings are copied, see
+``ties``. The distances of codes have float64, where sums of several roots stay apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..products import linear
+from .embeddings import Chosen, Embeddings, check, precision_of, readable
+from .ties import Codes, codes_of, twins_of
 
-METRICS = ("euclidean", "cosine")
 TILE = 512  # gallery tracklets of one product, so that it stays in the cache
 HELD = 2**28  # elements of a gallery, 1 GiB in float32, up to which its copy is kept
 CANCELED = 1e-3  # below, float32 keeps less than three digits of a squared distance
 PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at a time
 
 
-class Chosen:
-    """Holds some tracklets of many embeddings, and copies them only a slice at a time.
+class Comparison(NamedTuple):
+    """Holds what all distances of a comparison depend on beside the two embeddings.
 
-    Args:
-        embeddings: ``[N, d, p]``.
-        rows: ``[n]``, which of them, in which order.
+    Attributes:
+        metric: ``"euclidean"`` or ``"cosine"``.
+        precision: Of the distances.
+        codes: If all embeddings are codes.
+        center: ``[p, d]``, the origin of Euclidean distances; None otherwise.
     """
 
-    def __init__(self, embeddings: Tensor, rows: Tensor) -> None:
-        self._embeddings, self._rows = embeddings, rows
-        self.shape = torch.Size((len(rows), *embeddings.shape[1:]))
-        self.ndim, self.dtype = embeddings.ndim, embeddings.dtype
+    metric: str
+    precision: torch.dtype
+    codes: Codes | None
+    center: Tensor | None
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def steps(self, gallery: Tensor | Chosen) -> Callable[[Tensor], Tensor]:
+        """Return what gives the distances ``[b, g]`` of ``[b, d, p]`` to a gallery."""
+        if self.codes is not None:
+            return self.codes.steps(gallery)
+        if self.center is None:
+            return _Cosine(gallery, self.precision)
+        return _Euclidean(gallery, self.center)
 
-    def __getitem__(self, which: slice | Tensor) -> Tensor:
-        return self._embeddings[self._rows[which]]
 
-
-Embeddings = Tensor | np.ndarray | Chosen
+@torch.no_grad()
+def comparison_of(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str) -> Comparison:
+    """Return what the distances of checked embeddings depend on."""
+    precision = torch.promote_types(precision_of(query), precision_of(gallery))
+    codes = codes_of(query, gallery, metric)
+    if codes is not None:
+        return Comparison(metric, torch.float64, codes, None)
+    center = _center(gallery, precision) if metric == "euclidean" else None
+    return Comparison(metric, precision, None, center)
 
 
 def part_distance(
@@ -68,7 +84,8 @@ def part_distance(
         block_size: Queries computed at a time.
 
     Returns:
-        ``[q, g]``, float32 or float64, on the device of the embeddings.
+        ``[q, g]``, float32 or float64, on the device of the embeddings. Of codes (see ``ties``)
+        always float64.
 
     Raises:
         ValueError: As in ``distance_blocks``.
@@ -78,7 +95,11 @@ def part_distance(
 
 
 def distance_blocks(
-    query: Embeddings, gallery: Embeddings, metric: str = "euclidean", block_size: int = 512
+    query: Embeddings,
+    gallery: Embeddings,
+    metric: str = "euclidean",
+    block_size: int = 512,
+    within: Comparison | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Gives the distances of ``block_size`` queries after the other.
 
@@ -88,6 +109,7 @@ def distance_blocks(
         metric: ``"euclidean"`` or ``"cosine"``, see ``part_distance``. A zero vector has
             the cosine 0 with everything.
         block_size: Queries of a block; the last one may have less.
+        within: What ``comparison_of`` gives for a larger comparison that this one is a part of.
 
     Yields:
         The position of the first query of the block, and the distances ``[b, g]``.
@@ -96,51 +118,37 @@ def distance_blocks(
         ValueError: For an unknown metric, a block of no query, embeddings that are not
             ``[n, d, p]``, or sizes that differ between query and gallery.
     """
-    query, gallery = _readable(query), _readable(gallery)
-    _check(query, gallery, metric, block_size)
-    precision = torch.promote_types(_precision(query), _precision(gallery))
+    query, gallery = readable(query), readable(gallery)
+    check(query, gallery, metric, block_size)
+    if within is None:
+        within = comparison_of(query, gallery, metric)
     elements = gallery.shape[1] * gallery.shape[2]
     if len(gallery) * elements > HELD:
-        yield from _by_pieces(query, gallery, metric, block_size, precision)
+        yield from _by_pieces(query, gallery, within, block_size)
         return
-    compare = _STEPS[metric](gallery, precision)
+    compare = within.steps(gallery)
     del gallery  # the caller may have let go of it
     for start in range(0, len(query), block_size):
         yield start, compare(query[start : start + block_size])
 
 
 def _by_pieces(
-    query: Tensor | Chosen,
-    gallery: Tensor | Chosen,
-    metric: str,
-    block_size: int,
-    precision: torch.dtype,
+    query: Tensor | Chosen, gallery: Tensor | Chosen, within: Comparison, block_size: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Gives the blocks of ``distance_blocks`` without a copy of the whole gallery."""
     piece = max(1, HELD // 8 // (gallery.shape[1] * gallery.shape[2]))
     together = max(1, HELD // len(gallery) // block_size) * block_size
     for first in range(0, len(query), together):
         last = min(first + together, len(query))
-        found = query[:1].new_empty(last - first, len(gallery), dtype=precision)
+        found = query[:1].new_empty(last - first, len(gallery), dtype=within.precision)
         for begin in range(0, len(gallery), piece):
-            compare = _STEPS[metric](gallery[begin : begin + piece], precision)
+            compare = within.steps(gallery[begin : begin + piece])
             for start in range(first, last, block_size):
                 block = compare(query[start : min(start + block_size, last)])
                 rows = slice(start - first, start - first + len(block))
                 found[rows, begin : begin + piece] = block
         for start in range(first, last, block_size):
             yield start, found[start - first : start - first + block_size]
-
-
-def _readable(embeddings: Embeddings) -> Tensor | Chosen:
-    return embeddings if isinstance(embeddings, Chosen) else as_tensor(embeddings)
-
-
-def as_tensor(embeddings: Tensor | np.ndarray) -> Tensor:
-    """Gives a tensor without gradient; the memory of a writable array is shared."""
-    if isinstance(embeddings, np.ndarray):
-        embeddings = np.require(embeddings, requirements=["C", "W"])
-    return torch.as_tensor(embeddings).detach()
 
 
 def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) -> int:
@@ -161,43 +169,18 @@ def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) ->
     return max(places, squares, again, queries * gallery, queries * embedding * parts)
 
 
-def _precision(embeddings: Tensor | Chosen) -> torch.dtype:
-    return torch.float64 if embeddings.dtype == torch.float64 else torch.float32
-
-
-def _check(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str, block_size: int) -> None:
-    if metric not in METRICS:
-        raise ValueError(f"no metric is called {metric!r} (known: {', '.join(METRICS)})")
-    if block_size < 1:
-        raise ValueError(f"block_size is {block_size}; expected at least 1 query")
-    for name, embeddings in (("query", query), ("gallery", gallery)):
-        if embeddings.ndim != 3 or 0 in embeddings.shape:
-            raise ValueError(
-                f"the {name} embeddings have the shape {list(embeddings.shape)}; expected "
-                "[tracklets, embedding, parts] and none of them 0"
-            )
-    if query.shape[1:] != gallery.shape[1:]:
-        raise ValueError(
-            f"query and gallery differ in [embedding, parts]: {list(query.shape[1:])} and "
-            f"{list(gallery.shape[1:])}; both must come from the same model"
-        )
-
-
 class _Euclidean:
     """Gives the mean over the parts of the Euclidean distances of queries to a gallery."""
 
     @torch.no_grad()
-    def __init__(self, gallery: Tensor | Chosen, dtype: torch.dtype) -> None:
-        first = gallery[:1][0].T.to(dtype)  # [p, d]
-        parts, width = first.shape
-        self._gallery = first.new_empty(parts, len(gallery), width)  # without its mean
-        # By way of the first tracklet, because the mean of equal numbers is not always that
-        # number: a gallery of equal embeddings has to become exactly zero.
-        _subtract(first, gallery, self._gallery)
-        self._center = first + self._gallery.mean(1)
-        _subtract(self._center, gallery, self._gallery)
+    def __init__(self, gallery: Tensor | Chosen, center: Tensor) -> None:
+        parts, width = center.shape
+        self._center = center
+        self._gallery = center.new_empty(parts, len(gallery), width)  # without the center
+        _subtract(center, gallery, self._gallery)
         self._lengths = torch.stack([part.square().sum(1) for part in self._gallery])  # [p, g]
-        self._query = first.new_empty(parts, 0, width)
+        self._query = center.new_empty(parts, 0, width)
+        self._twins = twins_of(self._gallery.transpose(0, 1))
 
     @torch.no_grad()
     def __call__(self, query: Tensor) -> Tensor:
@@ -212,7 +195,42 @@ class _Euclidean:
                 tile = slice(start, start + TILE)
                 squared = _squared(doubled, of_x, y[tile], of_y[tile])
                 total[:, tile] += squared.sqrt_()
-        return total.div_(len(self._center))
+        return _alike(total.div_(len(self._center)), self._twins)
+
+
+def _center(gallery: Tensor | Chosen, dtype: torch.dtype) -> Tensor:
+    """Return the mean of ``[g, d, p]``, ``[p, d]``.
+
+    By way of the first tracklet, because the mean of equal numbers is not always that number: a
+    gallery of equal embeddings has to become exactly zero.
+    """
+    first = gallery[:1].to(dtype)
+    total = torch.zeros_like(first[0], dtype=torch.float64)
+    for start in range(0, len(gallery), TILE):
+        total += (gallery[start : start + TILE] - first).sum(0)
+    return (first[0] + total.div_(len(gallery)).to(dtype)).T.contiguous()
+
+
+def _alike(distance: Tensor, twins: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return ``[b, g]`` with one distance for all twins."""
+    if twins is not None:
+        copies, originals = twins
+        distance[:, copies] = distance[:, originals]
+    return distance
+
+
+def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``[b, t]`` of ``[b, d]`` and ``[t, d]``.
+
+    A single row would be multiplied in another way, with another rounding: the distance of a
+    pair would depend on where a block ends.
+    """
+    rows, columns = len(x), len(y)
+    x = x if rows > 1 else x.repeat(2, 1)
+    if columns == 1:
+        y, bias = y.repeat(2, 1), None if bias is None else bias.repeat(2)
+    with torch.autocast(y.device.type, enabled=False):  # it would take 16 bits
+        return linear(x, y, bias)[:rows, :columns]
 
 
 def _subtract(center: Tensor, embeddings: Tensor | Chosen, out: Tensor) -> None:
@@ -231,8 +249,7 @@ def _squared(doubled: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
         y: Tracklets of the gallery, ``[t, d]``.
         of_y: Their squared lengths, ``[t]``.
     """
-    with torch.autocast(y.device.type, enabled=False):  # it would take 16 bits
-        squared = linear(doubled, y, of_y).add_(of_x[:, None])
+    squared = _product(doubled, y, of_y).add_(of_x[:, None])
     if squared.amin() < CANCELED * (of_x.amax() + of_y.amax()):  # there may be some: a closer look
         canceled = (squared < (of_x[:, None] + of_y).mul_(CANCELED)).nonzero()  # [m, 2]
         for row, column in (
@@ -253,14 +270,11 @@ class _Cosine:
         for start in range(0, len(gallery), TILE):
             tile = gallery[start : start + TILE].to(dtype)
             self._gallery[start : start + TILE] = functional.normalize(tile).flatten(1)
+        self._twins = twins_of(self._gallery)
 
     @torch.no_grad()
     def __call__(self, query: Tensor) -> Tensor:
         """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
         parts = query.shape[2]
         query = functional.normalize(query.to(self._gallery.dtype)).flatten(1)  # [b, d * p]
-        with torch.autocast(query.device.type, enabled=False):  # it would take 16 bits
-            return linear(query, self._gallery).div_(-parts).add_(1)
-
-
-_STEPS: dict[str, type[_Euclidean] | type[_Cosine]] = {"euclidean": _Euclidean, "cosine": _Cosine}
+        return _alike(_product(query, self._gallery).div_(-parts).add_(1), self._twins)

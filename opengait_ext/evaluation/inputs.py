@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .distance import Chosen, as_tensor
+from .embeddings import Chosen, as_tensor
 from .faults import EvaluationError, some
 
 _KEYS = ("embeddings", "labels", "types", "views")

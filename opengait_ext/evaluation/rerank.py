@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .distance import METRICS, Chosen, Embeddings, as_tensor
+from .embeddings import METRICS, Chosen, Embeddings, as_tensor
 from .rerank_encoding import encode, jaccard_blocks, positive
 from .rerank_neighbors import TILE, Embedded, Space, find_neighbors
 

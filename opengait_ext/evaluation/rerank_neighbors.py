@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .distance import Chosen, distance_blocks
+from .distance import comparison_of, distance_blocks
+from .embeddings import Chosen
 
 TILE = 2048  # tracklets on each side of the distances that are held at a time
 # Distances per tracklet that are kept for the encoding; others are computed again. Of a tile at
@@ -66,8 +67,8 @@ class Embedded:
         self.query, self.gallery = query, gallery
         self.metric = metric
         self.queries, self.size = len(query), len(query) + len(gallery)
-        both = torch.promote_types(query.dtype, gallery.dtype)
-        self.dtype = torch.float64 if both == torch.float64 else torch.float32
+        self._within = comparison_of(query, gallery, metric)
+        self.dtype = self._within.precision
 
     def blocks(self) -> Iterator[tuple[int, int, Tensor]]:
         """Gives tiles of the upper triangle; see ``Space``."""
@@ -94,9 +95,9 @@ class Embedded:
         self, side: Tensor | Chosen, begin: int, columns: Tensor, column: int
     ) -> Iterator[tuple[int, int, Tensor]]:
         step = tile_size(self.size - self.queries if begin else self.queries)
-        for row, block in distance_blocks(side, columns, self.metric, step):
+        for row, block in distance_blocks(side, columns, self.metric, step, self._within):
             # A cosine may exceed 1 by rounding.
-            yield begin + row, column, block.to(self.dtype).clamp_min_(0)
+            yield begin + row, column, block.clamp_min_(0)
 
     def _take(self, positions: Tensor) -> Tensor:
         """Gives the embeddings at some positions, ``[m, d, p]``."""
@@ -108,6 +109,8 @@ class Embedded:
         return taken
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
+        if self._within.codes is not None:
+            return self._within.codes.pairs(x, y).clamp_min_(0)
         if self.metric == "cosine":
             cosines = (functional.normalize(x) * functional.normalize(y)).sum(1)  # [m, p]
             return (1 - cosines.mean(1)).clamp_min_(0)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..evaluation.distance import as_tensor, part_distance
+from ..evaluation.distance import part_distance
+from ..evaluation.embeddings import as_tensor
 from .records import Hits
 
 _BLOCK = 8192  # rows compared at a time, at most
@@ -90,13 +91,15 @@ def paired_distance(query: np.ndarray, others: np.ndarray, metric: str) -> np.nd
     """Gives the distance of one embedding ``[d, p]`` to each of ``[c, d, p]``, ``[c]`` float32.
 
     Without the detour over products that ``evaluation.distance`` takes, so that the same pair
-    has the same distance whichever pairs are computed beside it.
+    has the same distance whichever pairs are computed beside it. Roots and quotients are added in
+    float64, so that the order of the parts splits no equal distances.
     """
     x, y = as_tensor(query.T), as_tensor(others.swapaxes(1, 2))  # [p, d], [c, p, d]
     if metric == "euclidean":
-        return (y - x).square_().sum(2).sqrt_().mean(1).numpy()
-    x, y = (torch.nn.functional.normalize(each, dim=-1) for each in (x, y))
-    return (1 - (y * x).sum(2).mean(1)).numpy()
+        return (y - x).square_().sum(2).double().sqrt_().mean(1).float().numpy()
+    lengths = (x * x).sum(1).double() * (y * y).sum(2).double()  # squared, [c, p]
+    cosines = (y * x).sum(2).double() / torch.where(lengths > 0, lengths, 1).sqrt_()
+    return (1 - cosines.mean(1)).float().numpy()
 
 
 def _taken(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
