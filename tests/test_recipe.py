@@ -202,6 +202,7 @@ def test_a_config_of_the_paper_has_the_values_that_the_paper_states(path):
         if prefix.endswith("_triplet"):  # Eq. 3: squared distances
             assert entry["squared"] is True
             assert entry["anchor_is_positive"] is False
+            assert entry["normalized"] is True  # a departure, which its comment explains
     weights = {prefix: entry["loss_term_weight"] for prefix, entry in losses.items()}
     if config["model_cfg"]["model"] == "DinoGRL":
         assert weights == {  # Eq. 17, 18 and section 4.1
@@ -225,7 +226,7 @@ def test_a_config_of_the_paper_has_the_values_that_the_paper_states(path):
 
 
 @pytest.mark.parametrize("path", PAPER, ids=name_of)
-def test_the_literal_reading_of_the_rate_stands_beside_its_departure_and_is_valid(path):
+def test_the_departures_are_named_and_the_literal_rate_is_valid(path):
     text = path.read_text()
     (line,) = re.findall(r"^ *# (optimizer_cfg: \{.*\})$", text, re.MULTILINE)
     literal = yaml.safe_load(line)["optimizer_cfg"]
@@ -237,7 +238,8 @@ def test_the_literal_reading_of_the_rate_stands_beside_its_departure_and_is_vali
     check(changed, zoo_catalog(None))
     (share,) = shared_out(literal, dict(on_meta(config).named_parameters()))
     assert share
-    assert text.count("Departure:") == 1 + head_of(path).count("Departure:")
+    departures = re.findall(r"^ *# Departure: (.*)", text, re.MULTILINE)
+    assert [each[:20] for each in departures] == ["at unit length, as i", "the paper names one "]
 
 
 def differences(first, second, place=""):

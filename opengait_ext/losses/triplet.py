@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .base import BaseLoss, Result, wide
 
@@ -18,7 +19,8 @@ class TripletLoss(BaseLoss):
     tracklets of 32 identities.
 
     Source: Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification",
-    2017, https://arxiv.org/abs/1703.07737 (batch all, mean of the non-zero terms).
+    2017, https://arxiv.org/abs/1703.07737 (batch all, mean of the non-zero terms); Schroff et al.,
+    "FaceNet", CVPR 2015, https://arxiv.org/abs/1503.03832 (squared distances at unit length).
 
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses.
@@ -26,6 +28,9 @@ class TripletLoss(BaseLoss):
         squared: Whether distances are squared Euclidean instead of Euclidean.
         anchor_is_positive: Whether an anchor counts as a positive of itself, at distance 0,
             as in OpenGait and in DinoGRL's released code.
+        normalized: Whether embeddings are brought to unit length first, so that distances have a
+            bound (2, or 4 if squared). Squared distances need it, or a low rate: their gradient
+            grows with the length of the embeddings, which has no bound.
 
     Shape:
         - embeddings: ``[n, d, p]``; labels: ``[n]``.
@@ -44,11 +49,13 @@ class TripletLoss(BaseLoss):
         margin: float = 0.2,
         squared: bool = False,
         anchor_is_positive: bool = False,
+        normalized: bool = False,
     ) -> None:
         super().__init__(loss_term_weight)
         self.margin = margin
         self.squared = squared
         self.anchor_is_positive = anchor_is_positive
+        self.normalized = normalized
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Result:
         """Compares embeddings ``[n, d, p]`` of tracklets with labels ``[n]``."""
@@ -58,7 +65,9 @@ class TripletLoss(BaseLoss):
                 "[n, d, p] and [n]"
             )
         with torch.autocast(embeddings.device.type, enabled=False):
-            distances = pair_distances(wide(embeddings), self.squared)  # [p, n, n]
+            points = wide(embeddings)
+            points = functional.normalize(points, dim=1) if self.normalized else points
+            distances = pair_distances(points, self.squared)  # [p, n, n]
             return self._compare(distances, labels)
 
     def _compare(self, distances: Tensor, labels: Tensor) -> Result:

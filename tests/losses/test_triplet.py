@@ -34,9 +34,13 @@ def naive(embeddings, labels, margin, squared=False, anchor_is_positive=False):
 
 @pytest.mark.parametrize("anchor_is_positive", [False, True])
 @pytest.mark.parametrize("squared", [False, True])
-def test_triplet_equals_three_nested_loops(squared, anchor_is_positive):
+@pytest.mark.parametrize("normalized", [False, True])
+def test_triplet_equals_three_nested_loops(squared, anchor_is_positive, normalized):
     embeddings, labels = batch()
-    loss, _ = TripletLoss(1.0, 2.0, squared, anchor_is_positive)(embeddings, labels)
+    loss, _ = TripletLoss(1.0, 2.0, squared, anchor_is_positive, normalized)(embeddings, labels)
+    if normalized:
+        lengths = embeddings.detach().square().sum(1, keepdim=True).sqrt()
+        embeddings = embeddings / lengths
     expected = naive(embeddings, labels, 2.0, squared, anchor_is_positive)
     torch.testing.assert_close(loss, expected)
 
