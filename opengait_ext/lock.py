@@ -6,69 +6,84 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from .errors import UserError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
+_LONGEST = 200  # characters of a holder's own account that a message repeats
 
 
 class InUseError(UserError):
-    """Another process holds the lock; the message names the file and the process."""
+    """Another process holds the lock; the message names the process and the folder."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock on a file, which is made for it and goes with it.
+    """Hold a lock on a file, which is made for it, as its folder is.
 
-    The system lets go of the lock when its process ends, however it ends: a file that a killed
-    process left behind hinders nobody. Its text is for messages only. Where the system has no
-    such locks (Windows), nobody is kept out.
+    The system lets go of the lock when its process ends, however it ends: files that a killed
+    process left behind hinder nobody. Who holds it stands in a file beside it, because Windows
+    lets nobody read a locked one. A folder that was made for the lock alone is removed again.
 
     Args:
-        path: The file; its folder must be there.
+        path: The file.
 
     Raises:
-        InUseError: If another process holds it, with its number.
+        InUseError: If another process holds it, with its number and machine.
+        UserError: If the folder cannot be made or written.
     """
-    file = _taken(path)
+    folder, holder = path.parent, path.with_name(f"{path.name}.holder")
+    is_new = not folder.exists()
+    lock = FileLock(str(path), timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        holder.write_text(_own_account(), encoding="utf-8")
+    except Timeout as fault:
+        raise InUseError(
+            f"in use by {_account_in(holder)}. Wait until it has finished, or end it; {path} need "
+            "not be removed, the lock ends with its process"
+        ) from fault
+    except (OSError, NotImplementedError) as fault:
+        lock.release()
+        _remove_if_unused(folder, path, holder, is_new)
+        raise UserError(
+            f"{folder}: cannot be written ({getattr(fault, 'strerror', None) or fault}). Make it "
+            "writable, or work in another folder"
+        ) from fault
     try:
         yield
     finally:
-        if fcntl is not None:
-            path.unlink(missing_ok=True)  # while it is held: nobody else's is taken away
-        file.close()
+        holder.unlink(missing_ok=True)  # while the lock is held: nobody else's is taken away
+        lock.release()
+        _remove_if_unused(folder, path, holder, is_new)
 
 
-def _taken(path: Path) -> IO[str]:
-    while True:
-        file = path.open("a+", encoding="utf-8")
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as fault:
-            with file:
-                file.seek(0)
-                holder = file.read().strip() or "a process that did not say which"
-            raise InUseError(
-                f"in use by {holder}. Wait until it has finished, or end it; {path} need not be "
-                "removed, the lock ends with its process"
-            ) from fault
-        if fcntl is None or _is_still(path, file):
-            break
-        file.close()  # its holder was just ending: the name belongs to no file, or to a new one
-    file.truncate(0)
+def lock_files(path: Path) -> tuple[str, str]:
+    """Return the names of the files that a lock needs."""
+    return path.name, f"{path.name}.holder"
+
+
+def _own_account() -> str:
     since = datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
-    file.write(f"process {os.getpid()} on {platform.node()} since {since}\n")
-    file.flush()
-    return file
+    return f"process {os.getpid()} on {platform.node()} since {since}\n"
 
 
-def _is_still(path: Path, file: IO[str]) -> bool:
+def _account_in(holder: Path) -> str:
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+        account = holder.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        account = ""
+    printable = "".join(letter for letter in account if letter.isprintable())
+    return printable[:_LONGEST] or "a process that did not say which"
+
+
+def _remove_if_unused(folder: Path, path: Path, holder: Path, is_new: bool) -> None:
+    """Remove a folder that holds nothing but the lock it was made for."""
+    if not is_new or not folder.is_dir():
+        return
+    if {entry.name for entry in folder.iterdir()} <= {path.name, holder.name}:
+        for file in (path, holder):
+            file.unlink(missing_ok=True)
+        folder.rmdir()

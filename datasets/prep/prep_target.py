@@ -11,7 +11,7 @@ from image_source import UNPACKED
 
 from opengait_ext.data.layout import PACKED, PICKLED, atomic_write
 from opengait_ext.errors import UserError
-from opengait_ext.lock import InUseError, locked
+from opengait_ext.lock import InUseError, lock_files, locked
 
 NOTE, LOCK = ".prepare.json", ".prepare.lock"
 PARTITION, DROPPED, DAMAGED = "partition.json", "dropped.csv", "damaged.txt"
@@ -29,16 +29,11 @@ def sole_run(target: Path) -> Iterator[None]:
         TargetError: If another process prepares there, or the folder holds other things.
     """
     check_target(target)
-    is_new = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
     try:
         with locked(target / LOCK):
             yield
     except InUseError as fault:
         raise TargetError(f"--target {target}: another preparation is at work: {fault}") from fault
-    finally:
-        if is_new and not any(target.iterdir()):  # refused before anything was written
-            target.rmdir()
 
 
 def flush_disks() -> None:
@@ -87,7 +82,11 @@ def check_target(target: Path) -> None:
 
 def _is_ours(name: str) -> bool:
     """Whether a run that was killed before its first note can have left it."""
-    return name in (UNPACKED, LOCK) or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
+    return (
+        name in (UNPACKED, *lock_files(Path(LOCK)))
+        or name.startswith(f".{NOTE}.")
+        and name.endswith(".tmp")
+    )
 
 
 def _check_settings(note: Path, settings: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
     gallery.json             what holds: model, number of rows, length of the log; replaced whole
     embeddings-<n>.f32       a row per tracklet, float32 little-endian, part by part: [p, d]
     records-<n>.jsonl        a line per tracklet, in the order of the rows, and a line per removal
-    lock                     of the one writer
+    lock, lock.holder        of the one writer, and who that is
     candidates-*             what is made for fast search, and can be made again
 
 An append writes rows and lines behind the end that ``gallery.json`` tells, then replaces that
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.layout import FOLDERS
-from .lock import writing
+from .access import is_free, writing
 from .records import GalleryError, Hits, ModelMark, Record, check_embeddings, some
 from .state import STATE, State, append, read_log, read_state, record_line, removal_line
 
@@ -61,11 +61,10 @@ class Gallery:
             GalleryError: If the folder holds files already.
         """
         folder = Path(folder)
-        if folder.is_dir() and any(folder.iterdir()):
+        if not is_free(folder):
             raise GalleryError(
                 f"{folder}: holds files already; give the folder of a gallery, or a new one"
             )
-        folder.mkdir(parents=True, exist_ok=True)
         with writing(folder):
             State(mark, checkpoint).write(folder)
         return cls(folder)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from opengait_ext.gallery import Gallery, GalleryError, ModelMark, Record
-from opengait_ext.gallery.lock import writing
+from opengait_ext.gallery.access import writing
 
 MARK = ModelMark("a" * 64, (3, 2), "euclidean")
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,8 @@ def test_a_second_writer_is_refused_with_the_process_that_writes(gallery):
 
 
 def test_a_lock_that_a_dead_writer_left_behind_hinders_nobody(gallery):
-    (gallery.folder / "lock").write_text("process 99999999 on elsewhere since 2020\n")
+    (gallery.folder / "lock").write_text("")
+    (gallery.folder / "lock.holder").write_text("process 99999999 on elsewhere since 2020\n")
     gallery.add(embeddings(1), records(1), MARK)
     assert len(gallery) == 1
 

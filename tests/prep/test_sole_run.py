@@ -38,7 +38,7 @@ def test_a_second_run_is_refused_and_goes_on_when_the_first_was_killed(tmp_path,
         said = f"--target {out}: another preparation is at work: in use by process {first.pid} "
         assert said in capsys.readouterr().err
         first.kill()
-    assert (out / ".prepare.lock").exists()
+    assert (out / ".prepare.lock.holder").read_text().startswith(f"process {first.pid} on ")
     assert prepare_tree(tmp_path / "raw", out, "--anew") == 0
     assert contents_of(out) == before
 
@@ -58,7 +58,10 @@ def test_the_lock_goes_with_the_run_whatever_happens(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".prepare.json"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {".prepare.json", ".prepare.lock"}
+    with sole_run(tmp_path / "out"):
+        pass
 
 
 def test_one_process_cannot_hold_a_lock_twice(tmp_path):
