@@ -1,6 +1,5 @@
 """A trained model as an object: ``load("output/...").embed(frames, modality="infrared")``."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -25,10 +24,13 @@ from .engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
 from .engine.data import make_dataset
 from .engine.devices import Computation, choose_device
 from .engine.distributed import Group
+from .engine.files import sha256_of
+from .engine.origin import beginnings, resolved
 from .engine.progress import LiveLine
 from .engine.run import Run, make_model
 from .engine.sections import check
 from .engine.tester import chosen_checkpoint
+from .engine.trained import check_tested
 
 _BATCH = 32
 _CHECKPOINT = re.compile(r".+-(\d{5,})\.pt")
@@ -188,12 +190,13 @@ def load(
     known: Mapping[str, Any] | None = load_config(config) if config is not None else None
     catalog = catalog or own_catalog()
     if given.is_dir():
+        given = given.absolute()
         run = _run(known or _config_of(given), catalog, device)
         store = CheckpointStore(given / "checkpoints", run.settings.trainer.save_name)
         path, selection = chosen_checkpoint(run, store, run.settings.evaluator.restore_hint == 0)
         content = read_checkpoint(path)
     elif given.is_file():
-        path, selection, content = given, "given by hand", read_checkpoint(given)
+        path, selection, content = given.absolute(), "given by hand", read_checkpoint(given)
         run = _run(known or _config_in(content, given), catalog, device)
     else:
         raise EmbedError(
@@ -201,6 +204,7 @@ def load(
             "<save_name>, or a .pt file"
         )
     evaluator = run.settings.evaluator
+    check_tested(run, content, path, evaluator.restore_strict)
     computation = run.computation(evaluator.precision, "evaluator_cfg.precision")
     model = make_model(run, computation, pretrained=not evaluator.restore_strict)
     load_weights(model, content["model"], evaluator.restore_strict, path)
@@ -221,17 +225,8 @@ def load(
     return Embedder(run, model, computation, about)
 
 
-def sha256_of(path: Path) -> str:
-    """Gives the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _run(config: Mapping[str, Any], catalog: Catalog, device: str) -> Run:
-    return Run(check(config, catalog), choose_device(device), Group(), [], LiveLine())
+    return Run(check(config, catalog, "stored"), choose_device(device), Group(), [], LiveLine())
 
 
 def _config_of(folder: Path) -> Mapping[str, Any]:
@@ -246,7 +241,11 @@ def _config_of(folder: Path) -> Mapping[str, Any]:
             f"{folder}: neither checkpoints/*.pt nor test/metrics.json is here, so this is no "
             "folder of a run; give output/<dataset>/<model>/<save_name>, or a .pt file"
         )
-    return _config_in(json.loads(record.read_text(encoding="utf-8")), record)
+    content = json.loads(record.read_text(encoding="utf-8"))
+    # What was tested; files of earlier versions have one config for everything.
+    return _config_in(
+        {**content, "config": content.get("test_config", content.get("config"))}, record
+    )
 
 
 def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:
@@ -256,7 +255,7 @@ def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:
             f"{place}: holds no config, as imported weights do not; give the config file that "
             "belongs to it (config=..., --config FILE)"
         )
-    return config
+    return resolved(config, beginnings(content.get("started_in"), place))
 
 
 def _check_modality(modality: str) -> None:

@@ -53,6 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         data = model.config["data_cfg"]
         root = Path(arguments.data or data["dataset_root"])
         path = root / "partition.json" if arguments.data else Path(data["dataset_partition"])
+        if not path.is_file():
+            raise UserError(
+                f"{path}: the prepared data are not there; give their folder (--data DIR)"
+            )
         partition = read_partition(path)
         if not arguments.data and arguments.split in data["train_splits"]:
             raise UserError(

@@ -95,6 +95,11 @@ def _query(gallery: "Gallery", arguments: argparse.Namespace) -> "EmbeddingFile"
     from ..api import load
     from .embed import mark_of
 
+    if not arguments.model and not Path(gallery.state.checkpoint).exists():
+        raise GalleryError(
+            f"{gallery.folder}: its checkpoint {gallery.state.checkpoint} is not there; give it, "
+            "or the folder of its run, with --model"
+        )
     model = load(arguments.model or gallery.state.checkpoint, arguments.device, arguments.config)
     if model.about["sha256"] != gallery.mark.checkpoint:
         raise GalleryError(

@@ -11,7 +11,7 @@ from torch import nn
 from ..config import build
 from ..registry import Registry
 from .options import DataOptions, EvaluatorOptions, TrainerOptions
-from .schedule import SCHEDULES
+from .schedule import SCHEDULES, derived
 
 Config = Mapping[str, Any]
 
@@ -77,14 +77,18 @@ def losses_of(config: Config, catalog: Catalog) -> dict[str, nn.Module]:
     }
 
 
-def build_schedule(section: Config, optimizer: torch.optim.Optimizer, epoch: int) -> Any:
-    """Builds the schedule; one that counts epochs and does not say how long they are is told.
+def build_schedule(
+    section: Config, optimizer: torch.optim.Optimizer, epoch: int, total: int
+) -> Any:
+    """Build the schedule; how long an epoch and the training are is told to it if need be.
 
     Args:
         section: ``scheduler_cfg``.
         optimizer: Whose learning rates it sets.
         epoch: Iterations in which as many tracklets are drawn as there are.
+        total: Iterations of the training.
     """
+    section = derived(section, {"total_iter": total})
     if "iterations_per_epoch" in signature(SCHEDULES[section["scheduler"]]).parameters:
         section = {**section, "iterations_per_epoch": section.get("iterations_per_epoch") or epoch}
     return build(SCHEDULES, section, where="scheduler_cfg", key="scheduler", optimizer=optimizer)

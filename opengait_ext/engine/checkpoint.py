@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,9 @@ class CheckpointStore:
         best = self.best()
         if best and best["iteration"] > above:
             (self.folder / "best.json").rename(folder / "best.json")
+        curves = self.folder.with_name("metrics.jsonl")
+        if curves.is_file():  # the run cuts it back to where it goes on
+            shutil.copy2(curves, folder / curves.name)
         logger.warning(
             "%d checkpoints of an earlier run (up to iteration %d) were moved to %s",
             len(later), later[-1], folder,

@@ -104,6 +104,13 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def met_group() -> Group:
+    """Return the processes that have met; one that has met none is alone, whatever its number."""
+    if not dist.is_initialized():
+        return Group(int(os.environ.get("RANK", "0")))
+    return Group(dist.get_rank(), dist.get_world_size())
+
+
 @contextmanager
 def process_group(device_type: str) -> Iterator[Group]:
     """Joins the processes that torchrun started; without it, this process is alone.

@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -34,3 +35,12 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON whole or not at all; NaN, which JSON has not, is refused."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     atomic_write(path, text.encode())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

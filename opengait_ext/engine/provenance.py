@@ -3,7 +3,6 @@
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -52,21 +51,6 @@ def last_edit() -> int:
 def now() -> str:
     """Gives the time in ISO form, with the offset to UTC."""
     return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
-
-
-def differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """Lists the values in which two configs differ: ``section.key: old -> new``."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs = [(str(key), old.get(key), new.get(key)) for key in {**old, **new}]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(str(index), old[index], new[index]) for index in range(len(old))]
-    else:
-        return [] if old == new else [f"{place}: {old!r} -> {new!r}"]
-    return [
-        line
-        for key, before, after in pairs
-        for line in differences(before, after, f"{place}.{key}" if place else key)
-    ]
 
 
 def config_file(command: list[str]) -> str:

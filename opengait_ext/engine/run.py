@@ -1,6 +1,7 @@
 """What training and test have in common."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 from ..config import ConfigError
 from ..errors import UserError
 from .catalog import Settings
-from .checkpoint import CheckpointStore, load_weights, read_checkpoint
+from .checkpoint import CheckpointStore, load_weights
 from .devices import Computation, choose_computation
 from .distributed import Group
 from .options import Compile
@@ -52,6 +53,11 @@ class Run:
         )
 
     @property
+    def beginning(self) -> Path:
+        """Return the folder where relative paths of the config begin."""
+        return Path.cwd()
+
+    @property
     def store(self) -> CheckpointStore:
         """Gives the checkpoints of the run."""
         options = self.settings.trainer
@@ -89,27 +95,29 @@ def make_model(run: Run, computation: Computation, pretrained: bool = True) -> n
 
 
 def load_model(
-    run: Run, computation: Computation, path: Path, strict: bool
-) -> tuple[nn.Module, int]:
-    """Builds the model with the weights of a checkpoint.
+    run: Run, computation: Computation, path: Path, content: Mapping[str, Any], strict: bool
+) -> nn.Module:
+    """Build the model with the weights of a checkpoint.
 
-    Returns:
-        The model, and the iteration of the checkpoint (0 if it does not say).
+    Args:
+        run: The run.
+        computation: Device and precision.
+        path: The checkpoint.
+        content: What was read from it.
+        strict: Whether it has to fit the model in every key.
     """
     # A checkpoint that has to fit holds everything, frozen weights as well.
     model = make_model(run, computation, pretrained=not strict)
-    content = read_checkpoint(path)
     load_weights(model, content["model"], strict, path)
     iteration = content.get("iteration", 0)
     model.iteration = iteration
     logger.info("testing %s (iteration %d)", path, iteration)
-    return model, iteration
+    return model
 
 
 def provenance(run: Run) -> dict[str, Any]:
     """Gives what every record of a run holds about where it comes from."""
     return {
-        "config": run.settings.config,
         "seed": run.settings.trainer.seed,
         "versions": versions(),
         "commit": commit(),

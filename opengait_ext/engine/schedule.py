@@ -1,5 +1,6 @@
 """Learning rates by iteration."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch.optim.lr_scheduler import (
@@ -92,3 +93,23 @@ SCHEDULES = Registry(
     "schedule",
     [WarmupSteps, MultiStepLR, StepLR, ExponentialLR, CosineAnnealingLR, OneCycleLR],
 )
+
+
+def derived(section: Mapping[str, Any], trainer_cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``scheduler_cfg`` with the length of OneCycleLR's curve, where it does not say it.
+
+    One step more than the training has, so that the last iteration still learns.
+    """
+    lengths = ("total_steps", "epochs", "steps_per_epoch")
+    if section.get("scheduler") != "OneCycleLR" or any(section.get(key) for key in lengths):
+        return section
+    total = trainer_cfg.get("total_iter")
+    return {**section, "total_steps": total + 1} if isinstance(total, int) else section
+
+
+def cycle_length(section: Mapping[str, Any]) -> int | None:
+    """Return for how many iterations the curve of a OneCycleLR goes; None: it does not say."""
+    if section.get("total_steps"):
+        return int(section["total_steps"])
+    epochs, steps = section.get("epochs"), section.get("steps_per_epoch")
+    return epochs * steps if epochs and steps else None

@@ -9,6 +9,7 @@ from ..config import ConfigError, build, faults_of_section
 from ..registry import Registry
 from ..schema import faults_of, with_dataclasses
 from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
+from .effects import contradictions
 from .optimizer import optimizer_faults, peak_faults, rehearsed_optimizer
 from .options import VALIDATION_SPLIT, DataOptions, EvaluatorOptions, TrainerOptions
 from .schedule import SCHEDULES
@@ -29,7 +30,7 @@ def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
     Args:
         config: The sections of a config file.
         catalog: What it can name.
-        phase: ``train``, ``test`` or ``both``.
+        phase: ``train``, ``test`` or ``both``; ``stored`` for the config of a run that is over.
 
     Raises:
         ConfigError: With all faults of all sections.
@@ -37,6 +38,8 @@ def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
     faults = [*_section_faults(config), *_component_faults(config, catalog)]
     if not faults:
         faults = list(_value_faults(config, catalog))
+        if phase in ("train", "both"):
+            faults += contradictions(config, catalog)
         if phase == "test" and config["evaluator_cfg"]["restore_hint"] == 0:
             faults.append(
                 "evaluator_cfg.restore_hint: a test needs a checkpoint: expected auto, an "
@@ -83,7 +86,7 @@ def _component_faults(config: Config, catalog: Catalog) -> Iterator[str]:
     if "scheduler_cfg" in sections:
         yield from faults_of_section(
             SCHEDULES, sections["scheduler_cfg"], where="scheduler_cfg", key="scheduler",
-            given=("optimizer",),
+            given=("optimizer", "last_epoch"),
         )  # fmt: skip
     for name, options in (("data_cfg", DataOptions), ("trainer_cfg", TrainerOptions)):
         if name in sections:
@@ -169,7 +172,7 @@ def _rehearsal(config: Config) -> Iterator[str]:
         yield from peaks
         return
     try:
-        build_schedule(config["scheduler_cfg"], optimizer, 1)
+        build_schedule(config["scheduler_cfg"], optimizer, 1, config["trainer_cfg"]["total_iter"])
     except (ValueError, TypeError) as fault:
         yield f"scheduler_cfg: {fault}"
 

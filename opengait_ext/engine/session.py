@@ -10,6 +10,7 @@ from .catalog import Catalog, own_catalog
 from .data import ready_partition
 from .devices import choose_device
 from .distributed import process_group
+from .holding import held
 from .progress import LiveLine, logging_to
 from .provenance import config_file
 from .run import Run, described_device
@@ -55,9 +56,9 @@ def run(
     with process_group(chosen.type) as group:
         this = Run(settings, chosen, group, list(command or []), live)
         logs = this.folder / "logs" if log_to_file else None
-        with logging_to(logs, live, group.rank):
+        _check_hints(this, phase)
+        with held(this.folder, group), logging_to(logs, live, group.rank):
             _introduce(this, phase)
-            _check_hints(this, phase)
             partition = ready_partition(settings.data, group)
             iteration = train(this, partition) if phase != "test" else 0
             if phase == "train":

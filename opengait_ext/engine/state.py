@@ -12,7 +12,7 @@ from . import random_state
 from .checkpoint import CheckpointError, load_weights
 from .distributed import Group
 from .objective import Objective
-from .optimizer import load_optimizer
+from .optimizer import JointOptimizer, load_optimizer
 
 
 @dataclass
@@ -67,9 +67,10 @@ class TrainingState:
                 "its weights."
             )
         load_weights(self.model, content["model"], strict, path)
+        _check_length(self.schedule, content["scheduler"], path)
         try:
             self.objective.load_state_dict(content.get("objective") or {})
-            load_optimizer(self.optimizer, content["optimizer"])
+            load_optimizer(self.optimizer, _as_computed_here(content["optimizer"], self.optimizer))
             self.schedule.load_state_dict(content["scheduler"])
             if content.get("scaler"):
                 self.scaler.load_state_dict(content["scaler"])
@@ -92,3 +93,30 @@ class TrainingState:
             return False
         random_state.restore(states[group.rank], device)
         return True
+
+
+def _as_computed_here(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's state with this machine's way to compute a step, not the other's."""
+    ways = ("fused", "foreach", "capturable")
+    if isinstance(optimizer, JointOptimizer) and len(saved.get("parts", [])) == len(
+        optimizer.parts
+    ):
+        pairs = zip(saved["parts"], optimizer.parts, strict=True)
+        return {**saved, "parts": [_as_computed_here(old, own) for old, own in pairs]}
+    groups = saved.get("param_groups", [])
+    if len(groups) != len(optimizer.param_groups):
+        return dict(saved)  # refused where it is loaded
+    here = [{key: own[key] for key in ways if key in own} for own in optimizer.param_groups]
+    changed = [{**old, **new} for old, new in zip(groups, here, strict=True)]
+    return {**saved, "param_groups": changed}
+
+
+def _check_length(schedule: Any, saved: Mapping[str, Any], path: Path) -> None:
+    """Refuse another length of a OneCycleLR: loading would silently put the old one back."""
+    before, now = saved.get("total_steps"), getattr(schedule, "total_steps", None)
+    if before is not None and before != now:
+        raise CheckpointError(
+            f"{path}: its OneCycleLR was laid over {before} iterations, this one over {now}. Set "
+            f"scheduler_cfg.total_steps: {before}, or start anew with --iter 0, which keeps the "
+            "old run aside"
+        )

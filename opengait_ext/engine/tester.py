@@ -12,18 +12,19 @@ import numpy as np
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition, Tracklet
-from .checkpoint import CheckpointStore
+from .checkpoint import CheckpointStore, read_checkpoint
 from .data import make_dataset
+from .data_record import described, discarded, source_of
 from .devices import Computation
 from .embedding import embed, embedded_halves
 from .files import write_json, write_whole
+from .holding import agreed
 from .partial import PartialEmbeddings
 from .provenance import Watch, last_edit
 from .run import Run, load_model, provenance
+from .trained import Training, check_tested
 
 logger = logging.getLogger(__name__)
-
-_SOURCE = ("digest", "tool", "version", "counts", "discard_lists", "auxiliary", "fake_ir")
 
 
 def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str, Any]:
@@ -41,9 +42,16 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     watch = Watch()
     options = run.settings.evaluator
     computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
-    model, iteration = load_model(run, computation, path, options.restore_strict)
+    content = read_checkpoint(path)
+    agreed(run.group, lambda: check_tested(run, content, path, options.restore_strict))
+    model = load_model(run, computation, path, content, options.restore_strict)
     dataset = split_of(run, partition, options.split)
-    tested = Tested(path, selection, iteration, computation.precision, discarded(run, partition))
+    iteration = int(content.get("iteration", 0))
+    tested = Tested(
+        path, selection, iteration, computation.precision, discarded(run, partition),
+        Training.of(content),
+    )  # fmt: skip
+    del content
     partial = _partial(run, partition, path, computation)
     with closing(partial):
         embeddings = embed(run, model, dataset, computation, partial)
@@ -71,6 +79,7 @@ class Tested:
         iteration: Where its training stood.
         precision: Of the forward pass.
         discarded: What discard lists took out of the data.
+        training: What the checkpoint says about its training.
         host: Whose engine trained and tested.
         compiled: Parts of the model that were called compiled, in any process.
     """
@@ -80,6 +89,7 @@ class Tested:
     iteration: int
     precision: str
     discarded: str
+    training: Training
     host: str = "embedded"
     compiled: Sequence[str] = ()
 
@@ -117,14 +127,17 @@ def record(
     content = {
         "result": result.to_dict(),
         "protocol": partition.protocol,
-        "data": described(run, partition),
+        "data": {**described(run, partition), **tested.training.told_of_data(run)},
         "iteration": tested.iteration,
         "checkpoint": str(tested.path),
         "selection": tested.selection,
         "precision": tested.precision,
         "compiled": list(tested.compiled),
         "host": tested.host,
-        **provenance(run),
+        **tested.training.told(run),
+        "test_config": run.settings.config,
+        "started_in": str(run.beginning),
+        **{key: value for key, value in provenance(run).items() if key != "seed"},
         "time": watch.told(),
     }
     folder = run.folder / "test"
@@ -211,54 +224,14 @@ def chosen_checkpoint(run: Run, store: CheckpointStore, trained: bool) -> tuple[
         )
     if hint != "auto":
         return path, "given by hand"
-    best = store.best() if run.settings.trainer.keep != "last" else None
+    keep = run.settings.trainer.keep
+    best = store.best() if keep != "last" else None
+    if keep != "last" and not best:
+        logger.warning(
+            "trainer_cfg.keep: %s: no checkpoint of this run was found the best so far, so the "
+            "last one is tested", keep,
+        )  # fmt: skip
     return path, f"best on {best['measured_on']}" if best else "last"
-
-
-def described(run: Run, partition: Partition) -> dict[str, Any]:
-    """Gives what identifies the data, and how much there is in each split."""
-    splits: dict[str, dict[str, int]] = {}
-    for name in sorted({tracklet.split for tracklet in partition.tracklets}):
-        members = [tracklet for tracklet in partition.tracklets if tracklet.split == name]
-        splits[name] = {
-            "tracklets": len(members),
-            "identities": len({tracklet.pid for tracklet in members}),
-        }
-    return {
-        "dataset": partition.dataset,
-        "partition": run.settings.data.dataset_partition,
-        "source": _source(partition),
-        "splits": splits,
-        "trained_on": run.settings.data.train_splits,
-    }
-
-
-def _source(partition: Partition) -> dict[str, Any]:
-    return {key: value for key, value in partition.source.items() if key in _SOURCE}
-
-
-def discarded(run: Run, partition: Partition) -> str:
-    """Says what discard lists took out of the published halves: of training and of test.
-
-    Raises:
-        ConfigError: If the partition's own account of it has another form.
-    """
-    lists = partition.source.get("discard_lists")
-    if not lists:
-        return "none"
-    try:
-        return ", ".join(
-            f"{half}: {found['file']} removed {found['removed_frames']} frames and "
-            f"{found['removed_tracklets']} tracklets"
-            if found
-            else f"{half}: none"
-            for half, found in lists.items()
-        )
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{run.settings.data.dataset_partition}: source.discard_lists is {lists!r}, expected "
-            "what datasets/prep/hitsz_vcm.py writes; prepare the data again"
-        ) from error
 
 
 def _partial(
@@ -270,8 +243,10 @@ def _partial(
         "checkpoint": [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns],
         "precision": computation.precision,
         "tracklets": [[tracklet.path, tracklet.frames] for tracklet in partition.tracklets],
-        "source": _source(partition),  # other images discarded can leave equal numbers of frames
-        "sections": [facts["config"][name] for name in ("data_cfg", "model_cfg", "evaluator_cfg")],
+        "source": source_of(partition),  # other images discarded can leave equal numbers of frames
+        "sections": [
+            run.settings.config[name] for name in ("data_cfg", "model_cfg", "evaluator_cfg")
+        ],
         **{name: facts[name] for name in ("versions", "commit", "device", "processes")},
         "edited": last_edit(),
     }

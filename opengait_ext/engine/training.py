@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,22 @@ from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
 from . import random_state
 from .catalog import build_schedule, losses_of
-from .checkpoint import CheckpointStore, load_weights, read_checkpoint
+from .checkpoint import load_weights, read_checkpoint
 from .data import check_identities, make_dataset, make_loader, make_sampler
 from .devices import Computation
+from .effects import without_effect
 from .embedding import embed, embedded_halves
+from .holding import agreed, set_run_aside
 from .journal import Journal
 from .objective import Objective
 from .optimizer import build_optimizer, named_parameters
 from .options import VALIDATION_SPLIT
-from .provenance import differences
-from .run import Run, make_model, provenance
+from .run import Run, make_model
 from .state import TrainingState
 from .steps import Step
 from .summary import Summary
 from .tester import evaluate, split_of
+from .trained import check_goes_on, facts
 from .trainer import Evaluate, Trainer
 
 logger = logging.getLogger(__name__)
@@ -45,10 +48,15 @@ def train(run: Run, partition: Partition) -> int:
     check_identities(settings.config["model_cfg"], dataset)
     validation = _validation_set(run, partition)
     epoch = _describe(run, dataset)
+    about = facts(run, partition, computation.precision)
+    path = _checkpoint_to_start_from(run)
+    found = read_checkpoint(path) if path else None
+    if found is not None and path is not None and _goes_on(run):
+        agreed(group, partial(check_goes_on, run, found, path, about))
     random_state.seed_everything(options.seed)
     state = _new_state(run, computation, epoch)
     store = run.store
-    content, path = _restored(run, state, store)
+    content = _restored(run, state, found, path)
     if group.leads:
         store.clean()
     sampler = make_sampler(
@@ -64,7 +72,7 @@ def train(run: Run, partition: Partition) -> int:
         make_loader(dataset, sampler, settings.data.num_workers, computation.device),
         lambda batch: [dataset.tracklets[place].path for place in batch.positions.tolist()],
         store,
-        provenance(run),
+        about,
         group,
         Journal(
             options.total_iter,
@@ -103,6 +111,9 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
         len(dataset), len(dataset.pids), share * run.group.size, share,
         f", computed in {pieces} pieces" if pieces > 1 else "", epoch,
     )  # fmt: skip
+    if run.group.leads:
+        for line in without_effect(settings.config, epoch, run.group.size):
+            logger.warning("%s", line)
     return epoch
 
 
@@ -117,33 +128,42 @@ def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
     objective = Objective(losses_of(config, run.settings.catalog), run.group)
     objective = objective.to(computation.device)
     optimizer = build_optimizer(config["optimizer_cfg"], named_parameters(model, objective))
-    schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch)
+    schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch, options.total_iter)
     return TrainingState(model, objective, optimizer, schedule, computation.scaler())
 
 
+def _goes_on(run: Run) -> bool:
+    """Return whether ``restore_hint`` asks for a whole state, not for weights alone."""
+    hint = run.settings.trainer.restore_hint
+    return hint == "auto" or (isinstance(hint, int) and hint > 0)
+
+
+def _checkpoint_to_start_from(run: Run) -> Path | None:
+    hint = run.settings.trainer.restore_hint
+    return run.store.find(hint) if hint != 0 else None
+
+
 def _restored(
-    run: Run, state: TrainingState, store: CheckpointStore
-) -> tuple[dict[str, Any] | None, Path | None]:
-    """Goes where ``restore_hint`` says; gives the checkpoint that training goes on from."""
-    options = run.settings.trainer
-    path = store.find(options.restore_hint) if options.restore_hint != 0 else None
+    run: Run, state: TrainingState, found: dict[str, Any] | None, path: Path | None
+) -> dict[str, Any] | None:
+    """Go where ``restore_hint`` says; return the checkpoint that training goes on from."""
+    strict = run.settings.trainer.restore_strict
     content = None
-    if path is not None:
-        found = read_checkpoint(path)
-        if options.restore_hint == "auto" or isinstance(options.restore_hint, int):
-            state.restore(found, options.restore_strict, path)
+    if found is not None and path is not None:
+        if _goes_on(run):
+            state.restore(found, strict, path)
             content = found
             logger.info("going on from %s (iteration %d)", path, state.iteration)
-            for line in differences(found.get("config", {}), run.settings.config):
-                if "restore_hint" not in line:
-                    logger.warning("the config has changed since then: %s", line)
         else:
-            load_weights(state.model, found["model"], options.restore_strict, path)
+            load_weights(state.model, found["model"], strict, path)
             logger.info("starting from the weights of %s, at iteration 0", path)
     run.group.barrier()  # before files are moved, every process has read its own
     if run.group.leads:
-        store.set_aside(above=state.iteration)
-    return content, path
+        if _goes_on(run):
+            run.store.set_aside(above=state.iteration)
+        else:
+            set_run_aside(run.folder)
+    return content
 
 
 def _validation_set(run: Run, partition: Partition) -> TrackletDataset | None:

@@ -18,6 +18,7 @@ from .records import Record, RecordError
 Columns = tuple[tuple[str, str], ...]
 # Neither changes what is learned: the seeds of one config differ in them.
 _FREE = (("trainer_cfg", "seed"), ("trainer_cfg", "save_name"), ("evaluator_cfg", "save_name"))
+_TESTED = ("data_cfg", "model_cfg", "evaluator_cfg")
 _FRAMES = "0-frames"  # data_cfg.stream of models that read what a camera sees
 _SHOWN = 4  # differences of two configs that are spelled out
 
@@ -126,7 +127,7 @@ def _values(record: Record, names: Sequence[str]) -> str:
 def _comparison(records: Sequence[Record]) -> Comparison:
     rows: dict[str, list[Record]] = {}
     for record in records:
-        key = json.dumps([_fixed(record.config), record.content.get("iteration")], sort_keys=True)
+        key = json.dumps([_decisive(record), record.content.get("iteration")], sort_keys=True)
         rows.setdefault(key, []).append(record)
     groups = sorted(rows.values(), key=lambda group: (group[0].model, group[0].save_name))
     notes: list[str] = []
@@ -185,6 +186,17 @@ def _once(records: Sequence[Record], notes: list[str]) -> list[Record]:
     return list(kept.values())
 
 
+def _decisive(record: Record) -> dict[str, Any]:
+    """Return what a record's numbers depend on: the training's config, and what the test read."""
+    test = {f"{name} in the test": section for name, section in _fixed(record.config).items()
+            if name in _TESTED}  # fmt: skip
+    trained = _fixed(record.training_config)
+    for name in _TESTED:
+        if trained.get(name) == test.get(f"{name} in the test"):
+            test.pop(f"{name} in the test", None)
+    return {**trained, **test}
+
+
 def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Gives a config without what the seeds of one config differ in."""
     return {
@@ -196,7 +208,7 @@ def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference(first: Record, other: Record) -> str:
-    lines = config_differences(_fixed(first.config), _fixed(other.config))
+    lines = config_differences(_decisive(first), _decisive(other))
     reached = [each.content.get("iteration") for each in (first, other)]
     if reached[0] != reached[1]:
         lines.append(f"iteration: {reached[0]} -> {reached[1]}")

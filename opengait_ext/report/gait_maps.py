@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from ..data.collate import collate
 from ..engine.catalog import Catalog, own_catalog
+from ..engine.checkpoint import read_checkpoint
 from ..engine.data import make_dataset
 from ..engine.devices import Computation, choose_device
 from ..engine.distributed import Group
+from ..engine.origin import beginnings, located, resolved
 from ..engine.progress import LiveLine
 from ..engine.run import Run, load_model
 from ..engine.sections import check
@@ -39,14 +41,16 @@ class GaitPictures:
     def __init__(
         self, sources: Sources, device: str = "auto", catalog: Catalog | None = None
     ) -> None:
-        settings = check(sources.record.config, catalog or own_catalog())
+        config = resolved(sources.record.config, beginnings_of(sources))
+        settings = check(config, catalog or own_catalog(), "stored")
         run = Run(settings, choose_device(device), Group(), [], LiveLine())
         self._computation: Computation = run.computation(
             settings.evaluator.precision, "evaluator_cfg.precision"
         )
         strict = settings.evaluator.restore_strict
         path = checkpoint_of(sources)
-        self._model: nn.Module = load_model(run, self._computation, path, strict)[0].eval()
+        content = read_checkpoint(path)
+        self._model: nn.Module = load_model(run, self._computation, path, content, strict).eval()
         if not hasattr(self._model, "sasg_maps"):
             raise ReportError(
                 f"{settings.model_name} makes no silhouettes and gait maps; leave --maps out"
@@ -106,13 +110,19 @@ def side_by_side(silhouette: Tensor, gait: Tensor) -> np.ndarray:
     return (255 * both.clamp(0, 1)).byte().permute(1, 2, 0).numpy()
 
 
+def beginnings_of(sources: Sources) -> list[Path]:
+    """Return the folders where relative paths of a record may begin."""
+    record = sources.record
+    return beginnings(record.content.get("started_in"), record.path)
+
+
 def checkpoint_of(sources: Sources) -> Path:
     """Gives the tested checkpoint: where the record says, or in the run's folder.
 
     Raises:
         ReportError: If it is at neither place.
     """
-    named = Path(str(sources.record.content.get("checkpoint", "")))
+    named = located(str(sources.record.content.get("checkpoint", "")), beginnings_of(sources))
     path = named if named.is_file() else sources.folder / "checkpoints" / named.name
     if not path.is_file():
         raise ReportError(

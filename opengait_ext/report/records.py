@@ -3,6 +3,7 @@
 import glob
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from ..errors import UserError
 
 METRICS = Path("test", "metrics.json")
+_ASIDE = re.compile(r"\.old-\d+(?=[/\\]|$)")  # a run that another of its name has moved away
 _UNNAMED = "not stated"
 _RERANKING = ("rerank", "reranking", "re-ranking", "re_ranking")
 
@@ -38,8 +40,16 @@ class Record:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """Gives the config, empty if the record holds none."""
-        return _mapping(self.content.get("config"))
+        """Return the config of the test, empty if the record holds none.
+
+        Records of earlier versions have one config, for training and test.
+        """
+        return _mapping(self.content.get("test_config", self.content.get("config")))
+
+    @property
+    def training_config(self) -> Mapping[str, Any]:
+        """Return the config of the training, empty if the checkpoint held none."""
+        return _mapping(self.content.get("training_config", self.content.get("config")))
 
     @property
     def model(self) -> str:
@@ -133,7 +143,8 @@ def find_records(places: Sequence[str]) -> list[Path]:
 
     Args:
         places: ``metrics.json`` files, folders below which they lie, or patterns in which
-            ``**`` stands for any folders (for shells that do not resolve them).
+            ``**`` stands for any folders (for shells that do not resolve them). Runs that were
+            kept aside (``<save_name>.old-<number>``) are found only if they are named.
 
     Raises:
         RecordError: If one of the places holds none.
@@ -155,10 +166,18 @@ def _files(place: str) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        yield from path.rglob(METRICS.name)
+        yield from _below(path)
     else:
         for name in glob.glob(place, recursive=True):
-            yield from [Path(name)] if Path(name).is_file() else Path(name).rglob(METRICS.name)
+            found = Path(name)
+            if _ASIDE.search(place) or not _ASIDE.search(name):
+                yield from [found] if found.is_file() else _below(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob(METRICS.name):
+        if not _ASIDE.search(str(path.relative_to(folder))):
+            yield path
 
 
 def _parts(result: Mapping[str, Any]) -> Mapping[str, Any]:

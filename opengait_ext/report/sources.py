@@ -3,12 +3,14 @@
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..data.layout import Partition, read_partition
+from ..engine.origin import beginnings, located
 from .ranking import ReportError
 from .records import Record, read_record
 
@@ -44,7 +46,7 @@ def read_sources(run: Path, data: Path | None = None) -> Sources:
     Args:
         run: Its folder, ``output/<dataset>/<model>/<save_name>``.
         data: Folder of the prepared data; without it, the one that the record names, as seen
-            from the current folder.
+            from where the test was started.
 
     Raises:
         UserError: If a file is missing or damaged, or the data are not those that were tested.
@@ -52,7 +54,8 @@ def read_sources(run: Path, data: Path | None = None) -> Sources:
     record = read_record(run)
     embeddings, paths = _embeddings(record.path.with_name("embeddings.npz"))
     described = record.content.get("data") or {}
-    named = Path(str(described.get("partition", "partition.json")))
+    begin = beginnings(record.content.get("started_in"), record.path)
+    named = located(str(described.get("partition", "partition.json")), begin)
     place = named if data is None else data / "partition.json"
     if not place.is_file():
         raise ReportError(
@@ -66,14 +69,19 @@ def read_sources(run: Path, data: Path | None = None) -> Sources:
             f"{place}: these are not the data that were tested (digest {found!r}, the record of "
             f"the test says {tested!r}); give the right folder (--data ROOT), or test again"
         )
-    root = _root(record, place) if data is None else data
+    root = _root(record, place, begin) if data is None else data
     folder = record.path.parent.parent
     return Sources(folder, record, embeddings, paths, partition, root, _curves(folder))
 
 
-def _root(record: Record, partition: Path) -> Path:
+def _root(record: Record, partition: Path, begin: Sequence[Path]) -> Path:
     named = (record.config.get("data_cfg") or {}).get("dataset_root")
-    return Path(named) if named else partition.parent
+    root = located(str(named), begin) if named else partition.parent
+    if not root.is_dir():
+        raise ReportError(
+            f"{root}: the prepared data are not there; give their folder (--data ROOT)"
+        )
+    return root
 
 
 def _embeddings(path: Path) -> tuple[np.ndarray, list[str]]:

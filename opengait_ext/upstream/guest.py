@@ -25,6 +25,7 @@ from ..engine.tester import split_of
 from ..errors import UserError
 from .config import EXTENSION
 from .guest_run import GuestRun, guest_run
+from .guest_start import describe_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,8 @@ class Guest:
         if not self.run:
             return _above(self).get_scheduler(scheduler_cfg)
         optimizer: Any = self.optimizer  # type: ignore[attr-defined]
-        return build_schedule(scheduler_cfg, optimizer, self.epoch)
+        total = self.run.settings.trainer.total_iter
+        return build_schedule(scheduler_cfg, optimizer, self.epoch, total)
 
     def resume_ckpt(self, restore_hint: int | str) -> None:
         """Goes on from an iteration as OpenGait does; a path gives the weights only."""
@@ -137,6 +139,12 @@ class Guest:
         load_weights(model, content["model"], strict, path)
         self.iteration = 0 if self.in_training else content.get("iteration", 0)
         logger.info("the weights of %s", path)
+
+    def save_ckpt(self, iteration: int) -> None:
+        """Saves as OpenGait does, and adds what our engine says about a training."""
+        _above(self).save_ckpt(iteration)
+        if self.run and self.run.group.leads:
+            describe_checkpoint(self.run, iteration)
 
     def inputs_pretreament(self, inputs: Any) -> tuple[Any, ...]:
         """Moves a batch to the device, normalized.

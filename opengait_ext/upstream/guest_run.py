@@ -11,13 +11,16 @@ from typing import Any
 from ..data.layout import Partition, read_partition
 from ..engine import random_state
 from ..engine.catalog import Catalog
+from ..engine.checkpoint import read_checkpoint
+from ..engine.data_record import discarded
 from ..engine.devices import choose_device
 from ..engine.distributed import Group
 from ..engine.progress import LiveLine
 from ..engine.provenance import Watch
 from ..engine.run import Run
 from ..engine.sections import check
-from ..engine.tester import Tested, chosen_checkpoint, discarded, noted, record
+from ..engine.tester import Tested, chosen_checkpoint, noted, record
+from ..engine.trained import Training, facts
 from .checkout import commit_of
 from .cpu import is_patched
 
@@ -39,10 +42,22 @@ class GuestRun(Run):
         """Gives the output folder, which both hosts share, as an absolute path."""
         return self.start / super().folder
 
+    @property
+    def beginning(self) -> Path:
+        """Return the folder where relative paths of the config begin."""
+        return self.start
+
     @cached_property
     def partition(self) -> Partition:
         """Reads the partition of the data."""
         return read_partition(Path(self.settings.data.dataset_partition))
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint holds beside the state of the training."""
+        options = self.settings.trainer
+        computation = self.computation(options.precision, "trainer_cfg.precision")
+        return facts(self, self.partition, computation.precision)
 
 
 def guest_run(extension: Mapping[str, Any], catalog: Catalog) -> GuestRun:
@@ -95,6 +110,7 @@ def record_test(model: Any, result: Any, watch: Watch) -> None:
     precision = run.computation(run.settings.evaluator.precision, "evaluator_cfg.precision")
     tested = Tested(
         path, selection, model.iteration, precision.precision, discarded(run, run.partition),
+        Training.of(read_checkpoint(path)),
         f"OpenGait {commit_of(Path.cwd()) or 'without a commit'}",
     )  # fmt: skip
     dataset = model.test_loader.dataset.dataset

@@ -16,15 +16,18 @@ import torch
 from ..config import ConfigError, load_config
 from ..engine.catalog import Catalog, own_catalog
 from ..engine.data import DataError, ready_partition
-from ..engine.distributed import Group
+from ..engine.devices import choose_device
+from ..engine.distributed import Group, met_group
 from ..engine.options import DataOptions
 from ..engine.progress import LiveLine, logging_to
 from ..engine.sections import check
 from . import hook
 from .checkout import CheckoutError, log_version
 from .config import EXTENSION, absolute, is_ours, left_over, notes, refuse_unfit, translated
-from .cpu import has_cuda, without_cuda
+from .cpu import has_cuda, is_patched, without_cuda
 from .environment import inside, launcher, next_port
+from .guest_run import GuestRun
+from .guest_start import begin, let_go
 from .injection import inject, use_model
 
 logger = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ def run_inside(
     with ExitStack() as stack:
         stack.enter_context(logging_to(None, LiveLine(), rank))
         stack.enter_context(_told_once())
+        stack.callback(let_go)
         logger.info("host upstream: OpenGait's own engine; outputs in %s", folder / "output")
         log_version(checkout)
         if on_cpu:
@@ -119,8 +123,9 @@ def take_over(
         if read is None:
             return original(path)  # one of OpenGait's own
         start = Path(folder or Path.cwd())
-        result = _for_opengait(read, start, catalog)
-        result[EXTENSION]["command"] = list(command or sys.argv)
+        words = list(command or sys.argv)
+        result = _for_opengait(read, start, catalog, words)
+        result[EXTENSION]["command"] = words
         return _with_unknown(result, original)
 
     utils.config_loader = config_loader
@@ -137,13 +142,17 @@ def _ours(path: str) -> dict[str, Any] | None:
     return config if is_ours(config) else None
 
 
-def _for_opengait(config: Mapping[str, Any], start: Path, catalog: Catalog) -> dict[str, Any]:
+def _for_opengait(
+    config: Mapping[str, Any], start: Path, catalog: Catalog, command: list[str]
+) -> dict[str, Any]:
     """Gives one of our configs in OpenGait's words, and logs what these words do not say."""
     program = vars(sys.modules["__main__"])
     phase = program["opt"].phase
     program.pop("__file__", None)  # else reading processes that are spawned run it once more
     world_size = int(os.environ["WORLD_SIZE"])
     settings = check(absolute(config, start), catalog, phase)
+    device = choose_device("cpu" if is_patched() else "auto")  # before the processes speak
+    begin(GuestRun(settings, device, met_group(), command, LiveLine(), start), phase)
     result = translated(settings, start, phase, world_size)
     use_model(settings.model_name)
     for line in notes(settings, world_size):

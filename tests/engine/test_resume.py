@@ -102,29 +102,32 @@ def test_a_second_signal_ends_the_run_at_once_and_unsaved(toy_root, work):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_changed_config_is_told_when_training_goes_on(toy_root, work, caplog):
-    config = make_config(toy_root)
-    train(changed(config, {"trainer_cfg.total_iter": 3}))
-    train(changed(config, {"loss_cfg.1.margin": 0.3}))
-    assert "the config has changed since then: loss_cfg.1.margin: 0.2 -> 0.3" in caplog.messages
-
-
 def test_hint_n_goes_back_and_moves_the_later_checkpoints_away(toy_root, work, unbroken, caplog):
     config = make_config(toy_root, {"trainer_cfg.save_iter": 3})
     train(config)
     train(changed(config, {"trainer_cfg.restore_hint": 3}))
     assert same_training(weights(work, 6), unbroken[1])
     folder = work / "output/Toy/Tiny/toy"
-    assert [path.name for path in folder.glob("checkpoints-before-*/*")] == ["toy-00006.pt"]
+    kept = sorted(path.name for path in folder.glob("checkpoints-before-*/*"))
+    assert kept == ["metrics.jsonl", "toy-00006.pt"]
     assert "were moved to" in caplog.text
 
 
-def test_hint_0_starts_anew_and_moves_all_checkpoints_away(toy_root, work, unbroken):
-    config = make_config(toy_root)
-    train(changed(config, {"trainer_cfg.seed": 9}))
-    train(changed(config, {"trainer_cfg.restore_hint": 0}))
+def test_hint_0_starts_anew_and_keeps_the_old_run_aside(toy_root, work, unbroken, caplog):
+    config = make_config(toy_root, {"trainer_cfg.restore_hint": 0})
+    run(changed(config, {"trainer_cfg.seed": 9}), "both", "cpu", True, [], CATALOG)
+    folder = work / "output/Toy/Tiny/toy"
+    old = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+    train(config)
     assert same_training(weights(work, 6), unbroken[1])
-    assert len(list(work.rglob("checkpoints-before-1/*.pt"))) == 1
+    assert "an earlier run of this name is kept in output/Toy/Tiny/toy.old-1" in caplog.messages
+    aside = folder.with_name("toy.old-1")
+    kept = {path.relative_to(aside): path.read_bytes() for path in aside.rglob("*.*")}
+    left = {Path(".run.lock"), *(path for path in old if path.parts[0] == "logs")}
+    assert kept == {path: content for path, content in old.items() if path not in left}
+    assert {path.parts[0] for path in kept} == {"checkpoints", "summary", "metrics.jsonl", "test"}
+    train(config)
+    assert folder.with_name("toy.old-2").is_dir()
 
 
 def test_a_path_gives_the_weights_alone(toy_root, work, unbroken, caplog):

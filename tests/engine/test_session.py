@@ -24,7 +24,10 @@ def test_a_run_leaves_a_record_of_everything_the_result_depends_on(toy_root, wor
     config = make_config(toy_root)
     metrics = go(config, command=["main.py", "--cfgs", "toy.yaml"])
     assert json.loads((work / FOLDER / "test/metrics.json").read_text()) == metrics
-    assert metrics["config"] == config
+    assert metrics["test_config"] == metrics["training_config"] == config
+    assert metrics["started_in"] == metrics["training_started_in"] == str(work)
+    assert metrics["training_data"] == weights(work, 6)["data"]
+    assert "config" not in metrics
     assert metrics["seed"] == 3
     assert (metrics["iteration"], metrics["selection"]) == (6, "last")
     assert metrics["checkpoint"].endswith("checkpoints/toy-00006.pt")
@@ -130,6 +133,10 @@ def test_a_checkpoint_of_another_model_is_refused_with_keys_and_shapes(toy_root,
     config = make_config(toy_root)
     go(config, "train")
     other = changed(config, {"model_cfg.channels": 7, "model_cfg.normalize": False})
+    path = work / FOLDER / "checkpoints/toy-00006.pt"
+    content = torch.load(path, weights_only=True)
+    content.pop("config")  # as in files of other programs: else the values are named
+    torch.save(content, path)
     with pytest.raises(CheckpointError) as error:
         go(other, "test")
     message = str(error.value)

@@ -155,16 +155,6 @@ def test_numbers_among_the_pictures_become_curves():
     assert numbers == {"b": torch.tensor(2.0)}
 
 
-def test_configs_are_compared_value_by_value():
-    old = {"a": {"x": 1, "l": [1, {"m": 0.2}]}, "gone": 1}
-    new = {"a": {"x": 1, "l": [1, {"m": 0.3}]}, "new": [1]}
-    assert provenance.differences(old, new) == [
-        "a.l.1.m: 0.2 -> 0.3",
-        "gone: 1 -> None",
-        "new: None -> [1]",
-    ]
-
-
 @pytest.mark.parametrize(
     ("command", "file"),
     [(["m", "--cfgs", "a.yaml"], "a.yaml"), (["m", "--cfgs=a.yaml"], "a.yaml"), (["m"], "")],

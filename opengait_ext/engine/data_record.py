@@ -1,0 +1,55 @@
+"""What the record of a test says about the data."""
+
+from typing import Any
+
+from ..config import ConfigError
+from ..data.layout import Partition
+from .run import Run
+
+_SOURCE = ("digest", "tool", "version", "counts", "discard_lists", "auxiliary", "fake_ir")
+
+
+def described(run: Run, partition: Partition) -> dict[str, Any]:
+    """Gives what identifies the data, and how much there is in each split."""
+    splits: dict[str, dict[str, int]] = {}
+    for name in sorted({tracklet.split for tracklet in partition.tracklets}):
+        members = [tracklet for tracklet in partition.tracklets if tracklet.split == name]
+        splits[name] = {
+            "tracklets": len(members),
+            "identities": len({tracklet.pid for tracklet in members}),
+        }
+    return {
+        "dataset": partition.dataset,
+        "partition": run.settings.data.dataset_partition,
+        "source": source_of(partition),
+        "splits": splits,
+    }
+
+
+def source_of(partition: Partition) -> dict[str, Any]:
+    """Return what the partition says about where its data come from."""
+    return {key: value for key, value in partition.source.items() if key in _SOURCE}
+
+
+def discarded(run: Run, partition: Partition) -> str:
+    """Says what discard lists took out of the published halves: of training and of test.
+
+    Raises:
+        ConfigError: If the partition's own account of it has another form.
+    """
+    lists = partition.source.get("discard_lists")
+    if not lists:
+        return "none"
+    try:
+        return ", ".join(
+            f"{half}: {found['file']} removed {found['removed_frames']} frames and "
+            f"{found['removed_tracklets']} tracklets"
+            if found
+            else f"{half}: none"
+            for half, found in lists.items()
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{run.settings.data.dataset_partition}: source.discard_lists is {lists!r}, expected "
+            "what datasets/prep/hitsz_vcm.py writes; prepare the data again"
+        ) from error

@@ -1,0 +1,99 @@
+"""A run's folder belongs to one run at a time."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import UserError
+from ..lock import InUseError, lock_files, locked
+from .distributed import Group
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".run.lock"
+_Result = TypeVar("_Result")
+
+
+class FolderInUseError(UserError):
+    """Another run writes to the folder."""
+
+
+@contextmanager
+def held(folder: Path, group: Group) -> Iterator[None]:
+    """Keep other runs out of a run's folder.
+
+    Args:
+        folder: ``output/<dataset>/<model>/<save_name>``; made if it is missing, and removed again
+            if nothing was written there.
+        group: The first process holds the folder; the others hear if it cannot.
+
+    Raises:
+        FolderInUseError: If another run holds it, with its process and machine.
+        UserError: If the folder cannot be written.
+    """
+    with ExitStack() as stack:
+
+        def hold() -> None:
+            if group.leads:
+                stack.enter_context(_held_alone(folder))
+
+        agreed(group, hold)
+        yield
+
+
+def agreed(group: Group, action: Callable[[], _Result]) -> _Result:
+    """Do something in every process; if one of them refuses, all do.
+
+    Raises:
+        UserError: What this process, else the first of the others, has refused.
+    """
+    fault: UserError | None = None
+    try:
+        result = action()
+    except UserError as refusal:
+        fault = refusal
+    refusals = [text for text in group.gather(str(fault) if fault else None) if text]
+    if fault:
+        raise fault
+    if refusals:
+        raise UserError(refusals[0])
+    return result
+
+
+def is_of_lock(path: Path) -> bool:
+    """Return whether a file of a run's folder belongs to its lock."""
+    return path.name in lock_files(Path(LOCK))
+
+
+@contextmanager
+def _held_alone(folder: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / LOCK))
+        except InUseError as fault:
+            raise FolderInUseError(
+                f"{folder}: another run trains or tests in this folder, {fault}. Or give this run "
+                "a name of its own (save_name in trainer_cfg and evaluator_cfg)"
+            ) from fault
+        yield
+
+
+def set_run_aside(folder: Path) -> None:
+    """Move what an earlier run left in its folder to ``<folder>.old-<number>``, beside it.
+
+    Logs stay, because the one of this run is among them; each has its time in its name.
+    """
+    left = [
+        path for path in sorted(folder.iterdir()) if path.name != "logs" and not is_of_lock(path)
+    ]
+    if not any(file.is_file() for path in left for file in (path, *path.rglob("*"))):
+        return
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    target.mkdir()
+    for path in left:
+        path.rename(target / path.name)
+    logger.warning("an earlier run of this name is kept in %s", target)

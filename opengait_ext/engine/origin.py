@@ -1,0 +1,59 @@
+"""Where the relative paths of a stored config begin: in the folder that its run was started in."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .run import OUTPUT
+from .shaping import is_weight_file
+
+_DEPTH = 4  # <output>/<dataset>/<model>/<save_name>/<checkpoints or test>/<file>
+
+
+def beginnings(started_in: Any, stored: Path) -> list[Path]:
+    """Return the folders where relative paths may begin, the likeliest first.
+
+    Args:
+        started_in: What the file says about it; older files say nothing.
+        stored: The file that holds the config: a checkpoint or a record below ``output``. If the
+            whole folder of the run's start was moved, ``output`` tells where it is now.
+    """
+    found = [Path(started_in)] if isinstance(started_in, str) and started_in else []
+    parents = stored.absolute().parents
+    if len(parents) > _DEPTH + 1 and parents[_DEPTH].name == OUTPUT.name:
+        found.append(parents[_DEPTH + 1])
+    return list(dict.fromkeys([*found, Path.cwd()]))
+
+
+def located(path: str, begin: Sequence[Path]) -> Path:
+    """Return the first place where a path leads to something; if none does, the likeliest."""
+    places = [folder / path for folder in begin]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def resolved(config: Mapping[str, Any], begin: Sequence[Path]) -> dict[str, Any]:
+    """Return a config whose paths hold in any working directory.
+
+    Args:
+        config: As it was written.
+        begin: Where its relative paths may begin.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for key in ("dataset_root", "dataset_partition"):
+        data = result.get("data_cfg")
+        if isinstance(data, dict) and isinstance(data.get(key), str):
+            data[key] = str(located(data[key], begin))
+    for name in ("trainer_cfg", "evaluator_cfg"):
+        section = result.get(name)
+        if isinstance(section, dict) and is_weight_file(section.get("restore_hint")):
+            section["restore_hint"] = str(located(section["restore_hint"], begin))
+    if isinstance(result.get("model_cfg"), dict):
+        result["model_cfg"] = _files_resolved(result["model_cfg"], begin)
+    return result
+
+
+def _files_resolved(value: Any, begin: Sequence[Path]) -> Any:
+    if isinstance(value, dict):
+        return {key: _files_resolved(inner, begin) for key, inner in value.items()}
+    return str(located(value, begin)) if is_weight_file(value) else value

@@ -1,0 +1,195 @@
+"""Which values of a config shape what training makes, and in which of them two configs differ.
+
+A value that is not written counts as its component's default, so writing a default out is no
+change. Losses are compared by their ``log_prefix``; one of weight 0 is the same as none.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from ..schema import with_dataclasses
+from .catalog import Catalog, Config
+from .optimizer import SOLVERS, entries_of
+from .options import DataOptions, TrainerOptions
+from .schedule import SCHEDULES, derived
+
+# Paths, workers, logging, what only a test reads, and how (not what) is computed.
+_HARMLESS = {
+    "data_cfg": ("dataset_name", "dataset_root", "dataset_partition", "num_workers", "prepare"),
+    "trainer_cfg": (
+        "save_name", "total_iter", "log_iter", "save_iter", "eval_iter", "keep", "restore_hint",
+        "restore_strict", "keep_checkpoints", "find_unused_parameters", "compile",
+    ),
+    "optimizer_cfg": ("fused", "foreach", "capturable"),
+}  # fmt: skip
+_WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".safetensors")
+_LONGEST = 120  # characters of a value in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A value in which two configs differ.
+
+    Attributes:
+        place: ``section.key``.
+        before: In the first; ``Difference.ABSENT`` if it is not there.
+        after: In the second.
+    """
+
+    ABSENT = "absent"
+
+    place: str
+    before: Any
+    after: Any
+
+    @property
+    def is_of_start(self) -> bool:
+        """Return whether it is the weights that training started from: checkpoints hold theirs."""
+        key = self.place.rsplit(".", 1)[-1]
+        named = key.endswith("_weights") or key.startswith("pretrained")
+        return self.place.startswith("model_cfg.") and (
+            named or is_weight_file(self.before) or is_weight_file(self.after)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.place}: {_short(self.before)} -> {_short(self.after)}"
+
+
+def is_weight_file(value: Any) -> bool:
+    """Return whether a value is the name of a file of weights."""
+    return isinstance(value, str) and PurePath(value).suffix.lower() in _WEIGHT_FILES
+
+
+def weight_files(model_cfg: Any, place: str = "model_cfg") -> Iterator[tuple[str, str]]:
+    """Yield the files of weights that a model starts from, each with its place."""
+    if isinstance(model_cfg, Mapping):
+        for key, value in model_cfg.items():
+            yield from weight_files(value, f"{place}.{key}")
+    elif is_weight_file(model_cfg):
+        yield place, model_cfg
+
+
+def training_differences(old: Config, new: Config, catalog: Catalog) -> list[Difference]:
+    """Return in which values that shape training two configs differ."""
+    return list(_differences(shape_of(old, catalog), shape_of(new, catalog)))
+
+
+def model_differences(old: Config, new: Config, catalog: Catalog) -> list[Difference]:
+    """Return in which values of the model two configs differ; what only a test reads is free."""
+    before, after = (_model(config, catalog) for config in (old, new))
+    return list(_differences(before, after, "model_cfg"))
+
+
+def shape_of(config: Config, catalog: Catalog) -> dict[str, Any]:
+    """Return the values of a config that shape training, with all defaults written out."""
+    trainer = _section(config, "trainer_cfg", TrainerOptions)
+    data = _section(config, "data_cfg", DataOptions)
+    if isinstance(data.get("train_splits"), list):
+        data["train_splits"] = sorted(set(map(str, data["train_splits"])))
+    trainer["sampler"] = _named(catalog.samplers, trainer.get("sampler"))
+    trainer["transform"] = [
+        _named(catalog.transforms, entry) for entry in trainer.get("transform") or []
+    ]
+    losses = [entry for entry in config.get("loss_cfg") or [] if isinstance(entry, Mapping)]
+    solvers = [
+        _without("optimizer_cfg", _named(SOLVERS, entry, "solver"))
+        for _, entry in entries_of(config.get("optimizer_cfg") or {})
+    ]
+    schedule = derived(config.get("scheduler_cfg") or {}, config.get("trainer_cfg") or {})
+    return {
+        "data_cfg": data,
+        "model_cfg": _model(config, catalog),
+        "loss_cfg": {
+            str(entry.get("log_prefix")): {
+                key: value
+                for key, value in _named(catalog.losses, entry).items()
+                if key != "log_prefix"
+            }
+            for entry in losses
+            if entry.get("loss_term_weight", 1.0) != 0
+        },
+        "optimizer_cfg": solvers[0] if len(solvers) == 1 else solvers,
+        "scheduler_cfg": _named(SCHEDULES, schedule, "scheduler"),
+        "trainer_cfg": trainer,
+    }
+
+
+def _section(config: Config, name: str, options: type) -> dict[str, Any]:
+    return _without(name, with_defaults(options, config.get(name) or {}))
+
+
+def _without(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in _HARMLESS[section]}
+
+
+def _model(config: Config, catalog: Catalog) -> dict[str, Any]:
+    section = config.get("model_cfg") or {}
+    try:
+        model = catalog.models[section.get("model", "")]
+    except KeyError:  # of a checkout that is not here
+        return dict(section)
+    free = getattr(model, "test_only", ())
+    filled = with_defaults(model.build, section)
+    return {key: value for key, value in filled.items() if key not in free}
+
+
+def _named(registry: Any, section: Any, key: str = "type") -> dict[str, Any]:
+    """Return a section that names its component, with the component's defaults."""
+    if not isinstance(section, Mapping) or section.get(key) not in registry:
+        return dict(section or {})
+    return with_defaults(registry[section[key]], section)
+
+
+def with_defaults(component: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with those that are not written, as plain values."""
+    parameters = inspect.signature(component).parameters
+    values = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        # A dataclass whose default is made anew has a mark here, which is no value.
+        if parameter.default is not parameter.empty and repr(parameter.default) != "<factory>"
+    }
+    try:
+        given = with_dataclasses(component, section)
+    except TypeError:  # keys of another version
+        given = dict(section)
+    return {name: _plain(value) for name, value in {**values, **given}.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _differences(old: Any, new: Any, place: str = "") -> Iterator[Difference]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in {**old, **new}:
+            before, after = (each.get(key, Difference.ABSENT) for each in (old, new))
+            yield from _differences(before, after, f"{place}.{key}" if place else str(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for number, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(before, after, f"{place}.{number}")
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        yield Difference(place, old, new)
+
+
+def _short(value: Any) -> str:
+    named = _names(value)
+    text = named or (value if value is Difference.ABSENT else repr(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _names(value: Any) -> str:
+    """Return the names of listed components, which say more than the start of a long list."""
+    if not isinstance(value, Sequence) or not value or isinstance(value, str):
+        return ""
+    names = [each.get("type") if isinstance(each, Mapping) else None for each in value]
+    return f"[{', '.join(map(str, names))}]" if all(names) else ""
