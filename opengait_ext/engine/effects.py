@@ -51,8 +51,8 @@ def _schedule_faults(config: Config) -> Iterator[str]:
     # Rates of several entries are compared where the optimizer is rehearsed.
     if isinstance(solver, Mapping) and "lr" in solver and solver["lr"] != rate:
         yield (
-            f"optimizer_cfg.lr is {solver['lr']}, but has no effect under OneCycleLR, which sets the "
-            f"rate from scheduler_cfg.max_lr ({rate}): write the same value, or leave lr out"
+            f"optimizer_cfg.lr is {solver['lr']}, but has no effect under OneCycleLR, which sets "
+            f"the rate from scheduler_cfg.max_lr ({rate}): write the same value, or leave lr out"
         )
 
 

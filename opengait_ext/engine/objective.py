@@ -1,5 +1,6 @@
 """What is minimized: the losses of the config file, summed over what the model returns."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from ..config import ConfigError
 from .distributed import Group
+
+logger = logging.getLogger(__name__)
 
 
 class Terms(NamedTuple):
@@ -29,18 +32,25 @@ class Objective(nn.Module):
 
     A mapping under a key is the keyword arguments of the loss of that ``log_prefix``; a tensor
     under a key that is no prefix is a loss that the model computed itself, and its mean is
-    added. What a loss with ``pairwise = True`` gets is gathered from all processes first.
+    added. What a loss with ``pairwise = True`` gets is gathered from all processes first. A loss
+    of weight 0 is switched off: it is not computed. One that the model offers and the config file
+    has not at all is off as well, and told once.
 
     Args:
         losses: By ``log_prefix``; each has its factor in ``loss_term_weight``.
         group: The processes of the run.
+        unused: Whether parameters may be without a gradient in several processes; there, a loss
+            that is left out would otherwise end in an error of torch.
     """
 
-    def __init__(self, losses: Mapping[str, nn.Module], group: Group) -> None:
+    def __init__(self, losses: Mapping[str, nn.Module], group: Group, unused: bool = False) -> None:
         super().__init__()
-        self.prefixes = list(losses)
-        self.losses = nn.ModuleList(losses.values())
+        self.off = [name for name, loss in losses.items() if _weight(loss) == 0]
+        self.prefixes = [name for name in losses if name not in self.off]
+        self.losses = nn.ModuleList(losses[name] for name in self.prefixes)
         self.group = group
+        self._may_leave_out = group.size == 1 or unused or bool(self.off)
+        self._told: set[str] = set()
 
     def forward(self, training_feat: Mapping[str, Any]) -> Terms:
         """Gives the sum of all losses.
@@ -49,23 +59,31 @@ class Objective(nn.Module):
             training_feat: What the model returned under that name.
 
         Raises:
-            ConfigError: If a loss is addressed that the config file has not, or one that it
-                has is not addressed.
+            ConfigError: If the model does not offer a loss that the config file has, or nothing
+                is left to minimize.
         """
         self._check(training_feat)
+        self._tell_left_out(training_feat)
         losses: dict[str, Tensor] = {}
         info: dict[str, Tensor] = {}
         for key, value in training_feat.items():
             if isinstance(value, Tensor):
                 losses[key] = _wide(value).mean()
                 continue
+            if key not in self.prefixes:
+                continue
             loss = self.losses[self.prefixes.index(key)]
             result, told = loss(**{name: self._given(loss, part) for name, part in value.items()})
-            losses[key] = result.mean() * getattr(loss, "loss_term_weight", 1.0)
+            losses[key] = result.mean() * _weight(loss)
             info |= {
                 f"{key}/{name}": torch.as_tensor(number).detach().float().mean()
                 for name, number in told.items()
             }
+        if not losses:
+            raise ConfigError(
+                "loss_cfg: all losses are switched off or left out, so there is nothing to "
+                f"minimize (the model offers: {', '.join(training_feat)})"
+            )
         total = torch.stack(list(losses.values())).sum()
         return Terms(total, {key: loss.detach() for key, loss in losses.items()}, info)
 
@@ -74,31 +92,73 @@ class Objective(nn.Module):
             return part
         return self.group.joined(_wide(part)) if getattr(loss, "pairwise", False) else _wide(part)
 
+    def left_out(self, training_feat: Mapping[str, Any]) -> list[str]:
+        """Return the losses that the model offers and the config file has not."""
+        known = {*self.prefixes, *self.off}
+        return [
+            key
+            for key, value in training_feat.items()
+            if not isinstance(value, Tensor) and key not in known
+        ]
+
+    def used(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        """Return a model's output with what only losses that are off need cut from its graph.
+
+        A forward hook: several processes then know which parameters get no gradient.
+        """
+        features = output.get("training_feat") or {}
+        kept = {
+            key: value
+            if isinstance(value, Tensor) or key in self.prefixes
+            else {name: _cut(part) for name, part in value.items()}
+            for key, value in features.items()
+        }
+        return {**output, "training_feat": kept}
+
+    def _tell_left_out(self, training_feat: Mapping[str, Any]) -> None:
+        new = [key for key in self.left_out(training_feat) if key not in self._told]
+        if new and not self._may_leave_out:
+            raise ConfigError(
+                f"loss_cfg leaves out what the model offers ({', '.join(new)}). In several "
+                "processes write it down with loss_term_weight: 0, or set "
+                "trainer_cfg.find_unused_parameters: true"
+            )
+        if new and self.group.leads:
+            logger.warning(
+                "loss_cfg leaves out losses that the model offers, so they are not computed: %s",
+                ", ".join(new),
+            )
+        self._told.update(new)
+
     def _check(self, training_feat: Mapping[str, Any]) -> None:
-        known = ", ".join(self.prefixes) or "none"
+        names = [*self.prefixes, *self.off]
+        known = ", ".join(names) or "none"
         if not training_feat:
             raise ConfigError(
                 "the model returned no training_feat, so there is nothing to minimize "
                 f"(loss_cfg has: {known})"
             )
         faults = [
-            f"the model addresses a loss {key!r} that loss_cfg has not (log_prefix: {known})"
-            for key, value in training_feat.items()
-            if not isinstance(value, Tensor) and key not in self.prefixes
-        ]
-        faults += [
             f"no output of the model addresses the loss {prefix!r} "
             f"(the model returns: {', '.join(training_feat)})"
-            for prefix in self.prefixes
+            for prefix in names
             if prefix not in training_feat
         ]
         faults += [
             f"the model returns a tensor for the loss {key!r}, expected its keyword arguments"
             for key, value in training_feat.items()
-            if isinstance(value, Tensor) and key in self.prefixes
+            if isinstance(value, Tensor) and key in names
         ]
         if faults:
             raise ConfigError("\n".join(["loss_cfg does not fit the model:", *faults]))
+
+
+def _weight(loss: nn.Module) -> float:
+    return getattr(loss, "loss_term_weight", 1.0)
+
+
+def _cut(part: Any) -> Any:
+    return part.detach() if isinstance(part, Tensor) else part
 
 
 def _wide(tensor: Tensor) -> Tensor:

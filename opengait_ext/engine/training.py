@@ -64,7 +64,8 @@ def train(run: Run, partition: Partition) -> int:
         seed=options.seed, start=state.iteration, total=options.total_iter,
         rank=group.rank, world_size=group.size,
     )  # fmt: skip
-    model = group.wrapped(state.model, options.find_unused_parameters)
+    unused = options.find_unused_parameters or bool(state.objective.off)
+    model = group.wrapped(state.model, unused)
     trainer = Trainer(
         options,
         state,
@@ -125,7 +126,10 @@ def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         else:
             logger.warning("trainer_cfg.sync_batch_norm: only cuda has it; left out")
-    objective = Objective(losses_of(config, run.settings.catalog), run.group)
+    unused = options.find_unused_parameters
+    objective = Objective(losses_of(config, run.settings.catalog), run.group, unused)
+    if run.group.size > 1 and (unused or objective.off):
+        model.register_forward_hook(objective.used)
     objective = objective.to(computation.device)
     optimizer = build_optimizer(config["optimizer_cfg"], named_parameters(model, objective))
     schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch, options.total_iter)

@@ -34,6 +34,11 @@ def named(name: str) -> str:
     return f"{EXTENSION}.{name}"
 
 
+def switched_on(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of ``loss_cfg`` that are computed: all but those of weight 0."""
+    return [entry for entry in config["loss_cfg"] if entry.get("loss_term_weight", 1.0) != 0]
+
+
 def absolute(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Gives a config whose data and checkpoints are found from any working directory.
 
@@ -171,7 +176,9 @@ def translated(settings: Settings, folder: Path, phase: str, world_size: int) ->
             "cache": False,
         },
         "model_cfg": copy.deepcopy(dict(config["model_cfg"])),
-        "loss_cfg": [{**section, "type": named(section["type"])} for section in config["loss_cfg"]],
+        "loss_cfg": [
+            {**section, "type": named(section["type"])} for section in switched_on(config)
+        ],
         "optimizer_cfg": copy.deepcopy(config["optimizer_cfg"]),
         "scheduler_cfg": dict(config["scheduler_cfg"]),
         "trainer_cfg": _trainer(settings, folder, phase),
@@ -195,7 +202,8 @@ def _trainer(settings: Settings, folder: Path, phase: str) -> dict[str, Any]:
         "enable_float16": options.precision == "float16",
         "sync_BN": options.sync_batch_norm,
         "fix_BN": False,
-        "find_unused_parameters": options.find_unused_parameters,
+        "find_unused_parameters": options.find_unused_parameters
+        or len(switched_on(settings.config)) < len(settings.config["loss_cfg"]),
         "restore_hint": hint,
         "restore_ckpt_strict": options.restore_strict,
         "optimizer_reset": weights_only,

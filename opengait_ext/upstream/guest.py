@@ -23,7 +23,7 @@ from ..engine.options import VALIDATION_SPLIT
 from ..engine.steps import map_tensors
 from ..engine.tester import split_of
 from ..errors import UserError
-from .config import EXTENSION
+from .config import EXTENSION, switched_on
 from .guest_run import GuestRun, guest_run
 from .guest_start import describe_checkpoint
 
@@ -50,6 +50,7 @@ class Guest:
             random_state.seed_everything(self.run.settings.trainer.seed)
         self.in_training = training
         self.epoch = 0
+        self._told: list[str] = []
         _above(self).__init__(cfgs, training)
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
@@ -170,7 +171,8 @@ class Guest:
             outputs = _above(self).forward(inputs)
         if outputs["training_feat"]:
             _check_addressed(self.run, outputs["training_feat"])
-            outputs["training_feat"] = map_tensors(outputs["training_feat"], _wide)
+            computed = self._computed(self.run, outputs["training_feat"])
+            outputs["training_feat"] = map_tensors(computed, _wide)
         outputs["visual_summary"] = map_tensors(outputs["visual_summary"] or {}, _drawable)
         return outputs
 
@@ -184,6 +186,24 @@ class Guest:
         with random_state.preserved(self.run.device):
             self.embeddings = embed(self.run, model, dataset, computation)
         return {"embeddings": self.embeddings}
+
+    def _computed(self, run: GuestRun, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Leaves out what losses get that are switched off, or not in the config at all."""
+        on = [entry["log_prefix"] for entry in switched_on(run.settings.config)]
+        known = [entry["log_prefix"] for entry in run.settings.config["loss_cfg"]]
+        new = [key for key in _offered(features) if key not in known and key not in self._told]
+        if new:
+            self._told += new
+            logger.warning(
+                "loss_cfg leaves out losses that the model offers, so they are not computed: %s",
+                ", ".join(new),
+            )
+        kept = {
+            key: features[key] for key in features if key in on or key not in _offered(features)
+        }
+        if not kept:
+            raise ConfigError("loss_cfg: all losses are switched off or left out")
+        return kept
 
     def _computation(self, run: GuestRun, test: bool = False) -> Computation:
         training = bool(getattr(self, "training", False)) and not test
@@ -214,6 +234,10 @@ def _our_name(name: str) -> str:
         return name
     prefix, _, rest = name.removeprefix(_LOSSES).partition(".")
     return f"loss_cfg.{prefix}.{rest.removeprefix('module.')}"
+
+
+def _offered(features: Mapping[str, Any]) -> list[str]:
+    return [key for key, value in features.items() if isinstance(value, Mapping)]
 
 
 def _drawable(tensor: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class Tiny(BaseModel):
         dropout: float = 0.5,
         normalize: bool = True,
         poison: int = -1,
+        second: bool = False,
     ) -> None:
         if channels < 2:
             raise ValueError(f"channels: expected 2 or more, found {channels}")
@@ -50,6 +51,7 @@ class Tiny(BaseModel):
         self.normalization = nn.BatchNorm2d(channels) if normalize else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, num_identities)
+        self.second = nn.Linear(channels, num_identities) if second else None
         self.poison = poison
 
     def forward(self, inputs):
@@ -70,6 +72,9 @@ class Tiny(BaseModel):
                 "triplet": {"embeddings": embeddings, "labels": inputs[1]},
                 "decay": embeddings.square().mean(),
             }
+            if self.second is not None:  # parameters that one loss alone needs
+                second = self.second(embeddings.transpose(1, 2)).transpose(1, 2)
+                training_feat["second"] = {"logits": second, "labels": inputs[1]}
         return {
             "training_feat": training_feat,
             "visual_summary": {

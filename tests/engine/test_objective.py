@@ -57,16 +57,72 @@ def test_whole_numbers_stay_what_they_are():
     assert Objective({"a": Labels()}, Group())({"a": {"labels": torch.tensor([2, 4])}}).total == 3
 
 
-def test_what_model_and_config_address_differently_is_named_all_at_once():
-    objective = Objective({"a": Square(), "b": Square()}, Group())
+def test_what_the_config_has_and_the_model_does_not_offer_is_named_all_at_once():
+    objective = Objective({"a": Square(), "b": Square(), "off": Square(0)}, Group())
     with pytest.raises(ConfigError) as error:
         objective({"a": torch.ones(()), "c": {"values": torch.ones(2)}})
     assert str(error.value) == (
         "loss_cfg does not fit the model:\n"
-        "the model addresses a loss 'c' that loss_cfg has not (log_prefix: a, b)\n"
         "no output of the model addresses the loss 'b' (the model returns: a, c)\n"
+        "no output of the model addresses the loss 'off' (the model returns: a, c)\n"
         "the model returns a tensor for the loss 'a', expected its keyword arguments"
     )
+
+
+@pytest.mark.parametrize("weight", [0, 0.0])
+def test_a_loss_of_weight_0_is_not_computed(weight):
+    off = Square(weight)
+    objective = Objective({"a": Square(), "off": off}, Group())
+    values = torch.tensor([1.0, 3.0], requires_grad=True)
+    spoilt = (values * float("nan")).detach().requires_grad_()
+    terms = objective({"a": {"values": values}, "off": {"values": spoilt}})
+    assert {name: float(loss) for name, loss in terms.losses.items()} == {"a": 5.0}
+    assert set(terms.info) == {"a/largest", "a/count"}
+    terms.total.backward()
+    assert off.seen is None
+    assert spoilt.grad is None
+    torch.testing.assert_close(values.grad, values.detach())
+
+
+def test_a_loss_that_the_config_leaves_out_is_not_computed_and_told_once(caplog):
+    objective = Objective({"a": Square()}, Group())
+    for _ in range(2):
+        terms = objective({"a": {"values": torch.ones(2)}, "b": {"values": torch.ones(2)}})
+        assert list(terms.losses) == ["a"]
+    (told,) = caplog.messages
+    assert told.endswith("losses that the model offers, so they are not computed: b")
+
+
+def test_with_all_losses_off_there_is_nothing_to_minimize():
+    offered = {"a": {"values": torch.ones(2)}, "b": {"values": torch.ones(2)}}
+    with pytest.raises(
+        ConfigError, match=r"switched off or left out, .*\(the model offers: a, b\)"
+    ):
+        Objective({"a": Square(0)}, Group())(offered)
+    terms = Objective({"a": Square(0)}, Group())({"own": torch.ones(()), **offered})
+    assert float(terms.total) == 1.0
+
+
+def test_in_several_processes_a_loss_is_left_out_in_writing():
+    offered = {"a": {"values": torch.ones(2)}, "b": {"values": torch.ones(2)}}
+    with pytest.raises(
+        ConfigError, match=r"\(b\)\. In several processes write it down with loss_t"
+    ):
+        Objective({"a": Square()}, Group(0, 2))(offered)
+    assert float(Objective({"a": Square()}, Group(0, 2), unused=True)(offered).total) == 1.0
+
+
+def test_what_only_an_unused_loss_needs_is_cut_from_the_graph():
+    values = torch.ones(2, requires_grad=True)
+    features = {"a": {"values": 2 * values}, "off": {"values": 3 * values, "names": ["x"]}}
+    objective = Objective({"a": Square(), "off": Square(0)}, Group())
+    output = {"training_feat": {**features, "own": values.sum()}, "inference_feat": {}}
+    found = objective.used(objective, (), output)["training_feat"]
+    assert found["a"]["values"].requires_grad
+    assert found["own"].requires_grad
+    assert not found["off"]["values"].requires_grad
+    assert found["off"]["names"] == ["x"]
+    assert objective.used(objective, (), {"training_feat": {}})["training_feat"] == {}
 
 
 def test_a_model_that_returns_nothing_to_minimize_is_refused():
