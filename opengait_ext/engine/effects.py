@@ -46,6 +46,11 @@ def _schedule_faults(config: Config) -> Iterator[str]:
             f"({_length_keys(section)}), but trainer_cfg.total_iter is {total}: leave total_steps "
             f"out, which makes it fit, or set it to {total + 1}"
         )
+    if length is not None and length * section.get("pct_start", 0.3) == 1:
+        yield (
+            f"scheduler_cfg.pct_start: of {length} iterations it makes a rise of one, which "
+            "OneCycleLR cannot divide: take another share, or more iterations"
+        )
     solver, rate = config["optimizer_cfg"], section.get("max_lr")
     rate = rate[0] if isinstance(rate, list) and len(rate) == 1 else rate
     # Rates of several entries are compared where the optimizer is rehearsed.

@@ -175,6 +175,8 @@ def _rehearsal(config: Config) -> Iterator[str]:
         build_schedule(config["scheduler_cfg"], optimizer, 1, config["trainer_cfg"]["total_iter"])
     except (ValueError, TypeError) as fault:
         yield f"scheduler_cfg: {fault}"
+    except ZeroDivisionError:  # explained by the contradictions of this schedule
+        yield "scheduler_cfg: torch divides by zero with these values"
 
 
 def _refusal(registry: Registry, section: Config, where: str) -> Iterator[str]:
