@@ -49,10 +49,7 @@ def train(run: Run, partition: Partition) -> int:
     validation = _validation_set(run, partition)
     epoch = _describe(run, dataset)
     about = facts(run, partition, computation.precision)
-    path = _checkpoint_to_start_from(run)
-    found = read_checkpoint(path) if path else None
-    if found is not None and path is not None and _goes_on(run):
-        agreed(group, partial(check_goes_on, run, found, path, about))
+    found, path = _found(run, about)
     random_state.seed_everything(options.seed)
     state = _new_state(run, computation, epoch)
     store = run.store
@@ -91,7 +88,7 @@ def train(run: Run, partition: Partition) -> int:
             "%s holds no random states for %d processes: from here on, the run is another than "
             "without the break", path, group.size,
         )  # fmt: skip
-    del content
+    del content, found
     trainer.run()
     return state.iteration
 
@@ -142,9 +139,16 @@ def _goes_on(run: Run) -> bool:
     return hint == "auto" or (isinstance(hint, int) and hint > 0)
 
 
-def _checkpoint_to_start_from(run: Run) -> Path | None:
+def _found(run: Run, about: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
+    """Read the checkpoint that ``restore_hint`` means, and refuse one of another training."""
     hint = run.settings.trainer.restore_hint
-    return run.store.find(hint) if hint != 0 else None
+    path = run.store.find(hint) if hint != 0 else None
+    if path is None:
+        return None, None
+    content = read_checkpoint(path)
+    if _goes_on(run):
+        agreed(run.group, partial(check_goes_on, run, content, path, about))
+    return content, path
 
 
 def _restored(

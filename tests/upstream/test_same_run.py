@@ -13,14 +13,14 @@ from opengait_ext.engine.trained import OtherRunError
 from opengait_ext.lock import locked
 
 SHORT = {"trainer_cfg.total_iter": 1, "trainer_cfg.log_iter": 1}
-HOSTS = ["upstream", "embedded"]
+HOSTS = ("upstream", "embedded")
 
 
 def trained_by(host, checkout, config, phase="train"):
     return upstream(checkout, config, phase) if host == "upstream" else embedded(config, phase)
 
 
-@pytest.mark.parametrize(("first", "second"), [HOSTS, HOSTS[::-1], ["upstream", "upstream"]])
+@pytest.mark.parametrize(("first", "second"), [HOSTS, HOSTS[::-1], ("upstream", "upstream")])
 def test_other_values_are_refused_whichever_host_trained(toy_root, checkout, work, first, second):
     config = plain_config(toy_root, SHORT)
     trained_by(first, checkout, config)
