@@ -66,7 +66,7 @@ def test_the_result_carries_where_it_comes_from(folder, first):
     assert metrics["iteration"] == 2
     assert metrics["protocol"]["ignore"] == "same_pid_camid"
     assert metrics["seed"] == 0
-    assert metrics["config"]["model_cfg"]["model"] == "DinoGRL"
+    assert metrics["training_config"]["model_cfg"]["model"] == "DinoGRL"
     for direction in ("infrared_to_visible", "visible_to_infrared"):
         scores = metrics["result"]["directions"][direction]
         assert 0 <= scores["mAP"] <= 1

@@ -66,15 +66,23 @@ def _length_keys(section: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {section.get(key)}" for key in keys)
 
 
-def without_effect(config: Config, epoch: int, processes: int = 1) -> Iterator[str]:
+def without_effect(
+    config: Config, catalog: Catalog, epoch: int, processes: int = 1
+) -> Iterator[str]:
     """Name what changes nothing in a training, or not what one may expect.
 
     Args:
         config: A checked one.
+        catalog: What it names.
         epoch: Iterations of an epoch.
         processes: Of the run.
     """
     yield from _of_trainer(config["trainer_cfg"], processes)
+    section = config["model_cfg"]
+    idle = getattr(catalog.models[section["model"]], "idle", lambda section: ())
+    for key in idle(section):
+        if key in section:
+            yield f"model_cfg.{key}: without effect beside the other values of the model"
     for place, entry in enumerate(config["trainer_cfg"]["transform"]):
         if entry.get("probability") == 0:
             yield f"trainer_cfg.transform[{place}]: {entry['type']} of probability 0 does nothing"

@@ -110,7 +110,7 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
         f", computed in {pieces} pieces" if pieces > 1 else "", epoch,
     )  # fmt: skip
     if run.group.leads:
-        for line in without_effect(settings.config, epoch, run.group.size):
+        for line in without_effect(settings.config, settings.catalog, epoch, run.group.size):
             logger.warning("%s", line)
     return epoch
 

@@ -37,6 +37,9 @@ class BaseModel(nn.Module):
     # host may call them in another, faster form. Each takes tensors of frames, without gradient.
     frozen_parts: tuple[str, ...] = ()
 
+    # Keys of ``model_cfg`` that only a test reads: a trained model may be tested with other values.
+    test_only: tuple[str, ...] = ()
+
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
         """Builds the network from a config section (the name by which OpenGait calls it)."""
         self.build(**{key: value for key, value in model_cfg.items() if key != "model"})
@@ -47,6 +50,11 @@ class BaseModel(nn.Module):
 
     def init_parameters(self) -> None:
         """Loads pretrained weights; the host calls it once after ``build_network``."""
+
+    @classmethod
+    def idle(cls, model_cfg: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the keys that others of ``model_cfg`` leave without effect."""
+        return ()
 
 
 def frames_of(inputs: Inputs) -> tuple[Tensor, list[int]]:

@@ -1,8 +1,8 @@
 """DinoGRL: gait from a frozen DINOv2, and appearance, each made better by the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,7 @@ class DinoGRL(BaseModel):
     """
 
     frozen_parts = ("dinov2",)
+    test_only = ("embedding_parts", "normalize_embeddings")
 
     def build(
         self,
@@ -143,6 +144,11 @@ class DinoGRL(BaseModel):
         neck = partial(PartBNNeck, len(bins), part_channels, num_identities)
         cosine = classifier == "cosine"
         self.necks = nn.ModuleDict({"gait": neck(cosine), "appearance": neck(cosine)})
+
+    @classmethod
+    def idle(cls, model_cfg: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the keys that are about strips, if there are none."""
+        return () if model_cfg.get("enhancement", True) else ("bins", "share_granularities")
 
     def init_parameters(self) -> None:
         """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""

@@ -161,8 +161,8 @@ def test_a_cycle_fits_the_training_if_it_does_not_say_how_long_it_is(toy_root, w
 )
 def test_a_value_without_effect_is_told(changes, message):
     config = check(changed(CONFIG, changes), CATALOG).config
-    assert not list(without_effect(CONFIG, epoch=2))
-    assert message in "\n".join(without_effect(config, epoch=2))
+    assert not list(without_effect(CONFIG, CATALOG, epoch=2))
+    assert message in "\n".join(without_effect(config, CATALOG, epoch=2))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_value_without_effect_is_told(changes, message):
     ],
 )
 def test_a_schedule_that_fits_is_told_nothing_about(schedule):
-    assert not list(without_effect(changed(CONFIG, {"scheduler_cfg": schedule}), epoch=2))
+    assert not list(without_effect(changed(CONFIG, {"scheduler_cfg": schedule}), CATALOG, epoch=2))
 
 
 def test_values_without_effect_stand_in_the_log_of_a_training(toy_root, work, caplog):
@@ -234,3 +234,25 @@ def test_a_run_computes_its_steps_as_this_machine_does(toy_root, work):
     assert not weights(work, 1)["optimizer"]["param_groups"][0]["fused"]
     train(changed(config, {"optimizer_cfg.foreach": ..., "trainer_cfg.total_iter": 2}))
     assert weights(work, 2)["optimizer"]["param_groups"][0]["fused"]
+
+
+def test_keys_of_strips_are_told_if_a_model_has_none():
+    from opengait_ext.config import load_config
+    from opengait_ext.engine.catalog import own_catalog
+
+    shipped = load_config(Path(__file__).parents[2] / "configs" / "dinogrl_synth.yaml")
+    told = {
+        enhancement: [
+            line
+            for line in without_effect(
+                changed(shipped, {"model_cfg.enhancement": enhancement}), own_catalog(), epoch=2
+            )
+            if line.startswith("model_cfg")
+        ]
+        for enhancement in (True, False)
+    }
+    assert told[True] == []
+    assert [line.split(":")[0] for line in told[False]] == [
+        "model_cfg.bins",
+        "model_cfg.share_granularities",
+    ]

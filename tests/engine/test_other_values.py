@@ -246,6 +246,11 @@ def test_an_older_checkpoint_without_a_digest_is_gone_on_from_and_told(stored, w
     assert "holds no config, so nobody can tell if it is the same now" in caplog.text
 
 
+def test_an_iteration_by_number_is_gone_on_from_with_the_same_values_only(stored, work):
+    with pytest.raises(OtherRunError, match="trainer_cfg.seed: 3 -> 4"):
+        go(changed(stored, {"trainer_cfg.restore_hint": 1, "trainer_cfg.seed": 4}))
+
+
 def test_a_run_beyond_its_end_is_refused(stored, work):
     config = changed(stored, {"trainer_cfg.total_iter": 3, "trainer_cfg.save_iter": 1})
     go(config)

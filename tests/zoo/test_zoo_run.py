@@ -6,13 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from engine_parts import make_config, prepare, same
+from engine_parts import changed, make_config, prepare, same
 from zoo_parts import MODEL_CFG
 
 from opengait_ext.config import ConfigError
 from opengait_ext.data.layout import read_partition, write_tracklet_array
 from opengait_ext.engine import run
 from opengait_ext.engine.data import DataError
+from opengait_ext.engine.trained import OtherRunError
 from opengait_ext.upstream.zoo import zoo_catalog
 
 
@@ -68,6 +69,20 @@ def test_a_resumed_run_is_the_unbroken_run(checkout, toy_gait, work, tmp_path_fa
     run(config_of(toy_gait), "train", "cpu", catalog=zoo_catalog(checkout))
     assert same(weights_of(other, 6)["model"], unbroken["model"])
     assert not same(weights_of(other, 3)["model"], unbroken["model"])
+
+
+def test_a_foreign_model_of_other_values_is_refused(checkout, toy_gait, work):
+    catalog = zoo_catalog(checkout)
+    config = config_of(toy_gait, {"trainer_cfg.total_iter": 1})
+    run(config, "train", "cpu", catalog=catalog)
+    run(config, "train", "cpu", catalog=catalog)
+    other = changed(config, {"model_cfg.backbone_cfg.width": 12})
+    for phase, message in (("train", "with other values"), ("test", "as another model")):
+        with pytest.raises(OtherRunError, match=message) as error:
+            run(other, phase, "cpu", catalog=catalog)
+        assert "model_cfg.backbone_cfg.width" in str(error.value)
+    off = changed(config, {"loss_cfg.1.loss_term_weight": 0, "trainer_cfg.restore_hint": 0})
+    run(off, "train", "cpu", catalog=catalog)
 
 
 def test_a_batch_in_pieces_trains_a_foreign_model(checkout, toy_gait, work):
