@@ -43,9 +43,13 @@ def folder(tmp_path_factory):
     return folder
 
 
+# A curve that leaves room for the second run.
+ITERATIONS = ("--set", "scheduler_cfg.total_steps=4")
+
+
 @pytest.fixture(scope="module")
 def first(folder):
-    return launched(folder, "--set", "trainer_cfg.total_iter=2")
+    return launched(folder, *ITERATIONS, "--set", "trainer_cfg.total_iter=2")
 
 
 def metrics_of(folder):
@@ -76,7 +80,7 @@ def test_the_result_carries_where_it_comes_from(folder, first):
 
 
 def test_the_same_command_again_goes_on_where_it_stopped(folder, first):
-    second = launched(folder, "--set", "trainer_cfg.total_iter=3")
+    second = launched(folder, *ITERATIONS, "--set", "trainer_cfg.total_iter=3")
     assert second.returncode == 0, second.stderr
     assert "going on from" in second.stdout + second.stderr
     assert metrics_of(folder)["iteration"] == 3

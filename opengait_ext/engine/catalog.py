@@ -78,7 +78,7 @@ def losses_of(config: Config, catalog: Catalog) -> dict[str, nn.Module]:
 
 
 def build_schedule(
-    section: Config, optimizer: torch.optim.Optimizer, epoch: int, total: int
+    section: Config, optimizer: torch.optim.Optimizer, epoch: int, total: int | None = None
 ) -> Any:
     """Build the schedule; how long an epoch and the training are is told to it if need be.
 
@@ -86,7 +86,7 @@ def build_schedule(
         section: ``scheduler_cfg``.
         optimizer: Whose learning rates it sets.
         epoch: Iterations in which as many tracklets are drawn as there are.
-        total: Iterations of the training.
+        total: Iterations of the training; None: nobody asks.
     """
     section = derived(section, {"total_iter": total})
     if "iterations_per_epoch" in signature(SCHEDULES[section["scheduler"]]).parameters:

@@ -61,15 +61,6 @@ def test_what_no_training_can_follow_is_refused_before_data_are_touched(changes,
         check(changed(CONFIG, changes), CATALOG)
 
 
-def test_the_rate_of_each_entry_is_compared_with_its_own():
-    from opengait_ext.engine.effects import contradictions
-
-    entries = [{"solver": "SGD", "lr": 0.1}, {"solver": "SGD", "lr": 0.2}, {"solver": "SGD"}]
-    config = changed(CONFIG, {"optimizer_cfg": entries, **cycle(max_lr=[0.1, 0.3, 0.4])})
-    (fault,) = contradictions(config, CATALOG)
-    assert fault.startswith("optimizer_cfg[1].lr is 0.2, but has no effect under OneCycleLR")
-
-
 def test_a_config_of_the_past_may_still_be_read():
     stored = changed(CONFIG, cycle(max_lr=0.1, total_steps=5))
     for phase in ("stored", "test"):

@@ -80,6 +80,15 @@ SHAPING = {
     "another solver": (
         {"optimizer_cfg": {"solver": "SGD", "lr": 0.01}}, "optimizer_cfg.solver: 'Adam' -> 'SGD'",
     ),
+    "entries instead of one": (
+        {
+            "optimizer_cfg": [
+                {"solver": "Adam", "lr": 0.01, "weight_decay": 0.0005, "match": ["classifier."]},
+                {"solver": "Adam", "lr": 0.01, "weight_decay": 0.0005},
+            ]
+        },
+        "optimizer_cfg: {'solver': 'Adam'",
+    ),
     "a default of the solver": (
         {"optimizer_cfg.betas": [0.8, 0.999]}, "optimizer_cfg.betas.0: 0.9 -> 0.8",
     ),
@@ -180,6 +189,28 @@ def test_what_does_not_shape_training_goes_on(stored, work, kind, monkeypatch):
     total = config["trainer_cfg"]["total_iter"]
     assert go(config) == {"iteration": total}
     assert weights(work, total)["iteration"] == total
+
+
+def test_one_entry_of_several_may_not_change_and_a_list_of_one_is_that_one(stored, work):
+    several = [
+        {"solver": "Adam", "lr": 0.01, "match": ["classifier."]},
+        {"solver": "SGD", "lr": 0.01},
+    ]
+    config = changed(stored, {"optimizer_cfg": several, "trainer_cfg.restore_hint": 0})
+    go(config)
+    config["trainer_cfg"]["restore_hint"] = "auto"
+    foreach = {"optimizer_cfg.0.foreach": True, "trainer_cfg.total_iter": 2}
+    assert go(changed(config, foreach)) == {"iteration": 2}
+    longer = changed(config, {"trainer_cfg.total_iter": 2})
+    for changes, message in (
+        ({"optimizer_cfg.1.lr": 0.02}, "optimizer_cfg.1.lr: 0.01 -> 0.02"),
+        ({"optimizer_cfg.0.match": ["con"]}, "optimizer_cfg.0.match.0: 'classifier.' -> 'con'"),
+    ):
+        with pytest.raises(OtherRunError, match=message):
+            go(changed(longer, changes))
+    single = changed(stored, {"trainer_cfg.restore_hint": 0})
+    go(single)
+    assert go(changed(stored, {"optimizer_cfg": [stored["optimizer_cfg"]]})) == {"iteration": 1}
 
 
 def test_data_may_move_and_the_model_may_name_keys_of_the_test(stored, work, toy_root):
