@@ -156,7 +156,8 @@ def with_defaults(component: Callable[..., Any], section: Mapping[str, Any]) -> 
         given = with_dataclasses(component, section)
     except TypeError:  # keys of another version
         given = dict(section)
-    return {name: _plain(value) for name, value in {**values, **given}.items()}
+    left = {name: value for name, value in values.items() if name not in given}
+    return {name: _plain(value) for name, value in {**given, **left}.items()}
 
 
 def _plain(value: Any) -> Any:
