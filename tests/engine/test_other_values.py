@@ -67,7 +67,7 @@ SHAPING = {
         {"loss_cfg.1.loss_term_weight": 0.25}, "loss_cfg.triplet.loss_term_weight: 0.5 -> 0.25",
     ),
     "a loss switched off": (
-        {"loss_cfg.1.loss_term_weight": 0}, "loss_cfg.triplet: {'loss_term_weight': 0.5",
+        {"loss_cfg.1.loss_term_weight": 0}, "loss_cfg.triplet: {'type': 'TripletLoss'",
     ),
     "another type of loss": (
         {"loss_cfg.1.type": "CrossEntropyLoss", "loss_cfg.1.margin": ..., "loss_cfg.1.scale": 2.0},
