@@ -61,7 +61,7 @@ def refuse(faults: Faults, source: Path) -> None:
         ways.append("--allow-missing works with the identities and tracklets that are there.")
     if any(_CODE in text for text in texts):
         ways.append(
-            "A file that carries code is never passed over: remove it, and ask whence it is."
+            "A file that asks for classes is always refused: get it again from its publisher."
         )
     if any(text.startswith(str(source)) and _CODE not in text for text in texts):
         ways.append("--skip-damaged leaves out the tracklets whose file cannot be used.")

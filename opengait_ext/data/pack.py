@@ -241,12 +241,12 @@ def _read_member(file: BinaryIO, member: zipfile.ZipInfo) -> bytes:
 def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     members = archive.infolist()
     if not members:
-        raise LayoutError(f"{path}: holds no frame; remove the file and prepare the data again")
+        raise LayoutError(f"{path}: holds no frame; prepare the data again")
     for number, member in enumerate(members):
         if member.filename.split(".")[0] != f"{number:06d}" or member.compress_type:
             raise LayoutError(
                 f"{path}: member {member.filename!r} stands where the stored frame "
-                f"{number:06d} should; remove the file and prepare the data again"
+                f"{number:06d} should; prepare the data again"
             )
     return members
 

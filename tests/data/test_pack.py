@@ -97,9 +97,9 @@ def test_bytes_in_another_encoding_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "damaged .EOFError"),
-        (pickle.dumps(frames_of())[:60], "damaged .UnpicklingError"),
-        (b"\xff\xd8 no pickle", "damaged .UnpicklingError"),
+        (b"", "damaged .it ends early"),
+        (pickle.dumps(frames_of())[:60], "damaged .it ends early"),
+        (b"\xff\xd8 no pickle", r"damaged .b'\\xff' is no instruction"),
         (pickle.dumps([1, 2]), r"holds list, not an array \[s, 3, h, w\]"),
         (pickle.dumps(np.zeros((4, 4), np.uint8)), r"holds uint8 \[4, 4\], not uint8"),
         (pickle.dumps(np.zeros((2, 2, 4, 4), np.uint8)), r"holds uint8 \[2, 2, 4, 4\], not uint8"),

@@ -100,7 +100,7 @@ PLANTED = {
     "an array that claims too much": Planted(
         container(huge_array),
         "safety",
-        "its array claims 1,610,612,736 bytes, the file has",
+        "refused, nothing was run: it asks for a call of numpy.ndarray",
         forms=("opengait",),
     ),  # fmt: skip
     "a zip bomb": Planted(

@@ -50,14 +50,14 @@ def test_a_pickle_that_carries_code_is_named_not_run_and_never_passed_over(casia
     for options in ((), ("--skip-damaged",)):
         said = refused(capsys, "casia_b", casia, *options)
         assert f"{path}: refused, nothing was run: it asks for {os.mkdir.__module__}.mkdir" in said
-        assert "A file that carries code is never passed over" in said
+        assert "A file that asks for classes is always refused" in said
         assert not marker.exists()
 
 
 DAMAGE = [
-    (b"", "damaged (EOFError"),
-    (pickle.dumps(silhouettes(3))[:100], "damaged (UnpicklingError"),
-    (pickle.dumps(silhouettes(300, 64, 64))[:-9], "damaged (UnpicklingError"),
+    (b"", "damaged (it ends early"),
+    (pickle.dumps(silhouettes(3))[:100], "damaged (it ends early"),
+    (pickle.dumps(silhouettes(300, 64, 64))[:-9], "damaged (it ends early"),
     (pickle.dumps([silhouettes(3)]), "holds list, not an array"),
     (pickle.dumps(silhouettes(3) / 255), "holds float64 [3, 8, 8], not uint8"),
     (pickle.dumps(silhouettes(3)[0]), "holds uint8 [8, 8], not uint8"),

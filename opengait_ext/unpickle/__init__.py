@@ -1,0 +1,16 @@
+"""Pickles read as data: a machine that makes no object of any class and calls nothing named."""
+
+from .arrays import NUMPY
+from .machine import Machine, Makers
+from .parts import BrokenPickleError, ForeignObjectError, Inert, Named, Source
+
+__all__ = [
+    "NUMPY",
+    "BrokenPickleError",
+    "ForeignObjectError",
+    "Inert",
+    "Machine",
+    "Makers",
+    "Named",
+    "Source",
+]
