@@ -2,21 +2,20 @@
 
 import hashlib
 import logging
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .errors import UserError
+from .unpickle import BrokenPickleError, ForeignObjectError
+from .weight_files import read_weight_file
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 20  # differing names in one message
-# What torch says when a file wants to call or build something that is not a tensor.
-_REFUSALS = ("Unsupported global", "Unsupported class", "Unsupported operand", "Trying to ")
+Tensors = dict[str, Tensor]
 
 
 def load_weights(
@@ -28,11 +27,13 @@ def load_weights(
     entry: str | None = None,
     names: Mapping[str, str] | None = None,
     hint: str = "",
+    translate: Callable[[Tensors], Tensors] | None = None,
 ) -> dict[str, Any]:
     """Loads all weights of a module from a file, and nothing else from it.
 
-    The file is one of ``torch.save``: a dictionary from names to tensors. Nothing that it
-    holds is run. Tensors of another precision (float16 on disk) are cast to the module's.
+    The file is one of ``torch.save`` or of safetensors: a dictionary from names to tensors.
+    Nothing that it holds is run. Tensors of another precision (float16 on disk) are cast to the
+    module's.
 
     Args:
         module: Filled in place; its state dict and the file must agree in names and shapes.
@@ -43,6 +44,8 @@ def load_weights(
         names: Other names of the module's parts in the file: beginning there -> beginning here
             (after ``prefix`` is gone); an empty one leaves these tensors out.
         hint: How to get the file; a sentence, shown when it is missing.
+        translate: Brings the names of other libraries to those of the module; raises a ValueError
+            for weights that are of another kind.
 
     Returns:
         For the log: ``file``, ``tensors`` (how many) and ``sha256`` (of the file, its start).
@@ -56,16 +59,14 @@ def load_weights(
         raise UserError(f"{where}: no file at {path} ({file.absolute()}). {hint}".rstrip())
     state = entry_of(read_file(file, where), entry, f"{where}: {path}")
     state = _renamed(state, prefix, names or {})
+    state = _translated(state, translate, f"{where}: {path}")
     expected = module.state_dict()
     differences = _differences(expected, state)
     if differences:
-        shown = differences[:_SHOWN]
-        if len(differences) > _SHOWN:
-            shown.append(f"and {len(differences) - _SHOWN} more")
         raise UserError(
             f"{where}: {path} does not fit {type(module).__name__} "
             f"({len(state)} tensors in the file, {len(expected)} expected):\n  "
-            + "\n  ".join(shown)
+            + "\n  ".join(differences)
         )
     module.load_state_dict(state)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
@@ -73,7 +74,14 @@ def load_weights(
     return {"file": str(path), "tensors": len(state), "sha256": digest}
 
 
-def load_or_say_random(module: nn.Module, path: str | None, *, where: str, hint: str) -> None:
+def load_or_say_random(
+    module: nn.Module,
+    path: str | None,
+    *,
+    where: str,
+    hint: str,
+    translate: Callable[[Tensors], Tensors] | None = None,
+) -> None:
     """Loads a module's weights, or says that it keeps its random ones if the path is null.
 
     Raises:
@@ -82,39 +90,45 @@ def load_or_say_random(module: nn.Module, path: str | None, *, where: str, hint:
     if path is None:
         logger.warning("%s is null: %s is random", where, type(module).__name__)
         return
-    load_weights(module, path, where=where, hint=hint)
+    load_weights(module, path, where=where, hint=hint, translate=translate)
 
 
-def read_file(file: Path, where: str) -> Any:
-    """Gives what a file of ``torch.save`` holds, without running any of it.
+def read_file(file: Path, where: str = "") -> Any:
+    """Return what a file of ``torch.save`` or of safetensors holds, without running any of it.
 
     Args:
         file: The file, which is there.
         where: Key or option that gave the path, for the messages.
 
     Raises:
-        UserError: If the file is damaged, or would run code.
+        UserError: If the file is damaged, or asks for classes or functions.
     """
+    place = f"{where}: {file}" if where else str(file)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as fault:  # what a damaged file raises depends on where it is cut
-        if isinstance(fault, pickle.UnpicklingError) and _is_refusal(file, str(fault)):
-            raise UserError(
-                f"{where}: {file} holds more than tensors, which would run code when read; it was "
-                "refused and nothing was run. Save only the state dict, or get the file from "
-                "where it was published"
-            ) from fault
+        return read_weight_file(file)
+    except ForeignObjectError as fault:
         raise UserError(
-            f"{where}: {file} ({file.stat().st_size} bytes) cannot be read as a file of "
-            "torch.save; it is incomplete or something else. Get it again"
+            f"{place}: refused, and nothing was run: {fault}, but weights are tensors, numbers and "
+            "texts. Where it was made, save the weights alone: "
+            "torch.save(model.state_dict(), FILE)"
+        ) from fault
+    except (BrokenPickleError, OSError, MemoryError) as fault:
+        reason = str(fault) or type(fault).__name__
+        raise UserError(
+            f"{place} ({file.stat().st_size:,} bytes) cannot be read as a file of torch.save or "
+            f"safetensors ({reason}): it is incomplete or something else. Get it again"
         ) from fault
 
 
-def _is_refusal(file: Path, said: str) -> bool:
-    """Tells a whole file with forbidden content from a file that is not torch's at all."""
-    with file.open("rb") as stream:
-        begins_as_torch_writes = stream.read(1) in (b"P", b"\x80")  # a zip file, a pickle
-    return begins_as_torch_writes and any(text in said for text in _REFUSALS)
+def bare_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state dict without what wrappers put before names: ``module.``, ``_orig_mod.``."""
+    bare = {}
+    for name, value in state.items():
+        name = str(name).replace("_orig_mod.", "")
+        while name.startswith("module."):
+            name = name.removeprefix("module.")
+        bare[name] = value
+    return bare if len(bare) == len(state) else dict(state)
 
 
 def entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
@@ -143,15 +157,22 @@ def entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
     if wrong:
         raise UserError(
             f"{place}: expected a dictionary of tensors by name, but these are none: "
-            f"{', '.join(wrong[:_SHOWN])}"
+            f"{some_names(wrong)}"
         )
-    return dict(content)
+    return bare_names(content)
 
 
 def _kind(content: Any) -> str:
     if isinstance(content, Mapping):
-        return f"the file holds: {', '.join(sorted(map(str, content))[:_SHOWN]) or 'nothing'}"
+        return f"the file holds: {some_names(content) or 'nothing'}"
     return f"the file holds a {type(content).__name__}"
+
+
+def some_names(names: Iterable[Any]) -> str:
+    """Return the first twenty names for a message, and how many more there are."""
+    every = list(names)
+    more = [f"and {len(every) - _SHOWN} more"] if len(every) > _SHOWN else []
+    return ", ".join([*(str(name)[:80] for name in every[:_SHOWN]), *more])
 
 
 def _renamed(
@@ -172,6 +193,15 @@ def _renamed(
     return renamed
 
 
+def _translated(
+    state: Tensors, translate: Callable[[Tensors], Tensors] | None, place: str
+) -> Tensors:
+    try:
+        return state if translate is None else translate(state)
+    except ValueError as fault:
+        raise UserError(f"{place}: {fault}") from fault
+
+
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """Gives a line for each name or shape that is not the same on both sides."""
     lines = [f"missing in the file: {name}" for name in expected if name not in found]
@@ -181,4 +211,5 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
         for name, value in expected.items()
         if name in found and found[name].shape != value.shape
     ]
-    return lines
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [line[:200] for line in lines[:_SHOWN]] + more

@@ -37,6 +37,7 @@ from opengait_ext.engine.devices import (
 )
 from opengait_ext.errors import UserError
 from opengait_ext.layers.vit import VisionTransformer
+from opengait_ext.weights import read_file
 
 # As in configs/dinogrl_synth.yaml.
 SIZES: dict[str, Any] = {"embed_dim": 128, "depth": 6, "num_heads": 4, "image_size": (224, 112)}
@@ -197,7 +198,7 @@ def train(run: Pretraining, checkpoint: Path, settings: dict[str, Any]) -> None:
         UserError: If the state on disk was made with other options.
     """
     if checkpoint.is_file():
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = read_file(checkpoint)
         if content["settings"] != settings:
             raise UserError(
                 f"{checkpoint}: made with other options ({content['settings']}); repeat these, "

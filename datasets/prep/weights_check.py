@@ -2,10 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
-from weights_files import Source, is_finite, kind_of, plain
+from weights_files import DINOV2, DINOV2_HF, Source, is_finite, kind_of, plain, some_lines
+from weights_fit import vit_sizes
+
+from opengait_ext.dinov2_names import WIDTHS, heads_of, metas_names
+from opengait_ext.weights import bare_names
 
 
 def tell(source: Source, names: bool) -> None:
@@ -17,11 +22,12 @@ def tell(source: Source, names: bool) -> None:
     """
     content = source.content
     entry = content.get("model") if isinstance(content, Mapping) else None
-    weights = dict(_tensors(entry if isinstance(entry, Mapping) else content))
+    weights = bare_names(dict(_tensors(entry if isinstance(entry, Mapping) else content)))
     print(source.path)
     for title, value in (
         ("kind", _kind(content, weights)),
         *_entries(content, entry),
+        *_heads(weights),
         ("size", f"{source.size:,} bytes"),
         ("sha256", source.sha256),
         ("tensors", f"{len(weights):,}, with {_values(weights):,} values"),
@@ -29,7 +35,7 @@ def tell(source: Source, names: bool) -> None:
         ("not finite", _listed([name for name, value in weights.items() if not is_finite(value)])),
     ):
         print(f"  {title:<12}{value}")
-    print("\n" + "\n".join(_table(weights)))
+    print("\n" + "\n".join(some_lines(list(_table(weights)))))
     if names:
         width = max(map(len, map(plain, weights)), default=0)
         print()
@@ -49,6 +55,15 @@ def _kind(content: Any, weights: Mapping[str, Tensor]) -> str:
         of_model = f" of {plain(model)}" if model is not None else ""
         return f"checkpoint{of_model} at iteration {plain(content['iteration'])}: {described}"
     return described
+
+
+def _heads(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Tell the number of heads of a DINOv2, which no tensor shows."""
+    if kind_of(weights) in (DINOV2, DINOV2_HF):
+        with suppress(ValueError):
+            width = vit_sizes(metas_names(weights))["embed_dim"]
+            if width in WIDTHS:
+                yield "num_heads", f"{heads_of(width)}, with embed_dim {width}"
 
 
 def _within(content: Any, *keys: str) -> Any:
@@ -122,4 +137,4 @@ def _type(value: Tensor) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{len(names):,}: {', '.join(map(plain, names))}" if names else "none"
+    return f"{len(names):,}: {', '.join(some_lines(list(map(plain, names))))}" if names else "none"

@@ -1,7 +1,7 @@
 """Files of weights: read without running them, recognized by their names, written whole."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from opengait_ext.dinov2_names import is_dinov3
 from opengait_ext.engine.files import write_whole
 from opengait_ext.errors import UserError
 from opengait_ext.released import APPEARANCE, ATTENTION, BIGGAIT, GAIT, MASK_BRANCH
 from opengait_ext.weights import entry_of, read_file
 
 _CHUNK = 1 << 20  # bytes
+_SHOWN = 20  # lines of one list
 
 
 class Kind(NamedTuple):
@@ -34,8 +36,26 @@ OURS = Kind(
 )
 DINOV2 = Kind(
     "DINOv2, Meta's names",
-    ("cls_token", "pos_embed", "mask_token", "register_tokens", "patch_embed.", "blocks.", "norm."),
+    (
+        "cls_token",
+        "pos_embed",
+        "mask_token",
+        "register_tokens",
+        "reg_token",
+        "patch_embed.",
+        "blocks.",
+        "norm.",
+    ),
 )
+DINOV2_HF = Kind(
+    "DINOv2, Hugging Face's names",
+    tuple(
+        prefix + name
+        for prefix in ("", "dinov2.")
+        for name in ("embeddings.", "encoder.layer.", "layernorm.")
+    ),
+)
+DINOV3 = Kind("DINOv3, which this project does not use", ())
 BIGGAIT_MASK = Kind("mask branch of BigGait, its authors' names", tuple(MASK_BRANCH))
 MASK = Kind("mask branch, this project's names", tuple(MASK_BRANCH.values()))
 RESNET = Kind(
@@ -44,6 +64,7 @@ RESNET = Kind(
 )
 # In this order: all names of BEST_SHAPE begin as some of OURS do.
 KINDS = (
+    DINOV2_HF,
     BEST_MODEL,
     BEST_MODEL2,
     BEST_SHAPE,
@@ -59,6 +80,8 @@ KINDS = (
 def kind_of(names: Iterable[str]) -> Kind | None:
     """Tells what weights are by the names of their tensors; None if most fit no kind."""
     names = list(names)
+    if is_dinov3(names):
+        return DINOV3
     for kind in KINDS:
         if 2 * sum(name.startswith(kind.beginnings) for name in names) > len(names):
             return kind
@@ -132,6 +155,12 @@ def plain(text: object) -> str:
     """Gives a name out of a file as it can be shown: a terminal would obey some characters."""
     text = str(text)
     return text if text.isprintable() else ascii(text)
+
+
+def some_lines(lines: Sequence[str]) -> list[str]:
+    """Return the first twenty lines, and one that counts the others."""
+    more = [f"... and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
+    return [*lines[:_SHOWN], *more]
 
 
 def check_target(target: Path, sources: Iterable[Source]) -> None:

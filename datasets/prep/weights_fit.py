@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from weights_files import is_finite, plain
 
+from opengait_ext.dinov2_names import heads_of
 from opengait_ext.layers.gait import MaskBranch
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.models import MODELS
@@ -33,9 +34,11 @@ def vit_sizes(state: Tensors, prefix: str = "") -> dict[str, int]:
     blocks = {match[1] for name in state if (match := numbered.match(name))}
     tellers = ("cls_token", "mask_token", "norm.weight", "norm.bias", "patch_embed.proj.bias")
     rows = _size(state, [prefix + "pos_embed"], 1 + GRID**2, axis=-2)
+    width = _size(state, [prefix + name for name in tellers], WIDTH)
     return {
-        "embed_dim": _size(state, [prefix + name for name in tellers], WIDTH),
+        "embed_dim": width,
         "depth": len(blocks) or DEPTH,
+        "num_heads": heads_of(width),  # which is in no shape
         "patch_size": _size(state, [prefix + "patch_embed.proj.weight"], PATCH),
         "pretrain_grid": max(round((rows - 1) ** 0.5), 1),
     }
@@ -44,8 +47,8 @@ def vit_sizes(state: Tensors, prefix: str = "") -> dict[str, int]:
 def expected_vit(sizes: Mapping[str, int]) -> Tensors:
     """Gives the tensors of a DINOv2 of these sizes, without their values."""
     side = sizes["patch_size"]
-    with torch.device("meta"):  # the number of heads is in no shape
-        vit = VisionTransformer(**sizes, num_heads=1, image_size=(side, side), taps=(0,))
+    with torch.device("meta"):
+        vit = VisionTransformer(**sizes, image_size=(side, side), taps=(0,))
     return vit.state_dict()
 
 
@@ -70,7 +73,7 @@ def expected_network(appearance: Tensors, gait: Tensors, classes: int) -> Tensor
     levels = min(max(joined // sizes["embed_dim"], 1), sizes["depth"])
     parts = _size({**gait, **appearance}, ["FCs.fc_bin", "dinov2.gait_net.FCs.fc_bin"], PARTS)
     side = sizes["patch_size"]
-    dinov2: dict[str, Any] = {**sizes, "num_heads": 1, "input_size": [32 * side, 16 * side]}
+    dinov2: dict[str, Any] = {**sizes, "input_size": [32 * side, 16 * side]}
     with torch.device("meta"):
         model = MODELS[MODEL]()
         model.build(
@@ -93,7 +96,7 @@ def expected_biggait(state: Tensors) -> Tensors:
     """
     sizes = vit_sizes(state, "backbone.")
     side = sizes["patch_size"]
-    dinov2: dict[str, Any] = {**sizes, "num_heads": 1, "input_size": [32 * side, 16 * side]}
+    dinov2: dict[str, Any] = {**sizes, "input_size": [32 * side, 16 * side]}
     with torch.device("meta"):
         model = MODELS["BigGait"]()
         model.build(

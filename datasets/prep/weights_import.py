@@ -21,6 +21,7 @@ from weights_files import (
     kind_of,
     plain,
     read_source,
+    some_lines,
     write_target,
 )
 from weights_fit import (
@@ -36,6 +37,7 @@ from weights_fit import (
 )
 
 from opengait_ext import __version__
+from opengait_ext.dinov2_names import metas_names
 from opengait_ext.errors import UserError
 from opengait_ext.released import (
     APPEARANCE,
@@ -131,7 +133,7 @@ def import_biggait(arguments: argparse.Namespace) -> None:
 
 
 def import_dinov2(arguments: argparse.Namespace) -> None:
-    """Checks a DINOv2 of Meta's and writes its tensors.
+    """Check a DINOv2 of Meta's, timm's or Hugging Face's and write its tensors by Meta's names.
 
     Args:
         arguments: Of the command line, see ``weights.py``.
@@ -141,14 +143,12 @@ def import_dinov2(arguments: argparse.Namespace) -> None:
     """
     source = read_source(arguments.source, "--source")
     check_target(arguments.target, [source])
-    file = Published(source, source.state(), DINOV2, _META)
+    try:
+        state = metas_names(source.state())
+    except ValueError as fault:
+        raise UserError(f"--source: {source.path}: {fault}") from fault
+    file = Published(source, state, DINOV2, _META)
     _check_places([file])
-    if "register_tokens" in file.state:
-        raise UserError(
-            f"--source: {source.path} is a DINOv2 with register tokens, which the network does "
-            "not have. The version without registers is needed: dinov2_vits14_pretrain.pth, "
-            "not dinov2_vits14_reg4_pretrain.pth"
-        )
     sizes = vit_sizes(file.state)
     found = _translated(file, True)
     expected = expected_vit(sizes)
@@ -173,7 +173,9 @@ def import_mask(arguments: argparse.Namespace) -> None:
     """
     source = read_source(arguments.source, "--source")
     check_target(arguments.target, [source])
-    file = Published(source, source.state("model"), BIGGAIT_MASK, MASK_BRANCH)
+    has_entry = isinstance(source.content, Mapping) and "model" in source.content
+    state = source.state("model" if has_entry else None)
+    file = Published(source, state, BIGGAIT_MASK, MASK_BRANCH)
     _check_places([file])
     # Files of early versions of torch lack the count, which nothing depends on.
     file.state.setdefault("bn_s.num_batches_tracked", torch.tensor(0))
@@ -239,7 +241,7 @@ def _refuse_misfits(
         wrong = misfits(file.state, translation, expected, file.names)
         if wrong:
             head = f"{file.source.option}: {file.source.path} does not fit {network} ({len(wrong)})"
-            lines.append("\n  ".join([f"{head}:", *wrong]))
+            lines.append("\n  ".join([f"{head}:", *some_lines(wrong)]))
     if lines:
         raise UserError("\n".join([*lines, "Nothing was written."]))
 
@@ -253,7 +255,7 @@ def _tell_ignored(pairs: Iterable[tuple[Source, Translation]]) -> dict[str, list
             ignored.setdefault(reason, []).append(name)
             lines.setdefault(reason, []).append(f"  {source.path.name}: {plain(name)}")
     for reason, names in lines.items():
-        print("\n".join([f"left out, {reason} ({len(names)}):", *names]))
+        print("\n".join([f"left out, {reason} ({len(names)}):", *some_lines(names)]))
     return ignored
 
 

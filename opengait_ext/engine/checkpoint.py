@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..weights import bare_names, read_file, some_names
 from .files import write_json, write_whole
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 20
-# Prefixes that other programs put before a model's keys.
-_WRAPPERS = ("module.", "_orig_mod.")
 _FOREIGN = "loss_aggregator."
 
 
@@ -155,17 +154,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: If the file is no such thing.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as fault:
-        raise CheckpointError(
-            f"{path}: this file cannot be read as a checkpoint ({_cause(fault)})"
-        ) from fault
+        content = read_file(path)
+    except UserError as fault:
+        raise CheckpointError(str(fault)) from fault
     if isinstance(content, Mapping) and not isinstance(content.get("model"), Mapping):
         content = {"model": content}
     weights = content["model"] if isinstance(content, Mapping) else None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{path}: expected the weights of a model, found something else")
-    return {**content, "model": {_bare(key): value for key, value in weights.items()}}
+        found = some_names(weights) if isinstance(weights, Mapping) else type(content).__name__
+        raise CheckpointError(
+            f"{path}: expected the weights of a model, alone or under 'model', found "
+            f"{found or 'nothing'}"
+        )
+    return {**content, "model": bare_names(weights)}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, path: Path) -> None:
@@ -240,12 +241,6 @@ def _listed(title: str, lines: list[str]) -> list[str]:
         return []
     more = [f"    ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return [f"  {title} ({len(lines)}):", *(f"    {line}" for line in lines[:_SHOWN]), *more]
-
-
-def _bare(key: str) -> str:
-    for prefix in _WRAPPERS:
-        key = key.removeprefix(prefix)
-    return key
 
 
 def _cause(fault: BaseException) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..dinov2_names import check_heads, metas_names
 from ..products import Linear
 from ..weights import load_or_say_random
 from .frozen import freeze
@@ -31,14 +32,21 @@ class DINOv2:
 
 
 def frozen_dinov2(sizes: DINOv2 | Mapping[str, Any]) -> "VisionTransformer":
-    """Gives a transformer of these sizes that is never trained."""
+    """Return a transformer of these sizes that is never trained.
+
+    Raises:
+        ValueError: If the sizes contradict each other, or the heads are not DINOv2's.
+    """
     values = dict(sizes) if isinstance(sizes, Mapping) else asdict(sizes)
+    check_heads(values["embed_dim"], values["num_heads"])
     return freeze(VisionTransformer(image_size=values.pop("input_size"), **values))
 
 
 def load_dinov2(module: nn.Module, path: str | None) -> None:
-    """Loads ``model_cfg.dinov2_weights``, a file with Meta's names; says so if it is null."""
-    load_or_say_random(module, path, where="model_cfg.dinov2_weights", hint=_HINT)
+    """Load ``model_cfg.dinov2_weights``: Meta's names, timm's or Hugging Face's; warn if null."""
+    load_or_say_random(
+        module, path, where="model_cfg.dinov2_weights", hint=_HINT, translate=metas_names
+    )
 
 
 class VisionTransformer(nn.Module):

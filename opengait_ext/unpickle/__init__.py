@@ -3,6 +3,7 @@
 from .arrays import NUMPY
 from .machine import Machine, Makers
 from .parts import BrokenPickleError, ForeignObjectError, Inert, Named, Source
+from .values import as_key
 
 __all__ = [
     "NUMPY",
@@ -13,4 +14,5 @@ __all__ = [
     "Makers",
     "Named",
     "Source",
+    "as_key",
 ]

@@ -18,9 +18,11 @@ from .values import as_key, fill_keys, settled
 
 _MOST = 5_000_000  # instructions
 _INTEGER = 255  # bytes, and digits
+# What wrong numbers and arguments raise; torch's errors are RuntimeErrors.
+_FAULTS = (ValueError, TypeError, LookupError, struct.error, ArithmeticError, RuntimeError)
 _COPIES = 4  # of the file's bytes that may be made while it is read
 
-Makers = Mapping[str, Callable[..., Any] | None]
+Makers = Mapping[str, Callable[..., Any] | Inert | None]
 
 
 class Machine:
@@ -28,8 +30,8 @@ class Machine:
 
     Args:
         source: Where to read; it is left behind the pickle's last instruction.
-        makers: Full name -> what makes an inert or plain value of its arguments; None for a name
-            that may only be mentioned.
+        makers: Full name -> what makes an inert or plain value of its arguments, or what stands
+            for it; None for a name that may only be mentioned.
         persistent: Makes the value of a persistent id; None refuses them.
         most: Instructions at most.
     """
@@ -59,13 +61,12 @@ class Machine:
                 code = self.source.take(1)
                 if code == pickle.STOP:
                     return settled(self._pop())
-                step = _STEPS.get(code)
-                if step is None:
+                if code not in _STEPS:
                     raise BrokenPickleError(f"{code!r} is no instruction that is read here")
-                step(self)
+                _STEPS[code](self)
         except (BrokenPickleError, ForeignObjectError):
             raise
-        except (ValueError, TypeError, LookupError, struct.error, ArithmeticError) as fault:
+        except _FAULTS as fault:
             text = ascii(str(fault))[1:-1][:120]
             raise BrokenPickleError(f"{type(fault).__name__}: {text}") from fault
         raise BrokenPickleError(f"more than {self._most:,} instructions")
@@ -91,8 +92,6 @@ class Machine:
         values = self._stack[start:]
         del self._stack[start:]
         return values
-
-    # What each group of instructions does; the table below names them.
 
     def _frame(self) -> None:
         if self.source.number("<Q") > self.source.left:
@@ -181,13 +180,14 @@ class Machine:
             raise BrokenPickleError("a name that is no text")
         self._push(self._named(module, name))
 
-    def _named(self, module: str, name: str) -> Named:
+    def _named(self, module: str, name: str) -> Inert:
         if module == "numpy.core" or module.startswith("numpy.core."):
             module = "numpy._core" + module[len("numpy.core") :]  # numpy 1
         full = f"{module}.{name}"
         if full not in self._makers:
             raise ForeignObjectError(full)
-        return Named(full, self._makers[full])
+        make = self._makers[full]
+        return make if isinstance(make, Inert) else Named(full, make)
 
     def _reduce(self) -> None:
         arguments, function = self._pop(), self._pop()

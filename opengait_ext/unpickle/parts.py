@@ -123,6 +123,12 @@ class Source:
             return Blob(count, None)
         return Blob(count, self.fill(np.empty(count, np.uint8)))
 
+    def whole(self) -> np.ndarray:
+        """Return all bytes that are left, uint8 ``[n]``."""
+        room = np.empty(self.left, np.uint8)
+        self.claim(len(room))
+        return self.fill(room)
+
     def fill(self, room: np.ndarray) -> np.ndarray:
         """Fill uint8 ``[n]``, whose bytes are claimed already."""
         if self._stream.readinto(room.data) != len(room):  # type: ignore[attr-defined]

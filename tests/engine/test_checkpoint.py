@@ -115,17 +115,20 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
     path = tmp_path / "x.pt"
     torch.save({"model": Hostile()}, path)
-    with pytest.raises(CheckpointError, match=r"x.pt: this file cannot be read as a checkpoint"):
+    refused = r"x.pt: refused, and nothing was run: it asks for (__builtin__|builtins).print, but"
+    with pytest.raises(CheckpointError, match=refused):
         read_checkpoint(path)
     path.write_bytes(pickle.dumps({"model": Hostile()}))
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=refused):
         read_checkpoint(path)
 
 
 def test_a_damaged_file_and_a_file_without_weights_are_named(tmp_path):
     path = tmp_path / "x.pt"
     path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"x.pt: this file cannot be read as a checkpoint"):
+    with pytest.raises(
+        CheckpointError, match=r"x.pt \(0 bytes\) cannot be read as a file of torch.save"
+    ):
         read_checkpoint(path)
     for wrong in ({"model": {"a": 1}}, {"epoch": 3}, [1, 2], {}, {"model": {}}):
         torch.save(wrong, path)

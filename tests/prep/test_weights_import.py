@@ -173,7 +173,7 @@ def test_the_result_is_counted_and_the_printed_command_tests_it(states, tmp_path
     assert main(command) == 0
     said = capsys.readouterr().out
     assert f"{command[-1]}: 927 tensors, 103,085,313 values" in said
-    assert "embed_dim: 384, depth: 12, patch_size: 14, pretrain_grid: 37" in said
+    assert "embed_dim: 384, depth: 12, num_heads: 6, patch_size: 14, pretrain_grid: 37" in said
     words = shlex.split(said.splitlines()[-1].removeprefix("test it:"))
     assert words[:3] == ["python", "-m", "opengait.main"]
     printed = arguments_of(words[3:])
