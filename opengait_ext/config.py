@@ -6,11 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import UserError
 from .registry import Registry
 from .schema import faults_of, with_dataclasses
+from .yaml_text import YAMLError, parse
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -39,11 +38,12 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such config file (shipped ones are in configs/)")
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as fault:
+        config = _unshared(parse(path.read_bytes()))
+    except YAMLError as fault:
         raise ConfigError(f"{path}: this is not valid YAML: {fault}") from None
     if not isinstance(config, dict):
-        raise ConfigError(f"{path}: expected sections such as 'model_cfg:', found {config!r}")
+        found = ascii(config)[:60]
+        raise ConfigError(f"{path}: expected sections such as 'model_cfg:', found {found}")
     for change in changes:
         _apply(config, change)
     texts = list(_numbers_read_as_text(config))
@@ -141,7 +141,18 @@ def _apply(config: dict[str, Any], change: str) -> None:
     for name in parents:
         node = _step(node, name, change)
     _step(node, last, change)
-    node[int(last) if isinstance(node, list) else last] = yaml.load(text, Loader=_UniqueKeyLoader)
+    try:
+        value = _unshared(parse(text))
+    except YAMLError as fault:
+        raise ConfigError(f"--set {change[:200]}: {fault}") from None
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _unshared(value: Any) -> Any:
+    """Copy what aliases share: a change of one section would change the other."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _step(node: Any, name: str, change: str) -> Any:
@@ -153,18 +164,3 @@ def _step(node: Any, name: str, change: str) -> Any:
     near = get_close_matches(name, [str(key) for key in known], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, known))}"
     raise ConfigError(f"--set {change}: the config file has no key {name!r} - {hint}")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which otherwise lets the last of two equal keys win unseen."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a mapping that has a key twice."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
-            names = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = sorted({str(name) for name in names if names.count(name) > 1})
-            raise ConfigError(
-                f"line {node.start_mark.line + 1} and after: the key {twice} is there twice"
-            )
-        return mapping

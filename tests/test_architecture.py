@@ -16,7 +16,8 @@ ALL_SOURCES += sorted((ROOT / "datasets").rglob("*.py"))
 EVERYWHERE = {"errors", "escaping", "lock", "ordering", "registry"}
 MAY_IMPORT = {
     "schema": set(),
-    "config": {"schema"},
+    "yaml_text": set(),
+    "config": {"schema", "yaml_text"},
     "vision": set(),
     "products": set(),
     "unpickle": set(),
@@ -114,7 +115,7 @@ def test_no_function_is_longer_than_60_lines(path):
 @pytest.mark.parametrize(
     ("module", "door"),
     [
-        ("yaml", "opengait_ext/config.py"),
+        ("yaml", "opengait_ext/yaml_text.py"),
         ("torchvision", "opengait_ext/vision.py"),
         ("torch.distributed", "opengait_ext/engine/distributed.py"),
         ("argparse", "opengait_ext/cli.py"),

@@ -23,8 +23,9 @@ import numpy as np
 import simplejpeg
 from image_source import DamagedImageError
 
+from opengait_ext.data.image_size import check_image_size
+
 DIGEST = 16  # bytes of the hash of a frame
-MAX_PIXELS = 1 << 26  # a header can claim any size, and the memory for it would be taken
 # Mean difference of the largest and the smallest channel, of 255 levels. Gray images saved in
 # three channels come back exactly gray at any quality; with independent noise of 5 levels in the
 # channels and quality 95 it is 2.2 at most. The dullest visible frame of SynthVVI has 13.7.
@@ -63,9 +64,10 @@ def look(content: bytes) -> Look:
         content: All of its bytes: JPEG, PNG, or another form that OpenCV reads.
 
     Raises:
-        DamagedImageError: If it is no image, not whole, or claims more than ``MAX_PIXELS``.
+        DamagedImageError: If it is no image, not whole, or claims more than ``MOST_PIXELS``.
     """
     try:
+        check_image_size(content)
         if content.startswith(b"\xff\xd8"):
             return _look_at_jpeg(content)
         if content.startswith(_PNG):
@@ -74,7 +76,9 @@ def look(content: bytes) -> Look:
     except (ValueError, MemoryError, cv2.error) as error:
         if isinstance(error, DamagedImageError):
             raise
-        raise DamagedImageError(f"cannot be decoded ({error})") from error
+        said = str(error)
+        text = said if said.startswith("claims ") else f"cannot be decoded ({said})"
+        raise DamagedImageError(text) from error
 
 
 def look_at_pixels(frame: np.ndarray) -> Look:
@@ -85,7 +89,6 @@ def look_at_pixels(frame: np.ndarray) -> Look:
 
 def _look_at_jpeg(content: bytes) -> Look:
     height, width, colors, _ = simplejpeg.decode_jpeg_header(content)
-    _check_size(height, width)
     pixels = simplejpeg.decode_jpeg(content, strict=True)
     is_gray = colors == "Gray" or _is_gray(pixels)
     return Look(height, width, is_gray, _lost_block(content, pixels))
@@ -107,9 +110,6 @@ def _check_png(content: bytes) -> None:
         body = _taken(content, position + 4, length + 4)
         if zlib.crc32(body) != struct.unpack(">I", _taken(content, position + 8 + length, 4))[0]:
             raise DamagedImageError(f"the check sum of PNG chunk {kind!r} does not fit")
-        if kind == b"IHDR" and length >= 8:
-            width, height = struct.unpack(">II", body[4:12])
-            _check_size(height, width)
         position += 12 + length
 
 
@@ -125,13 +125,6 @@ def _look_with_opencv(content: bytes) -> Look:
     if pixels is None:
         raise DamagedImageError("not an image")
     return Look(pixels.shape[0], pixels.shape[1], _is_gray(np.asarray(pixels)))
-
-
-def _check_size(height: int, width: int) -> None:
-    if not 0 < height * width <= MAX_PIXELS:
-        raise DamagedImageError(
-            f"claims {width} x {height} pixels, expected at most {MAX_PIXELS:,} in all"
-        )
 
 
 def _is_gray(pixels: np.ndarray) -> bool:

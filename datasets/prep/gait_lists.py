@@ -64,7 +64,7 @@ def read_lists(path: Path, gait_set: GaitSet) -> Lists:
     try:
         data = path.read_bytes()
         content = json.loads(data)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: cannot be read as JSON ({error}); see --lists") from error
     faults = Faults()
     keys = ["TRAIN_SET", "TEST_SET", *([gait_set.listed] if gait_set.listed else [])]

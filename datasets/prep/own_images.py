@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from image_source import DamagedImageError
-from tracklet_files import decode_whole
+from tracklet_files import decode_whole, refuse_large
 
 Range = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
@@ -100,6 +100,7 @@ def is_wide(content: bytes) -> bool:
 def _decoded(content: bytes) -> np.ndarray:
     if not content:
         raise DamagedImageError("the file is empty")
+    refuse_large(content)
     if content.startswith(_PNG) and b"IEND" not in content[-64:]:
         raise DamagedImageError(f"cut off after {len(content)} bytes (no end mark)")
     try:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from own_names import OwnDataError
 
+from opengait_ext.data.image_size import check_pixels
+
 
 class DamagedVideoError(OwnDataError):
     """A video cannot be opened."""
@@ -54,6 +56,11 @@ class FrameReader:
             int(self._video.get(name))
             for name in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
         )
+        try:
+            if height and width:  # some files do not say
+                check_pixels(height, width)
+        except ValueError as error:
+            raise DamagedVideoError(f"{path}: a frame {error}") from error
         self.size = (height, width)
         self.rotation = int(self._video.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
         self.read = 0

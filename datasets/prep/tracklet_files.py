@@ -30,6 +30,7 @@ from image_source import (
 )
 from prep_target import flush_disks
 
+from opengait_ext.data.image_size import check_image_size
 from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
 from opengait_ext.errors import UserError
 
@@ -90,6 +91,18 @@ class Prepared:
     failure: str = ""
 
 
+def refuse_large(content: bytes) -> None:
+    """Refuse an image of more pixels than any frame has, before it is decoded.
+
+    Raises:
+        DamagedImageError: With the size that it claims.
+    """
+    try:
+        check_image_size(content)
+    except ValueError as error:
+        raise DamagedImageError(str(error)) from error
+
+
 def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
     """Decodes a JPEG of one or three channels and refuses one that is cut off or corrupt.
 
@@ -112,6 +125,7 @@ def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
         raise DamagedImageError("the file is empty")
     if content[:2] != b"\xff\xd8":
         raise DamagedImageError("not a JPEG file")
+    refuse_large(content)
     try:
         if not pixels:
             return simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)

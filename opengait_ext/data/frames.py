@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from .image_size import check_image_size
+
 Half = Literal["first", "second"]
 FrameRule = Literal["random_in_run", "first_in_run", "uniform", "random_sorted"]
 FRAME_RULES: tuple[FrameRule, ...] = ("random_in_run", "first_in_run", "uniform", "random_sorted")
@@ -88,7 +90,7 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
           channel stay so, ``[h, w, 1]``.
 
     Raises:
-        ValueError: If the image is damaged, cut short, or no image.
+        ValueError: If the image is damaged, cut short, too large, or no image.
     """
     if isinstance(image, np.ndarray):
         fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[0] in (1, 3)
@@ -97,6 +99,7 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
                 f"expected uint8 [3, h, w] or [1, h, w], found {image.dtype} {list(image.shape)}"
             )
         return image.transpose(1, 2, 0)
+    check_image_size(image)
     if image.startswith(_JPEG_START):
         if min_height > 0 and min_width > 0:
             return simplejpeg.decode_jpeg(

@@ -159,8 +159,10 @@ def read_partition(path: str | Path) -> Partition:
             [tuple(pair) for pair in content.get("pairs", [])],
         )
         _check(partition, str(path))
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        reason = f"{type(error).__name__}: {error}"
+    except LayoutError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise LayoutError(f"{path}: not a partition file ({reason}); prepare again") from error
     return partition
 

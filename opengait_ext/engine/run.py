@@ -1,6 +1,7 @@
 """What training and test have in common."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 __all__ = ["OUTPUT", "Run", "load_model", "make_model", "now", "provenance"]
 
 OUTPUT = Path("output")
+_MOST_VALUES = 4 * 10**9  # 16 GB; the largest published DINOv2 has 1.1 * 10**9
+_NO_ROOM = re.compile("allocate memory|out of memory|overflow|too large")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def make_model(run: Run, computation: Computation, pretrained: bool = True) -> n
         ConfigError: If the model refuses a value of ``model_cfg``.
     """
     section = run.settings.config["model_cfg"]
+    _check_size(run.settings.catalog.models[section["model"]], section)
     try:
         model = run.settings.catalog.models[section["model"]]()
         model.build_network(section)
@@ -91,7 +95,36 @@ def make_model(run: Run, computation: Computation, pretrained: bool = True) -> n
         raise
     except ValueError as fault:
         raise ConfigError(f"model_cfg ({section['model']}): {fault}") from fault
+    except (MemoryError, RuntimeError) as fault:
+        if isinstance(fault, RuntimeError) and not _NO_ROOM.search(str(fault)):
+            raise
+        raise ConfigError(
+            f"model_cfg ({section['model']}): there is no memory for a model of these sizes; "
+            "lower them"
+        ) from fault
     return computation.place(model)
+
+
+def _check_size(model_class: type, section: Mapping[str, Any]) -> None:
+    """Refuse a model that no machine holds, before memory is taken for it.
+
+    Raises:
+        ConfigError: With its size, and its largest part.
+    """
+    try:
+        with torch.device("meta"):  # shapes without values
+            model = model_class()
+            model.build_network(section)
+    except Exception:  # a fault of the config is told, and foreign code judged, by the real one
+        return
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    total = sum(shape.numel() for shape in shapes.values())
+    if total > _MOST_VALUES:
+        name = max(shapes, key=lambda each: shapes[each].numel())
+        raise ConfigError(
+            f"model_cfg ({section['model']}): a model of {total:,} values, expected at most "
+            f"{_MOST_VALUES:,}; the largest part is {name} {list(shapes[name])}: lower its sizes"
+        )
 
 
 def load_model(

@@ -8,6 +8,7 @@ from inspect import signature
 from ..config import ConfigError, build, faults_of_section
 from ..registry import Registry
 from ..schema import faults_of, with_dataclasses
+from .bounds import faults_of_numbers
 from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
 from .effects import contradictions
 from .optimizer import optimizer_faults, peak_faults, rehearsed_optimizer
@@ -36,6 +37,8 @@ def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
         ConfigError: With all faults of all sections.
     """
     faults = [*_section_faults(config), *_component_faults(config, catalog)]
+    if not faults:
+        faults = list(faults_of_numbers(config))
     if not faults:
         faults = list(_value_faults(config, catalog))
         if phase in ("train", "both"):

@@ -96,7 +96,7 @@ def read_partition(partition: Any, keys: Sequence[str] = ("tracklets", "tasks", 
         place = str(partition) or "evaluator_cfg.partition, which is empty"
         try:
             partition = json.loads(Path(partition).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+        except (OSError, ValueError, RecursionError) as fault:
             raise EvaluationError(
                 f"{place}: cannot be read as a partition ({fault}). Prepare the data again, or "
                 "give the path of its partition.json"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.npz import read_arrays
 from ..engine.files import write_whole
 from .records import GalleryError, ModelMark, Record, check_embeddings
 
@@ -64,8 +65,7 @@ def read_embeddings(path: str | Path) -> EmbeddingFile:
             run does not).
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        found = read_arrays(path)
         model = json.loads(str(found["model"]))
         mark = ModelMark.from_dict(model)
         columns = [found[name].tolist() for name in _TEXTS]

@@ -71,7 +71,7 @@ def read_state(folder: Path) -> State:
         return State(ModelMark.from_dict(content["model"]), str(content["checkpoint"]), *numbers)
     except GalleryError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as fault:
         reason = f"{type(fault).__name__}: {fault}"
         raise GalleryError(f"{path}: not the state of a gallery ({reason})") from fault
 
@@ -95,7 +95,7 @@ def read_log(content: bytes, place: Path) -> tuple[list[Record], list[tuple[str,
             else:
                 fields.pop("added")
                 records.append(Record(**fields))
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
         raise GalleryError(
             f"{place}: damaged behind {len(records)} tracklets ({type(fault).__name__}: {fault})"
         ) from fault

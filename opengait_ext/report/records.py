@@ -124,7 +124,7 @@ def read_record(path: Path) -> Record:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise RecordError(
             f"{path}: cannot be read as the record of a test ({fault}). Test the run again "
             "(--phase test), or leave the file out"

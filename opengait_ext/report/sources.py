@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.layout import Partition, read_partition
+from ..data.npz import read_arrays
 from ..engine.origin import beginnings, located
 from .ranking import ReportError
 from .records import Record, read_record
@@ -86,10 +86,9 @@ def _root(record: Record, partition: Path, begin: Sequence[Path]) -> Path:
 
 def _embeddings(path: Path) -> tuple[np.ndarray, list[str]]:
     try:
-        # Opened here, because numpy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            embeddings, paths = (arrays[name] for name in _ARRAYS)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+        arrays = read_arrays(path)
+        embeddings, paths = (arrays[name] for name in _ARRAYS)
+    except (OSError, ValueError, KeyError) as fault:
         raise ReportError(
             f"{path}: cannot be read as the embeddings of a test ({fault}); test the run again "
             "(--phase test)"

@@ -1,0 +1,104 @@
+"""The one limit on the pixels of an image, asked of its header before anything is decoded.
+
+A few kilobytes can claim gigabytes of pixels. Forms whose header is not read here are left to
+OpenCV's own limit, which is set to the same number where this package is imported first.
+"""
+
+import os
+import re
+import struct
+
+MOST_PIXELS = 1 << 26  # 8,192 x 8,192: twice a frame of 8K video
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_PLAIN = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,10})(?:\s+|#[^\n]*\n)+(\d{1,10})\s")
+_TAGS = 4096  # of a TIFF file that are looked through
+
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+
+
+def check_image_size(content: bytes) -> None:
+    """Refuse an image that is too large to be decoded.
+
+    Args:
+        content: An image file.
+
+    Raises:
+        ValueError: With the size that it claims, and the limit.
+    """
+    size = size_of_image(content)
+    if size is not None:
+        check_pixels(*size)
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Refuse a height and width of too many pixels, as `check_image_size` does."""
+    if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
+        raise ValueError(
+            f"claims {width:,} x {height:,} pixels, expected at most {MOST_PIXELS:,} in all"
+        )
+
+
+def size_of_image(content: bytes) -> tuple[int, int] | None:
+    """Return the height and width that an image file claims; None if its header is not known."""
+    try:
+        if content.startswith(_JPEG):
+            return _size_of_jpeg(content)
+        if content.startswith(_PNG):
+            width, height = struct.unpack_from(">II", content, 16)
+            return height, width
+        if content.startswith(b"BM"):
+            form = "<HH" if content[14:18] == b"\x0c\0\0\0" else "<ii"
+            width, height = struct.unpack_from(form, content, 18)
+            return abs(height), abs(width)
+        if content.startswith((b"GIF87a", b"GIF89a")):
+            width, height = struct.unpack_from("<HH", content, 6)
+            return height, width
+        if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+            return _size_of_webp(content)
+        if content.startswith((b"II*\0", b"MM\0*")):
+            return _size_of_tiff(content)
+    except (struct.error, IndexError):
+        return None  # cut short: the decoder says it
+    match = _PLAIN.match(content[:1000])
+    return (int(match[2]), int(match[1])) if match else None
+
+
+def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:
+    position = 2
+    while content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:  # filling
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, position + 5)
+            return (height, width) if height else None  # given later in the file, by DNL
+        position += 2
+        if not 0xD0 <= marker <= 0xD8 and marker != 0x01:
+            position += max(struct.unpack_from(">H", content, position)[0], 2)
+    return None
+
+
+def _size_of_webp(content: bytes) -> tuple[int, int] | None:
+    kind = content[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+        return height, width
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", content, 21)[0]
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", content, 26)
+    return height & 0x3FFF, width & 0x3FFF
+
+
+def _size_of_tiff(content: bytes) -> tuple[int, int] | None:
+    order = "<" if content.startswith(b"II") else ">"
+    start = struct.unpack_from(order + "I", content, 4)[0]
+    count = struct.unpack_from(order + "H", content, start)[0]
+    sides: dict[int, int] = {}
+    for place in range(start + 2, start + 2 + 12 * min(count, _TAGS), 12):
+        tag, kind = struct.unpack_from(order + "HH", content, place)
+        if tag in (256, 257):
+            form = "H" if kind == 3 else "I"
+            sides[tag] = struct.unpack_from(order + form, content, place + 8)[0]
+    return (sides[257], sides[256]) if len(sides) == 2 else None

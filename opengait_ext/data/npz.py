@@ -1,0 +1,55 @@
+"""Archives of arrays, ``.npz``, read within the bounds of their own bytes."""
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+_RATIO = 20  # by which embeddings and names may be compressed
+_LEAST = 2**24  # bytes that any archive may unpack to
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an archive by name; nothing in it can run or claim more than it holds.
+
+    Args:
+        path: What ``numpy.savez`` wrote.
+
+    Raises:
+        ValueError: If it is none, damaged, holds objects, or unpacks to far more than its bytes.
+        OSError: If it cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            claimed, limit = sum(m.file_size for m in members), _RATIO * path.stat().st_size
+            if claimed > max(limit, _LEAST):
+                raise ValueError(f"its arrays claim {claimed:,} bytes, expected at most {limit:,}")
+            return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        RuntimeError,  # encrypted; NotImplementedError: another compression; RecursionError
+        MemoryError,
+        TypeError,
+        SyntaxError,
+    ) as fault:
+        raise ValueError(f"{type(fault).__name__}: {ascii(str(fault))[1:-1][:120]}") from fault
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as stream:
+        version = npy.read_magic(stream)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        held = member.file_size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError("it holds objects, expected numbers and texts")
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or claimed != held:
+        raise ValueError(f"an array of {claimed:,} bytes, with {held:,} bytes for it")
+    with archive.open(member) as stream:
+        return npy.read_array(stream, allow_pickle=False)

@@ -1,0 +1,58 @@
+"""Which whole numbers a config may hold: beyond them no run ends, or none begins."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SIDE, _COUNT, _STEPS = 10_000, 100_000, 10**9
+# By key, wherever it stands; also of each number of a list. Other keys have no bounds.
+_BOUNDS: Mapping[str, tuple[int, int]] = {
+    "seed": (0, 2**32 - 1),  # what numpy takes
+    "num_workers": (0, 1_000),
+    "total_iter": (1, _STEPS),
+    "log_iter": (1, _STEPS),
+    "save_iter": (1, _STEPS),
+    "eval_iter": (0, _STEPS),
+    "total_steps": (1, _STEPS),
+    "accumulate": (1, _COUNT),
+    "keep_checkpoints": (0, _STEPS),
+    "num_identities": (1, 10_000_000),
+    "identities": (1, _COUNT),
+    "visible": (0, _COUNT),
+    "infrared": (0, _COUNT),
+    "batch_size": (1, _COUNT),
+    "frames": (0, _COUNT),  # 0: all
+    "height": (1, _SIDE),
+    "width": (1, _SIDE),
+    "padding": (0, _SIDE),
+    "image_size": (1, _SIDE),
+    "input_size": (1, _SIDE),
+    "bins": (1, _SIDE),
+    "part_channels": (1, _COUNT),
+    "embed_dim": (1, _COUNT),
+    "num_heads": (1, _COUNT),
+    "depth": (1, 1_000),
+    "patch_size": (1, 1_000),
+    "pretrain_grid": (1, 1_000),
+}
+
+
+def faults_of_numbers(value: Any, where: str = "", key: str = "") -> Iterator[str]:
+    """Name each whole number that no run can have.
+
+    Args:
+        value: A config, or a part of it.
+        where: The part's place, for the messages.
+        key: The key that it stands under.
+    """
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from faults_of_numbers(
+                inner, f"{where}.{name}" if where else str(name), str(name)
+            )
+    elif isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            yield from faults_of_numbers(inner, f"{where}[{place}]", key)
+    elif type(value) is int and key in _BOUNDS:
+        least, most = _BOUNDS[key]
+        if not least <= value <= most:
+            yield f"{where}: expected {least} to {most:,}, found {value}"

@@ -1,0 +1,161 @@
+"""YAML of config files: plain values, read within bounds, with the line of what is wrong.
+
+A config of this project has some hundred values. What is far larger than that, repeats itself
+without end or means other things than it shows (a key twice, a date, an object) is refused.
+"""
+
+import codecs
+import math
+import re
+from typing import Any
+
+import yaml
+
+_LARGEST = 100_000  # bytes: PyYAML reads some 200 kB a second
+_MOST = 10_000  # values, those that an alias repeats counted each time
+_DEEPEST = 30  # levels
+_SHOWN = 60  # characters of a value
+_PREFIX = "tag:yaml.org,2002:"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class YAMLError(ValueError):
+    """A text is no YAML, or none that a config is written in; begins with the line."""
+
+
+def parse(content: bytes | str) -> Any:
+    """Return the plain values of a text: mappings, lists, texts, numbers, true, false and null.
+
+    Args:
+        content: UTF-8, or UTF-16 with its mark, as some editors and shells of Windows write it.
+
+    Raises:
+        YAMLError: With the line, what is wrong there, and what to write instead.
+    """
+    if len(content) > _LARGEST:
+        raise YAMLError(f"{len(content):,} bytes, expected at most {_LARGEST:,} of a config file")
+    text = content if isinstance(content, str) else _decoded(content)
+    if match := _CONTROL.search(text):
+        line = text.count("\n", 0, match.start()) + 1
+        raise YAMLError(f"line {line}: a control character ({ascii(match[0])}); remove it")
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except yaml.MarkedYAMLError as fault:
+        raise YAMLError(_told(fault)) from None
+    finally:
+        loader.dispose()
+
+
+def _decoded(content: bytes) -> str:
+    coding = next((coding for mark, coding in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(coding)
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        raise YAMLError(
+            f"line {line}: byte {content[fault.start]:#04x} is not {coding.upper()}; save the file "
+            "as UTF-8"
+        ) from None
+
+
+def _told(fault: yaml.MarkedYAMLError) -> str:
+    mark = fault.problem_mark or fault.context_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    problem = " ".join(str(fault.problem or fault.context).split())[:200]
+    advice = "; indent with spaces" if "'\\t'" in problem else ""
+    return f"{place}{problem}{advice}"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with bounds; equal keys, of which it lets the last win, are faults."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._read = 0
+        self._sizes: dict[int, int] = {}  # values of each finished node
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Count levels and values while the text is read, before anything is made of it."""
+        mark = self.peek_event().start_mark
+        if self._depth >= _DEEPEST:
+            raise YAMLError(f"line {mark.line + 1}: more than {_DEEPEST} levels")
+        self._depth, self._read = self._depth + 1, self._read + 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is None:
+            return None
+        if id(node) not in self._sizes:
+            if node.start_mark != mark and isinstance(node, yaml.CollectionNode):
+                raise YAMLError(f"line {mark.line + 1}: an alias (*) of what it stands in")
+            self._sizes[id(node)] = 1 + self._size_of(node)
+        if max(self._sizes[id(node)], self._read) > _MOST:
+            raise YAMLError(f"line {mark.line + 1}: more than {_MOST:,} values, with aliases (*)")
+        return node
+
+    def _size_of(self, node: yaml.Node) -> int:
+        if isinstance(node, yaml.SequenceNode):
+            return sum(self._sizes[id(inner)] for inner in node.value)
+        if isinstance(node, yaml.MappingNode):
+            return sum(self._sizes[id(inner)] for pair in node.value for inner in pair)
+        return 0
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a mapping that has a key twice, or one that is no plain value."""
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == _PREFIX + "merge":
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                raise YAMLError(f"{_line(key)}: a key that is a list or a mapping")
+            name = self.construct_object(key)
+            if name in seen:
+                raise YAMLError(
+                    f"line {node.start_mark.line + 1} and after: the key [{_short(name)}] is "
+                    "there twice; remove one"
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+    def number(self, node: yaml.ScalarNode) -> int | float:
+        """Return an integer of 64 bits, or a finite number."""
+        kind = node.tag.removeprefix(_PREFIX)
+        try:
+            if len(node.value) > _SHOWN:
+                raise ValueError
+            value = getattr(self, f"construct_yaml_{kind}")(node)
+        except (ValueError, OverflowError):
+            value = math.inf
+        if not -(2**63) <= value < 2**63 if kind == "int" else not math.isfinite(value):
+            raise YAMLError(
+                f"{_line(node)}: {_short(node.value)} is no {kind} that can be computed with"
+            )
+        return value
+
+    def unknown(self, node: yaml.Node) -> Any:
+        """Refuse a value of another kind."""
+        tag = node.tag.replace(_PREFIX, "!!")
+        raise YAMLError(f"{_line(node)}: {_short(tag)} is no kind of value that a config has")
+
+
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(_PREFIX + _kind, _Loader.number)
+# A date is what it looks like: nothing in a config is one, but names may be.
+_Loader.add_constructor(_PREFIX + "timestamp", lambda loader, node: loader.construct_scalar(node))
+for _kind in ("binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(_PREFIX + _kind, _Loader.unknown)
+_Loader.add_constructor(None, _Loader.unknown)
