@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-_LARGEST = 100_000  # bytes: PyYAML reads some 200 kB a second
-_MOST = 10_000  # values, those that an alias repeats counted each time
+_LARGEST = 50_000  # bytes
+_MOST = 3_000  # values, of which PyYAML reads 3,000 in a second; repeated ones count each time
 _DEEPEST = 30  # levels
 _SHOWN = 60  # characters of a value
 _PREFIX = "tag:yaml.org,2002:"
@@ -22,6 +22,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_NESTED = re.compile(rf"(?:[\[{{]\s*){{{_DEEPEST + 1}}}")
 
 
 class YAMLError(ValueError):
@@ -43,6 +45,9 @@ def parse(content: bytes | str) -> Any:
     if match := _CONTROL.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise YAMLError(f"line {line}: a control character ({ascii(match[0])}); remove it")
+    if match := _NESTED.search(text):  # PyYAML looks far ahead in these
+        line = text.count("\n", 0, match.start()) + 1
+        raise YAMLError(f"line {line}: more than {_DEEPEST} levels")
     loader = _Loader(text)
     try:
         return loader.get_single_data()
@@ -137,6 +142,10 @@ class _Loader(yaml.SafeLoader):
             )
         return value
 
+    def text(self, node: yaml.ScalarNode) -> str:
+        """Return a value as it is written."""
+        return str(self.construct_scalar(node))
+
     def unknown(self, node: yaml.Node) -> Any:
         """Refuse a value of another kind."""
         tag = node.tag.replace(_PREFIX, "!!")
@@ -155,7 +164,7 @@ def _short(value: Any) -> str:
 for _kind in ("int", "float"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.number)
 # A date is what it looks like: nothing in a config is one, but names may be.
-_Loader.add_constructor(_PREFIX + "timestamp", lambda loader, node: loader.construct_scalar(node))
+_Loader.add_constructor(_PREFIX + "timestamp", _Loader.text)
 for _kind in ("binary", "set", "omap", "pairs"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.unknown)
 _Loader.add_constructor(None, _Loader.unknown)

@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from tokenize import TokenError
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         MemoryError,
         TypeError,
         SyntaxError,
+        TokenError,  # of the header, which is read as Python reads constants
     ) as fault:
         raise ValueError(f"{type(fault).__name__}: {ascii(str(fault))[1:-1][:120]}") from fault
 

@@ -112,7 +112,7 @@ def _check_size(model_class: type, section: Mapping[str, Any]) -> None:
         ConfigError: With its size, and its largest part.
     """
     try:
-        with torch.device("meta"):  # shapes without values
+        with torch.random.fork_rng([]), torch.device("meta"):  # shapes without values
             model = model_class()
             model.build_network(section)
     except Exception:  # a fault of the config is told, and foreign code judged, by the real one

@@ -93,6 +93,68 @@ def test_another_transformer_than_a_plain_dinov2_is_refused(tmp_path, capsys, ch
     assert not target.exists()
 
 
+def hugging_face(state):
+    """A DINOv2 under names that `metas_names` brings back, as tests/test_weight_files.py shows."""
+    named = {
+        name.replace("norm.", "layernorm."): state[name] for name in state if name[:5] == "norm."
+    }
+    for name in ("cls_token", "mask_token"):
+        named[f"embeddings.{name}"] = state[name]
+    named["embeddings.position_embeddings"] = state["pos_embed"]
+    for kind in ("weight", "bias"):
+        projected = state[f"patch_embed.proj.{kind}"]
+        named[f"embeddings.patch_embeddings.projection.{kind}"] = projected
+    for name in (name for name in state if name.startswith("blocks.")):
+        _, block, rest = name.split(".", 2)
+        start = f"encoder.layer.{block}."
+        if rest.startswith("attn.qkv."):
+            for part, value in zip(("query", "key", "value"), state[name].chunk(3), strict=True):
+                named[f"{start}attention.attention.{part}.{rest[9:]}"] = value
+        else:
+            rest = rest.replace("attn.proj.", "attention.output.dense.")
+            rest = rest.replace("ls1.gamma", "layer_scale1.lambda1")
+            named[start + rest.replace("ls2.gamma", "layer_scale2.lambda1")] = state[name]
+    return named
+
+
+@pytest.mark.parametrize(
+    "change", [hugging_face, lambda state: {f"module.{n}": v for n, v in state.items()}]
+)
+def test_a_dinov2_of_other_libraries_is_imported_under_metas_names(tmp_path, capsys, change):
+    state = filled(vit())
+    status, target = imported("dinov2", change(state), tmp_path)
+    assert status == 0
+    found = read_checkpoint(target)["model"]
+    assert found.keys() == state.keys()
+    for name, value in state.items():
+        assert torch.equal(found[name], value)
+    assert "embed_dim: 384, depth: 12, num_heads: 6" in capsys.readouterr().out
+    said = checked(change(state), tmp_path, capsys)
+    assert "num_heads   6, with embed_dim 384" in said
+    assert "kind        DINOv2" in said
+
+
+def test_a_dinov3_is_named(tmp_path, capsys):
+    state = filled(vit(width=8, depth=2, grid=4)) | {"storage_tokens": torch.ones(1)}
+    status, target = imported("dinov2", state, tmp_path)
+    assert status == 1
+    assert "this is a DINOv3, another network than DINOv2" in capsys.readouterr().err
+    assert not target.exists()
+    assert "kind        DINOv3, which this project does not use" in checked(state, tmp_path, capsys)
+
+
+def test_a_mask_branch_is_imported_without_its_entry_too(tmp_path):
+    state = filled(mask_branch(8))
+    status, target = imported("mask", state, tmp_path)
+    assert status == 0
+    (tmp_path / "b").mkdir()
+    expected = imported("mask", {"model": state}, tmp_path / "b")[1]
+    found, expected = (read_checkpoint(path)["model"] for path in (target, expected))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value)
+
+
 @pytest.mark.parametrize("counted", [True, False])
 def test_an_imported_mask_branch_loads_where_the_config_takes_it(tmp_path, capsys, counted):
     state = filled(mask_branch(8))

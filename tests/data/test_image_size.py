@@ -1,0 +1,103 @@
+"""The size of an image is read off its header, whatever form it has, before it is decoded."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from opengait_ext.data.frames import decode
+from opengait_ext.data.image_size import MOST_PIXELS, check_image_size, size_of_image
+
+FORMS = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm", ".pgm", ".gif")
+
+
+def encoded(form, shape, *flags):
+    whole, content = cv2.imencode(form, np.full(shape, 77, np.uint8), flags)
+    assert whole
+    return content.tobytes()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", [(1, 1), (48, 96), (300, 7)])
+def test_the_size_in_the_header_is_that_of_the_pixels(form, size):
+    content = encoded(form, (*size, 1 if form == ".pgm" else 3))
+    assert size_of_image(content) == size
+    check_image_size(content)
+    if form != ".gif":
+        assert decode(content).shape == (*size, 3)
+
+
+@pytest.mark.parametrize("quality", [30, 101])
+def test_both_kinds_of_webp_and_progressive_jpeg_are_measured(quality):
+    assert size_of_image(encoded(".webp", (30, 50, 4), cv2.IMWRITE_WEBP_QUALITY, quality)) == (30, 50)
+    assert size_of_image(encoded(".jpg", (30, 50, 3), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (30, 50)
+
+
+def test_a_tiff_of_the_other_byte_order_is_measured():
+    entries = struct.pack(">HHIHH", 256, 3, 1, 40, 0) + struct.pack(">HHII", 257, 4, 1, 70000)
+    content = b"MM\0*" + struct.pack(">IH", 8, 2) + entries
+    assert size_of_image(content) == (70000, 40)
+
+
+def test_the_size_of_a_thumbnail_is_not_taken_for_that_of_a_jpeg():
+    small, large = encoded(".jpg", (8, 8, 3)), encoded(".jpg", (64, 48, 3))
+    note = b"Exif\0\0" + small
+    content = large[:2] + b"\xff\xe1" + struct.pack(">H", len(note) + 2) + note + large[2:]
+    assert size_of_image(content) == (64, 48)
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(height, width):
+    rows = zlib.compress(bytes(1000))
+    start = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + start + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def claiming(form, height, width):
+    """A small image whose header says another size."""
+    content = bytearray(encoded(form, (1, 1, 3)))
+    place, sides = {
+        ".jpg": (content.find(b"\xff\xc0") + 5, struct.pack(">HH", height, width)),
+        ".bmp": (18, struct.pack("<ii", width, -height)),
+        ".gif": (6, struct.pack("<HH", width, height)),
+    }[form]
+    content[place : place + len(sides)] = sides
+    return bytes(content)
+
+
+BOMBS = {
+    "png": png(32_000, 32_000),
+    "png of one row": png(1, 2**31 - 1),
+    "png of nothing": png(0, 10),
+    "jpeg": claiming(".jpg", 65_000, 65_000),
+    "bmp": claiming(".bmp", 30_000, 30_000),
+    "gif": claiming(".gif", 65_000, 65_000),
+    "ppm": b"P6 # a note\n30000 # another\n30000\n255\n",
+    "webp": b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\x00" * 2,
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_an_image_that_claims_too_many_pixels_is_refused_before_it_is_decoded(case):
+    for read in (check_image_size, decode):
+        with pytest.raises(ValueError, match=rf"claims .* pixels, expected at most {MOST_PIXELS:,}"):
+            read(BOMBS[case])
+
+
+def test_the_largest_size_is_allowed():
+    check_image_size(png(8192, 8192))
+    with pytest.raises(ValueError, match="claims 8,193 x 8,192 pixels"):
+        check_image_size(png(8192, 8193))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_image_cut_in_its_header_is_left_to_the_decoder(form):
+    content = encoded(form, (9, 9, 1 if form == ".pgm" else 3))
+    for kept in range(0, 40, 3):
+        size_of_image(content[:kept])
+    assert size_of_image(b"no image") is None
