@@ -187,7 +187,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(EmbedError, match=r"neither checkpoints/\*.pt nor test/metrics.json"):
         load(tmp_path)
     (tmp_path / "x.pt").write_text("x")
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+    with pytest.raises(CheckpointError, match="cannot be read as a file of torch.save"):
         load(tmp_path / "x.pt")
 
 

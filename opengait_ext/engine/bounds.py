@@ -23,7 +23,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "frames": (0, _COUNT),  # 0: all
     "height": (1, _SIDE),
     "width": (1, _SIDE),
-    "padding": (0, _SIDE),
+    "padding": (-_SIDE, _SIDE),  # the transform refuses what is below 0
     "image_size": (1, _SIDE),
     "input_size": (1, _SIDE),
     "bins": (1, _SIDE),
@@ -54,5 +54,7 @@ def faults_of_numbers(value: Any, where: str = "", key: str = "") -> Iterator[st
             yield from faults_of_numbers(inner, f"{where}[{place}]", key)
     elif type(value) is int and key in _BOUNDS:
         least, most = _BOUNDS[key]
-        if not least <= value <= most:
-            yield f"{where}: expected {least} to {most:,}, found {value}"
+        if value < least:
+            yield f"{where}: expected {least} or more, found {value}"
+        elif value > most:
+            yield f"{where}: expected {most:,} or less, found {value}"

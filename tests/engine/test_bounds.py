@@ -37,7 +37,7 @@ from opengait_ext.models import MODELS
         "trainer_cfg.sampler.visible=-1",
         "trainer_cfg.transform.0.height=0",
         "trainer_cfg.transform.0.width=1000000",
-        "trainer_cfg.transform.1.padding=-1",
+        "trainer_cfg.transform.1.padding=100000",
         "evaluator_cfg.sampler.batch_size=0",
         "evaluator_cfg.sampler.batch_size=1000000000",
         "evaluator_cfg.sampler.frames=-1",
@@ -57,7 +57,7 @@ def test_a_number_that_no_run_can_have_is_refused_with_its_place_and_bounds(chan
 def test_numbers_of_keys_without_bounds_pass():
     assert not [*faults_of_numbers({"a": 10**12, "seed": 2**32 - 1, "frames": 0, "seeds": [-1]})]
     assert [*faults_of_numbers({"a": [{"bins": [1, 0]}]})] == [
-        "a[0].bins[1]: expected 1 to 10,000, found 0"
+        "a[0].bins[1]: expected 1 or more, found 0"
     ]
 
 
