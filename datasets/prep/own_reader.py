@@ -57,8 +57,7 @@ class FrameReader:
             for name in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
         )
         try:
-            if height and width:  # some files do not say
-                check_pixels(height, width)
+            check_pixels(height, width)
         except ValueError as error:
             raise DamagedVideoError(f"{path}: a frame {error}") from error
         self.size = (height, width)

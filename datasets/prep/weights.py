@@ -11,7 +11,8 @@ The first makes a checkpoint of the three that DinoGRL's authors published, the 
 checkpoint of BigGait that OpenGait wrote, the next two make what ``model_cfg.dinov2_weights`` and
 ``model_cfg.mask_weights`` take. All names and shapes are
 compared with the network; a file that does not fit is refused with the names that differ, and
-nothing is written. Nothing that a file holds is run.
+nothing is written. Nothing that a file holds is run. Files are those of torch.save or of
+safetensors; a DINOv2 may have Meta's names, timm's or Hugging Face's.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         add("--source", type=Path, required=True, help=published)
         add("--target", type=Path, required=True, help="file for the weights")
     add = task("check", check, "Tell what a file of weights is and holds.")
-    add("file", type=Path, metavar="FILE", help="of torch.save; nothing that it holds is run")
+    add("file", type=Path, metavar="FILE", help="of torch.save or safetensors; nothing is run")
     add("--names", action="store_true", help="list all tensors with shape and type")
     return parser.parse_args(command)
 

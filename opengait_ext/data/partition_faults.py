@@ -12,6 +12,8 @@ DIRECTIONS = ("infrared_to_visible", "visible_to_infrared")  # query _to_ galler
 WITHIN_VISIBLE = "visible_to_visible"  # of data without infrared frames: gait data sets
 SPLITS = ("train", "val", "test")
 
+_MOST = 2**31  # of frames and cameras
+
 
 def faults_of_partition(partition: "Partition") -> list[str]:
     """Lists what contradicts itself: in the tracklets or, if they are in order, in the rest."""
@@ -36,13 +38,19 @@ def _tracklet_faults(tracklets: list["Tracklet"]) -> Iterator[str]:
             yield f"{start} the path should be '<pid>/<rgb|ir>/<view>', here {home!r}"
         if tracklet.split not in SPLITS:
             yield f"{start} split {tracklet.split!r}, expected one of {list(SPLITS)}"
-        if type(tracklet.frames) is not int or tracklet.frames < 1:
-            yield f"{start} frames {tracklet.frames!r}, expected at least 1"
-        if type(tracklet.camid) is not int:
-            yield f"{start} camid {tracklet.camid!r}, expected a whole number"
+        if type(tracklet.frames) is not int or not 1 <= tracklet.frames < _MOST:
+            yield f"{start} frames {_short(tracklet.frames)}, expected at least 1"
+        if type(tracklet.camid) is not int or abs(tracklet.camid) >= _MOST:
+            yield f"{start} camid {_short(tracklet.camid)}, expected a whole number"
         if tracklet.path in seen:
             yield f"{start} is listed twice"
         seen.add(tracklet.path)
+
+
+def _short(value: object) -> str:
+    """Return a value for a message; Python cannot write an integer of many digits."""
+    huge = type(value) is int and abs(value) >= _MOST
+    return f"above {_MOST:,}" if huge else repr(value)[:80]
 
 
 def _type_of(tracklet: "Tracklet") -> str:

@@ -73,7 +73,6 @@ def claiming(form, height, width):
 BOMBS = {
     "png": png(32_000, 32_000),
     "png of one row": png(1, 2**31 - 1),
-    "png of nothing": png(0, 10),
     "jpeg": claiming(".jpg", 65_000, 65_000),
     "bmp": claiming(".bmp", 30_000, 30_000),
     "gif": claiming(".gif", 65_000, 65_000),
@@ -91,7 +90,7 @@ def test_an_image_that_claims_too_many_pixels_is_refused_before_it_is_decoded(ca
 
 def test_the_largest_size_is_allowed():
     check_image_size(png(8192, 8192))
-    with pytest.raises(ValueError, match="claims 8,193 x 8,192 pixels"):
+    with pytest.raises(ValueError, match="claims 8193 x 8192 pixels"):
         check_image_size(png(8192, 8193))
 
 

@@ -89,6 +89,8 @@ def test_a_missing_partition_says_what_to_do(tmp_path):
     [
         (b"{", "not a partition file .JSONDecodeError"),
         (b"[]", "not a partition file .TypeError"),
+        (b"[" * 99_999, "not a partition file .RecursionError"),
+        (b'{"format": ' + b"9" * 9_999 + b"}", "not a partition file .ValueError"),
         (b'{"TRAIN_SET": [], "TEST_SET": []}', "not a partition file .KeyError: 'format'"),
         (b'{"format": "other/1"}', "format is 'other/1', expected 'opengait_ext/partition/1'"),
         (b"\xff", "cannot be read"),
@@ -205,6 +207,25 @@ def test_a_pair_that_does_not_fit_the_tracklets_is_named(tmp_path, pairs, reason
     with pytest.raises(LayoutError, match=r"p\.json: contradicts itself") as error:
         read_partition(tmp_path / "p.json")
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"frames": 10**30}, "frames above 2,147,483,648, expected at least 1"),
+        ({"frames": float("nan")}, "frames nan, expected at least 1"),
+        ({"camid": -(10**30)}, "camid above 2,147,483,648, expected a whole number"),
+        ({"camid": [0] * 999}, r"camid \[0, 0.*, expected a whole number"),
+    ],
+)
+def test_numbers_that_nobody_counts_to_are_refused_in_a_short_line(tmp_path, change, reason):
+    write_partition(tmp_path / "p.json", partition_of())
+    content = json.loads((tmp_path / "p.json").read_text())
+    content["tracklets"][0].update(change)
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(LayoutError, match=reason) as fault:
+        read_partition(tmp_path / "p.json")
+    assert len(str(fault.value)) < 400
 
 
 def test_pairs_that_are_no_lists_are_refused(tmp_path):

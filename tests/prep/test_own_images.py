@@ -1,5 +1,7 @@
 """A user's images of any kind: what becomes of colors, depth, transparency and orientation."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +44,18 @@ def test_other_images_become_jpegs_that_look_the_same(raw, out, capsys, suffix):
     assert np.abs(frame[:, :, ::-1].astype(int) - image).max() <= 4
     assert read_frames(out / "anna/rgb/D1-T1", [0])[0].startswith(b"\xff\xd8")
     assert "1 images were encoded as JPEG" in capsys.readouterr().out
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(raw, out, capsys):
+    image = bytearray(encoded(picture(77), ".bmp"))
+    image[18:26] = struct.pack("<ii", 30000, 30000)
+    put(raw, encoded(picture(77), ".bmp"), "1.bmp")
+    path = put(raw, bytes(image), "2.bmp")
+    assert prepare("--source", raw, "--target", out) == 1
+    said = capsys.readouterr()
+    assert (
+        f"{path}: claims 30000 x 30000 pixels, expected at most 67,108,864" in said.out + said.err
+    )
 
 
 def test_the_quality_of_jpeg_can_be_chosen(raw, out):

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from own_reader import DamagedVideoError, FrameReader
 from own_recordings import (
     COLORS,
     HEADER,
@@ -16,6 +17,7 @@ from own_recordings import (
     write_video,
 )
 
+from opengait_ext.data import image_size
 from opengait_ext.data.layout import read_partition
 
 
@@ -203,3 +205,12 @@ def test_the_colors_of_the_tests_can_be_told_apart():
     for name in names:
         image = np.full((30, 30, 3), COLORS[name][::-1], np.uint8)
         assert [other for other in names if is_color(image, other)] == [name]
+
+
+def test_a_video_of_too_many_pixels_is_refused_before_a_frame_is_decoded(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.avi")
+    FrameReader(tmp_path / "a.avi")
+    monkeypatch.setattr(image_size, "MOST_PIXELS", 100)
+    said = r"a\.avi: a frame claims \d+ x \d+ pixels, expected at most 100 in all"
+    with pytest.raises(DamagedVideoError, match=said):
+        FrameReader(tmp_path / "a.avi")
