@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import UserError
 from .registry import Registry
-from .schema import faults_of, with_dataclasses
+from .schema import faults_of, shown, with_dataclasses
 from .yaml_text import YAMLError, parse
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -98,7 +98,7 @@ def faults_of_section(
         One message of several lines, or nothing.
     """
     if not isinstance(section, Mapping):
-        return [f"{where}: expected keys and values, found {section!r}"]
+        return [f"{where}: expected keys and values, found {shown(section)}"]
     if key not in section:
         return [f"{where}: missing key {key!r} (known: {', '.join(registry)})"]
     try:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
+_LONGEST = 100  # characters of a value in a message
 _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, the start of it if it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def faults_of(
@@ -78,21 +85,21 @@ def _type_faults(value: Any, hint: Any) -> list[str]:
         near = get_close_matches(str(value), [str(option) for option in options], n=1)
         hint_text = f" - did you mean {near[0]!r}?" if near else ""
         known = ", ".join(str(option) for option in options)
-        return [f": expected one of {known}, found {value!r}{hint_text}"]
+        return [f": expected one of {known}, found {shown(value)}{hint_text}"]
     if hint is type(None):
-        return [] if value is None else [f": expected null, found {value!r}"]
+        return [] if value is None else [f": expected null, found {shown(value)}"]
     if origin in (list, tuple, Sequence, typing.get_origin(Sequence[int])):
         return _list_faults(value, options)
     if inspect.isclass(hint) and dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            return [f": expected keys and values, found {value!r}"]
+            return [f": expected keys and values, found {shown(value)}"]
         return [f": {fault}" for fault in faults_of(hint, value)]
     return _plain_faults(value, hint)
 
 
 def _list_faults(value: Any, options: tuple[Any, ...]) -> list[str]:
     if not isinstance(value, (list, tuple)):
-        return [f": expected a list, found {value!r}"]
+        return [f": expected a list, found {shown(value)}"]
     if not options:
         return []
     return [
@@ -108,4 +115,4 @@ def _plain_faults(value: Any, hint: Any) -> list[str]:
     fits = isinstance(value, hint) or (hint is float and isinstance(value, int))
     if fits and (hint is bool or not isinstance(value, bool)):
         return []
-    return [f": expected {_PLAIN[hint]}, found {value!r}"]
+    return [f": expected {_PLAIN[hint]}, found {shown(value)}"]

@@ -142,9 +142,16 @@ class _Loader(yaml.SafeLoader):
             )
         return value
 
-    def text(self, node: yaml.ScalarNode) -> str:
-        """Return a value as it is written."""
-        return str(self.construct_scalar(node))
+    def date(self, node: yaml.ScalarNode) -> str:
+        """Return a date as it is written: nothing in a config is one, but names may be."""
+        try:
+            self.construct_yaml_timestamp(node)
+        except ValueError:
+            raise YAMLError(
+                f"{_line(node)}: {_short(node.value)} is an impossible date; write it in quotes if "
+                "it is a name"
+            ) from None
+        return str(node.value)
 
     def unknown(self, node: yaml.Node) -> Any:
         """Refuse a value of another kind."""
@@ -163,8 +170,7 @@ def _short(value: Any) -> str:
 
 for _kind in ("int", "float"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.number)
-# A date is what it looks like: nothing in a config is one, but names may be.
-_Loader.add_constructor(_PREFIX + "timestamp", _Loader.text)
+_Loader.add_constructor(_PREFIX + "timestamp", _Loader.date)
 for _kind in ("binary", "set", "omap", "pairs"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.unknown)
 _Loader.add_constructor(None, _Loader.unknown)

@@ -28,6 +28,8 @@ BAD = {
     "a mapping in itself": ("a: &a\n  b: {c: *a}\n", "line 2: an alias .* of what it stands in"),
     "deep brackets": ("[" * 5000 + "]" * 5000, "line 1: more than 30 levels"),
     "deep blocks": ("".join(" " * n + "a:\n" for n in range(80)), "line 30: more than 30 levels"),
+    "a date": ("a: 1\nb: 2024-13-45", "line 2: '2024-13-45' is an impossible date; write it in"),
+    "a time": ("a: 2024-01-01 25:00:00", "line 1: '2024-01-01 25:00:00' is an impossible date"),
     "digits": ("a: " + "9" * 5000, "line 1: '9999.* is no int that can be computed with"),
     "digits of base 16": ("\na: 0x" + "f" * 40, "line 2: '0xfff.* is no int"),
     "two to the 63": ("a: 9223372036854775808", "'9223372036854775808' is no int"),
@@ -72,7 +74,7 @@ def test_a_config_that_is_wrong_is_told_in_one_line_with_its_place(tmp_path, cas
 
 
 def test_plain_values_are_what_they_look_like():
-    text = "{a: 1, b: -0x1f, c: 1.5e-3, d: [yes, null, ~], e: 2024-13-45, f: 2024-01-02, 1: 'x'}"
+    text = "{a: 1, b: -0x1f, c: 1.5e-3, d: [yes, null, ~], e: '2024-13-45', f: 2024-01-02, 1: 'x'}"
     assert parse(text) == {
         "a": 1, "b": -31, "c": 0.0015, "d": [True, None, None], "e": "2024-13-45",
         "f": "2024-01-02", 1: "x",

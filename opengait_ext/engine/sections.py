@@ -7,7 +7,7 @@ from inspect import signature
 
 from ..config import ConfigError, build, faults_of_section
 from ..registry import Registry
-from ..schema import faults_of, with_dataclasses
+from ..schema import faults_of, shown, with_dataclasses
 from .bounds import faults_of_numbers
 from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
 from .effects import contradictions
@@ -66,14 +66,14 @@ def _section_faults(config: Config) -> Iterator[str]:
         if name not in config:
             yield f"missing section {name!r}"
         elif name == "loss_cfg" and not isinstance(config[name], list):
-            yield f"loss_cfg: expected a list of losses, found {config[name]!r}"
+            yield f"loss_cfg: expected a list of losses, found {shown(config[name])}"
         elif name == "optimizer_cfg" and not isinstance(config[name], (Mapping, list)):
             yield (
                 f"{name}: expected an entry with a solver, or a list of such, found "
-                f"{config[name]!r}"
+                f"{shown(config[name])}"
             )
         elif name not in _LISTS and not isinstance(config[name], Mapping):
-            yield f"{name}: expected keys and values, found {config[name]!r}"
+            yield f"{name}: expected keys and values, found {shown(config[name])}"
 
 
 def _component_faults(config: Config, catalog: Catalog) -> Iterator[str]:
