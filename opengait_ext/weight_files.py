@@ -161,8 +161,7 @@ class _OldFile:
         room = self._room.pop(name, None) if isinstance(name, str) else None
         if room is None or count * self._kinds[name].itemsize != len(room):
             raise BrokenPickleError("a storage of another size than its tensors")
-        self._source.claim(len(room))
-        self._source.fill(room)
+        self._source.fill(len(room), room)
 
 
 def _check_order(is_little: bool) -> None:
@@ -205,6 +204,4 @@ def _safe_tensor(source: Source, entry: Any, size: int) -> Tensor:
         count *= side
     if size != count * kind.itemsize:
         raise BrokenPickleError("a tensor whose bytes and shape do not agree")
-    source.claim(size)
-    content = source.fill(np.empty(size, np.uint8))
-    return typed(content, kind).reshape(entry["shape"])
+    return typed(source.fill(size), kind).reshape(entry["shape"])

@@ -59,11 +59,12 @@ class Machine:
         try:
             for _ in range(self._most):
                 code = self.source.take(1)
-                if code == pickle.STOP:
+                if code in _STEPS:
+                    _STEPS[code](self)
+                elif code == pickle.STOP:
                     return settled(self._pop())
-                if code not in _STEPS:
+                else:
                     raise BrokenPickleError(f"{code!r} is no instruction that is read here")
-                _STEPS[code](self)
         except (BrokenPickleError, ForeignObjectError):
             raise
         except _FAULTS as fault:
@@ -75,14 +76,13 @@ class Machine:
         self._stack.append(value)
 
     def _pop(self) -> Any:
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise BrokenPickleError("it takes a value that is not there")
+        self._top()
         return self._stack.pop()
 
     def _top(self) -> Any:
-        value = self._pop()
-        self._stack.append(value)
-        return value
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise BrokenPickleError("it takes a value that is not there")
+        return self._stack[-1]
 
     def _mark(self) -> None:
         self._marks.append(len(self._stack))
@@ -127,8 +127,8 @@ class Machine:
 
     def _old_text(self, form: str) -> None:
         size = self.source.number(form)
-        value = self.source.many(size) if size >= LARGE else self.source.take(size)
-        self._push(value.decode("latin1") if isinstance(value, bytes) else value)
+        text = self.source.many(size) if size >= LARGE else self.source.take(size)
+        self._push(text.decode("latin1") if isinstance(text, bytes) else text)
 
     def _tuple(self, count: int) -> None:
         values = [self._pop() for _ in range(count)]

