@@ -68,11 +68,12 @@ def main(command: Sequence[str] | None = None) -> int:
     """Runs one config; returns the exit status: 0 done, 1 the run ended in an error, 2 misuse."""
     arguments = arguments_of(command)
     from opengait_ext.errors import UserError
+    from opengait_ext.escaping import told
 
     try:
         start(arguments)
     except UserError as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{told(error)}", file=sys.stderr)
         return 1
     return 0
 

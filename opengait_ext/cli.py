@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from .errors import UserError
+from .escaping import escaped_output, told
 
 COMMANDS = ("table", "report", "embed", "index", "search", "calibrate")
 
@@ -28,9 +29,10 @@ def main(command: Sequence[str] | None = None) -> int:
             tasks.add_parser(name, help=f"opengait-ext {name} --help")
     arguments = parser.parse_args(words)
     try:
-        return arguments.run(arguments)
+        with escaped_output():
+            return arguments.run(arguments)
     except (UserError, OSError) as fault:
-        parser.exit(1, f"\n{fault}\n")
+        parser.exit(1, f"\n{told(fault)}\n")
     except KeyboardInterrupt:
         parser.exit(130, "\nstopped\n")
 

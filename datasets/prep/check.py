@@ -42,6 +42,7 @@ from tracklet_files import available_cores
 
 from opengait_ext.data.layout import INFRARED, atomic_write
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import escaped_output, told
 
 
 class MisuseError(UserError):
@@ -234,12 +235,13 @@ def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; gives the exit status: 0 no fault, 1 faults, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
     try:
-        return 0 if run(arguments) else 1
+        with escaped_output():
+            return 0 if run(arguments) else 1
     except (MisuseError, UnknownDataError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{told(error)}", file=sys.stderr)
         return 2
     except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from opengait_ext.escaping import escaped
+
 FAULT, WARNING = "fault", "warning"
 KEPT = 50  # examples of each kind, of each check, in the report
 
@@ -123,4 +125,4 @@ def as_plain(found: Finding) -> dict[str, Any]:
 
 def printable(text: str) -> str:
     """Gives a text out of the data as it can be shown: a terminal would obey some characters."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return escaped(text)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import escaped
 
 SHOWN = 20
 
@@ -15,7 +16,7 @@ def listed(head: str, lines: Sequence[str]) -> str:
     """Gives a heading with the first lines of a list and the number of the others."""
     more = len(lines) - SHOWN
     rest = [f"and {more} more"] if more > 0 else []
-    return "\n  ".join([head, *lines[:SHOWN], *rest])
+    return "\n  ".join([head, *map(escaped, lines[:SHOWN]), *rest])
 
 
 class Faults:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tracklet_files import FORMS, available_cores
 
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import escaped_output, told
 
 
 def status_of(work: Callable[[], bool | None]) -> int:
@@ -16,9 +17,10 @@ def status_of(work: Callable[[], bool | None]) -> int:
         work: Returns False if it found faults that it has told of.
     """
     try:
-        return 1 if work() is False else 0
+        with escaped_output():
+            return 1 if work() is False else 0
     except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)

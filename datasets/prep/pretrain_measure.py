@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from opengait_ext.engine.devices import DEVIATION, MEAN
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import told
 from opengait_ext.layers.gait import CentralChannel, MaskBranch
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.weights import load_weights
@@ -101,7 +102,7 @@ def main(command: Sequence[str] | None = None) -> int:
             load_weights(branch, arguments.mask_weights, where="--mask-weights")
         frames = list(test_frames(arguments.source, arguments.every))
     except UserError as fault:
-        print(fault, file=sys.stderr)
+        print(told(fault), file=sys.stderr)
         return 1
     half = len(frames) // 2  # the frames come person by person
     tokens = tokens_of(vit, frames)

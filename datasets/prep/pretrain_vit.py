@@ -36,6 +36,7 @@ from opengait_ext.engine.devices import (
     choose_device,
 )
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import told
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.weights import read_file
 
@@ -287,7 +288,7 @@ def main(command: Sequence[str] | None = None) -> int:
         train(run, checkpoint, settings)
         write_weights(run, arguments.target, mask_target)
     except UserError as fault:
-        print(fault, file=sys.stderr)
+        print(told(fault), file=sys.stderr)
         return 1
     checkpoint.unlink()
     print(f"{run.iteration} iterations in {run.seconds:.0f} seconds, {computation.described}")

@@ -21,6 +21,7 @@ from progress import Progress
 from opengait_ext.engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
 from opengait_ext.engine.devices import DEVIATION, MEAN
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import told
 from opengait_ext.models import MODELS
 
 BATCH = 64  # frames a forward pass
@@ -49,7 +50,7 @@ def main() -> int:
         model, size = load(arguments.run)
         frames = list(test_frames(arguments.source, arguments.every))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return 1
     overlap: dict[str, list[float]] = {"visible": [], "infrared": []}
     rows: dict[str, list[np.ndarray]] = {"visible": [], "infrared": []}

@@ -36,6 +36,8 @@ from synth_files import (
     write_lists,
 )
 
+from opengait_ext.escaping import told
+
 Task = tuple[Path, Options, str, int]
 
 
@@ -104,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         tracklets, frames = generate(target, Options(**given), workers)
     except SynthError as error:
-        print(error, file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return 2
     print(f"{target}: {tracklets} tracklets, {frames} frames")
     return 0

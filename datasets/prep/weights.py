@@ -25,6 +25,7 @@ from weights_files import read_source
 from weights_import import import_biggait, import_dinogrl, import_dinov2, import_mask
 
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import escaped_output, told
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -81,9 +82,10 @@ def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
     try:
-        arguments.run(arguments)
+        with escaped_output():
+            arguments.run(arguments)
     except (UserError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)

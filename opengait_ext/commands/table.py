@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..escaping import told
+
 HELP = "put tested runs side by side: mean and spread over the seeds of each config"
 
 
@@ -45,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         comparisons = [with_published(comparison) for comparison in comparisons]
     sys.stdout.write(written(comparisons, arguments.format) + "\n")
     for message in damaged:
-        sys.stderr.write(f"left out: {message}\n")
+        sys.stderr.write(f"left out: {told(message)}\n")
     return 1 if damaged else 0

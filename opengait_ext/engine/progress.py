@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from ..escaping import Formatter
+
 _FORM = "[%(asctime)s] [%(levelname)s]: %(message)s"
 _PAUSE = 0.2  # seconds between two states of the live line
 _ERASE = "\r\x1b[2K"
@@ -76,7 +78,7 @@ def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[N
         rank: Of this process; only the first one reports, the others warn.
     """
     logger = logging.getLogger("opengait_ext")
-    form = logging.Formatter(_FORM, "%Y-%m-%d %H:%M:%S")
+    form = Formatter(_FORM, "%Y-%m-%d %H:%M:%S")
     handlers: list[logging.Handler] = []
     if not logging.getLogger().handlers:
         handlers.append(_Console(live))

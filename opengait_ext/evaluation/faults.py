@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UserError
+from ..escaping import escaped
 
 SHOWN = 5  # tracklets named in an error message
 
@@ -15,4 +16,4 @@ class EvaluationError(UserError):
 def some(names: Sequence[Any]) -> str:
     """Gives the first few names, and how many there are beside."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(str, names[:SHOWN])) + more
+    return ", ".join(map(escaped, names[:SHOWN])) + more

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..escaping import escaped
 from .disk import Gallery
 from .files import EmbeddingFile
 from .records import GalleryError, Hits, check_embeddings
@@ -69,15 +70,15 @@ def told(answer: dict[str, Any]) -> list[str]:
     """Gives the lines that tell an answer."""
     lines = []
     for query in answer["queries"]:
-        lines.append(f"{query['path']} ({query['modality']}) among {query['among']}:")
+        lines.append(f"{escaped(query['path'])} ({query['modality']}) among {query['among']}:")
         if query["nobody"]:
             limit = answer["threshold"]["distance"]
             lines.append(f"  nobody: nothing is nearer than {limit:.4f}")
         lines += [
             f"  {match['rank']:>3}  {match['distance']:.4f}"
             f"{'' if match['near'] is not False else ' (too far)'}"
-            f"  {_shown(match['pid'])}  camera {_shown(match['camid'])}  {match['path']}"
-            + (f"  {match['time']}" if match["time"] else "")
+            f"  {_shown(match['pid'])}  camera {_shown(match['camid'])}  {escaped(match['path'])}"
+            + (f"  {escaped(match['time'])}" if match["time"] else "")
             for match in query["matches"]
         ]
     for kind, search in answer["searches"].items():
@@ -116,4 +117,4 @@ def _nobody(matches: list[Any], threshold: dict[str, Any] | None) -> bool | None
 
 
 def _shown(value: Any) -> str:
-    return "?" if value is None else str(value)
+    return "?" if value is None else escaped(value)

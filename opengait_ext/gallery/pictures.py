@@ -11,6 +11,7 @@ import numpy as np
 from ..data.frames import decode
 from ..data.layout import PACKED, PICKLED, atomic_write, count_frames, read_frames
 from ..errors import UserError
+from ..escaping import POLICY, escaped
 from ..ordering import natural_key
 
 _HEIGHT, _WIDTH, _LABEL = 128, 72, 34  # pixels of a thumbnail, and of the text below it
@@ -69,31 +70,36 @@ def _page(answer: dict[str, Any]) -> str:
     hows = "; ".join(f"{kind}: {each['how']}" for kind, each in answer["searches"].items())
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width"><title>search</title>'
-        f"<style>{_STYLE}</style><h1>Search in {html.escape(answer['gallery'])}</h1>"
-        f"{''.join(parts)}<p>{html.escape(hows)}</p><p>{html.escape(note)}</p></html>\n"
+        f"<style>{_STYLE}</style><h1>Search in {_shown(answer['gallery'])}</h1>"
+        f"{''.join(parts)}<p>{_shown(hows)}</p><p>{_shown(note)}</p></html>\n"
     )
 
 
 def _section(query: dict[str, Any]) -> str:
     verdict = "<p><strong>nobody</strong> of the gallery is near enough</p>" if (
         query["nobody"]) else ""  # fmt: skip
-    items = [f'<li class="query">{_picture(query)}<br>query, {query["modality"]}</li>']
+    items = [f'<li class="query">{_picture(query)}<br>query, {_shown(query["modality"])}</li>']
     for match in query["matches"]:
         kind = ' class="near"' if match["near"] else ""
         far = ", too far" if match["near"] is False else ""
         text = f"{match['rank']}. {match['pid'] or '?'}, {match['distance']:.3f}{far}"
-        items.append(f"<li{kind}>{_picture(match)}<br>{html.escape(text)}</li>")
-    return f"<h2>{html.escape(query['path'])}</h2>{verdict}<ol>{''.join(items)}</ol>"
+        items.append(f"<li{kind}>{_picture(match)}<br>{_shown(text)}</li>")
+    return f"<h2>{_shown(query['path'])}</h2>{verdict}<ol>{''.join(items)}</ol>"
 
 
 def _picture(entry: dict[str, Any]) -> str:
-    label = html.escape(entry["path"])
+    label = _shown(entry["path"])
     pixels = thumbnail(entry["root"], entry["path"])
     if pixels is None:
         return f"(no picture: {label})"
     content = base64.b64encode(_encoded(pixels, ".jpg")).decode()
     return f'<img alt="{label}" title="{label}" src="data:image/jpeg;base64,{content}">'
+
+
+def _shown(text: object) -> str:
+    return html.escape(escaped(text))
 
 
 def _tile(entry: dict[str, Any], near: bool | None) -> np.ndarray:
@@ -109,7 +115,7 @@ def _tile(entry: dict[str, Any], near: bool | None) -> np.ndarray:
         lines = [f"{entry['rank']}. {entry['pid'] or '?'}"[:13], f"{entry['distance']:.3f}"]
     for number, line in enumerate(lines):
         place = (8, _HEIGHT + 22 + 14 * number)
-        cv2.putText(tile, line.encode("ascii", "replace").decode(), place,
+        cv2.putText(tile, escaped(line).encode("ascii", "replace").decode(), place,
                     cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)  # fmt: skip
     return tile
 

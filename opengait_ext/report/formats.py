@@ -5,6 +5,8 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
+from ..escaping import cell as csv_cell
+from ..escaping import escaped
 from .comparison import Cell, Columns, Comparison, Row, differing
 
 _LATEX = {
@@ -17,7 +19,7 @@ _LATEX = {
 
 def text_of(comparison: Comparison) -> str:
     """Gives aligned columns, the directions above their scores."""
-    head = ["model", "runs", "n", *(score for _, score in comparison.columns)]
+    head = ["model", "runs", "n", *(escaped(score) for _, score in comparison.columns)]
     table = [head, *([*_facts(row), *_cells(row, comparison.columns)] for row in comparison.rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join(map(_pad, range(len(head)), cells, widths)).rstrip() for cells in table]
@@ -25,11 +27,12 @@ def text_of(comparison: Comparison) -> str:
     at = 3
     for direction, count in _spans(comparison.columns):
         span = sum(widths[at : at + count]) + 2 * (count - 1)
-        above += direction.replace("_", " ")[:span].ljust(span) + "  "
+        above += escaped(direction.replace("_", " "))[:span].ljust(span) + "  "
         at += count
     legend = [_condition_line(comparison), "percent; mean ± sample standard deviation of n runs"]
     notes = [*comparison.notes, *_remarks(comparison)]
-    return "\n".join([*legend, "", above.rstrip(), *lines, *([""] if notes else []), *notes])
+    parts = [*legend, "", above.rstrip(), *lines, *([""] if notes else []), *notes]
+    return "\n".join(map(escaped, parts))
 
 
 def markdown_of(comparison: Comparison) -> str:
@@ -59,7 +62,7 @@ def latex_of(comparison: Comparison) -> str:
     notes = [_condition_line(comparison), *comparison.notes, *_remarks(comparison)]
     return "\n".join(
         [
-            *(f"% {note}" for note in notes),
+            *(f"% {escaped(note)}" for note in notes),
             rf"\begin{{tabular}}{{llr{'r' * len(comparison.columns)}}}",
             r"\toprule",
             " & ".join(["", "", "", *above]) + r" \\",
@@ -79,14 +82,14 @@ def csv_of(comparison: Comparison) -> str:
     heads = [*comparison.conditions, "kind", "model", "runs", "n", "seeds", "remark"]
     for direction, score in comparison.columns:
         heads += [f"{direction} {score}", f"{direction} {score} spread"]
-    writer.writerow(heads)
+    writer.writerow(map(csv_cell, heads))
     for row in comparison.rows:
         kind = "published" if row.published else "measured"
         # How a published number was measured is known from its remark, if at all.
         known = ("dataset", "split") if row.published else tuple(comparison.conditions)
         line = [value if key in known else "" for key, value in comparison.conditions.items()]
         line += [kind, row.model, row.config, "" if row.published else str(len(row.seeds))]
-        line += [" ".join(map(str, row.seeds)), row.remark]
+        line = [csv_cell(value) for value in (*line, " ".join(map(str, row.seeds)), row.remark)]
         for key in comparison.columns:
             line += [_number(row.cells[key].mean), _number(row.cells[key].spread)]
         writer.writerow(line)
@@ -135,7 +138,11 @@ def _remarks(comparison: Comparison) -> list[str]:
 
 
 def _facts(row: Row) -> list[str]:
-    return [row.model, row.config, "published" if row.published else str(len(row.seeds))]
+    return [
+        escaped(row.model),
+        escaped(row.config),
+        "published" if row.published else str(len(row.seeds)),
+    ]
 
 
 def _cells(row: Row, columns: Columns) -> list[str]:
@@ -175,8 +182,8 @@ def _condition_line(comparison: Comparison) -> str:
 
 
 def _markdown(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return escaped(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    return "".join(_LATEX.get(sign, sign) for sign in escaped(text))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.layout import FRAMES, Tracklet
+from ..escaping import POLICY, escaped
 from ..evaluation.metrics import cmc_curve
 from . import analysis, svg
 from .projection import Projection, project
@@ -246,9 +247,9 @@ def _data(
     """Gives the rank lists as JSON that cannot end the element that it stands in."""
     content = {
         "tracklets": {
-            str(place): [each.path, each.pid, each.camid, each.modality, each.frames]
+            str(place): [*map(escaped, (one.path, one.pid)), one.camid, one.modality, one.frames]
             for place in lists.shown
-            for each in (tracklets[place],)
+            for one in (tracklets[place],)
         },
         "lists": lists.directions,
         "pictures": {str(place): picture for place, picture in pictures.pictures.items()},
@@ -279,6 +280,7 @@ def _rendered(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: escaped(value, "\n") if type(value) is str else value,
     )
     environment.filters |= {
         "percent": lambda value: "-" if math.isnan(value) else f"{100 * value:.2f}",
@@ -290,7 +292,7 @@ def _rendered(
         **facts,
         style=Markup(style),
         script=Markup(script),
-        script_digest=digest,
+        policy=Markup(f"{POLICY}; script-src 'sha256-{digest}'"),
         data=Markup(data),
         pictures=pictures or Thumbnails({}, 0, 0, 0),
         gait=gait or {},

@@ -4,15 +4,22 @@ Colors come from the classes of the page (``s0`` and ``s1`` for two series), so 
 follows light and dark.
 """
 
+import html
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
+
+from ..escaping import escaped
 
 WIDTH, HEIGHT = 440, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 14, 38
 _SMALL = (240, 130)  # one training curve
+
+
+def escape(content: object) -> str:
+    """Return a text for HTML whose characters are all seen."""
+    return html.escape(escaped(content))
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:

@@ -21,6 +21,7 @@ from ..engine.distributed import Group, met_group
 from ..engine.options import DataOptions
 from ..engine.progress import LiveLine, logging_to
 from ..engine.sections import check
+from ..escaping import Formatter
 from . import hook
 from .checkout import CheckoutError, log_version
 from .config import EXTENSION, absolute, is_ours, left_over, notes, refuse_unfit, translated
@@ -216,7 +217,7 @@ def _log_somewhere() -> None:
     if own.handlers or logging.getLogger().handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(levelname)s]: %(message)s"))
+    handler.setFormatter(Formatter("[%(asctime)s] [%(levelname)s]: %(message)s"))
     own.addHandler(handler)
     own.propagate = False
     own.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
