@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
-LONGEST = 2000  # bytes of a message
+LONGEST = 2400  # bytes of a message: twenty lines of it fit
 _TAIL = 600  # of them at the end, where messages say what to do
 # Of our pages: they load nothing, and run no script but one of a known digest.
 POLICY = (

@@ -101,7 +101,8 @@ def test_from_embedding_to_an_answer(program, tmp_path, trained):
     assert [match["rank"] for match in query["matches"]] == [1, 2, 3]
     page = (tmp_path / "a.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 4
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
 
 
 def test_a_calibrated_search_says_nobody(program, tmp_path, trained):

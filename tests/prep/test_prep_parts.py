@@ -244,3 +244,23 @@ def test_a_look_without_pixels_finds_what_decoding_finds(gray):
     assert not all(verdicts)
     assert decode_whole(whole).shape == (48, 32, 3)
     assert decode_whole(whole, pixels=False).size < 48 * 32
+
+
+def test_what_a_script_prints_and_refuses_holds_no_raw_character_of_a_file(capsys):
+    from prep_faults import listed
+    from prep_options import status_of
+
+    name = "a\x1b[2J\u202eb"
+
+    def work():
+        print(f"{name} prepared")
+        print(listed("left out", [f"{name}\nforged"]))
+        raise UserError(f"{name}: {'x' * 9000}; prepare it again")
+
+    assert status_of(work) == 1
+    told = capsys.readouterr()
+    shown = r"a\x1b[2J\u202eb"
+    assert told.out == f"{shown} prepared\nleft out\n  {shown}\\nforged\n"
+    assert told.err.startswith(f"\n{shown}: xxx")
+    assert told.err.endswith("; prepare it again\n")
+    assert len(told.err) < 2450

@@ -128,6 +128,23 @@ def test_what_a_run_says_of_itself_cannot_become_markup(tmp_path):
     assert EVIL in {facts[1] for facts in toy_run.data_of(text)["tracklets"].values()}
 
 
+def test_what_a_run_says_of_itself_has_no_character_that_turns_or_hides_text(tmp_path):
+    turning = "a\u202eb\x9bc\u200bd"
+    partition = toy_run.partition_of(pids=("0001", turning))
+    toy_run.write_data(tmp_path / "data", partition)
+    toy_run.write_run(
+        tmp_path / "run", partition, toy_run.embeddings_of(partition), save_name=turning,
+        device=turning, versions={turning: turning},
+    )  # fmt: skip
+    curves = tmp_path / "run" / "metrics.jsonl"
+    curves.write_text(json.dumps({"iteration": 1, f"loss/{turning}": 1.0}) + "\n")
+    text = make_page(read_sources(tmp_path / "run", tmp_path / "data"))
+    assert not set(turning) & set(text) - set("abcd")
+    shown = r"a\u202eb\x9bc\u200bd"
+    assert shown in text
+    assert shown in {facts[1] for facts in toy_run.data_of(text)["tracklets"].values()}
+
+
 def test_pictures_are_the_middle_frames_of_the_tracklets_shown(page, sources):
     pictures = toy_run.data_of(page)["pictures"]
     assert sorted(map(int, pictures)) == list(range(36))
