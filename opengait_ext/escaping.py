@@ -10,7 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TextIO
+from typing import Any, TextIO
 
 LONGEST = 2400  # bytes of a message: twenty lines of it fit
 _TAIL = 600  # of them at the end, where messages say what to do
@@ -82,8 +82,8 @@ class _Escaping:
     def flush(self) -> None:
         self._stream.flush()
 
-    def isatty(self) -> bool:
-        return self._stream.isatty()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
