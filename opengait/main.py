@@ -85,6 +85,7 @@ def start(arguments: argparse.Namespace) -> None:
         UserError: If something outside the program is not as it must be.
     """
     from opengait_ext.config import ConfigError, load_config
+    from opengait_ext.upstream.authorship import refuse_opengaits_own
     from opengait_ext.upstream.checkout import find_checkout
 
     changes = list(arguments.changes)
@@ -92,6 +93,7 @@ def start(arguments: argparse.Namespace) -> None:
         section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
         changes.append(f"{section}.restore_hint={arguments.iter}")
     config = load_config(arguments.cfgs, changes)
+    refuse_opengaits_own(config)
     checkout = find_checkout(arguments.opengait)
     host = arguments.host or ("upstream" if checkout else "embedded")
     phase: Literal["train", "test", "both"] = arguments.phase or "both"

@@ -92,6 +92,11 @@ def commit_of(checkout: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
+def log_terms() -> None:
+    """Log on which terms OpenGait's code may be used; once for each run that uses it."""
+    logger.info("OpenGait's code is for academic use only; that holds for a run that uses it")
+
+
 def log_version(checkout: Path) -> None:
     """Logs at which commit a checkout stands; warns if nobody has tried that one."""
     commit = commit_of(checkout)

@@ -23,12 +23,6 @@ _IN_FORCE = ("data_cfg", "trainer_cfg", "evaluator_cfg")
 _OF_EVALUATORS = ("metric", "cross_view_gallery")
 
 
-def is_ours(config: Any) -> bool:
-    """Tells whether a config is written for this package and not for OpenGait."""
-    data = config.get("data_cfg") if isinstance(config, Mapping) else None
-    return isinstance(data, Mapping) and "train_splits" in data
-
-
 def named(name: str) -> str:
     """Gives the name under which a component of ours stands in OpenGait's namespaces."""
     return f"{EXTENSION}.{name}"

@@ -23,8 +23,9 @@ from ..engine.progress import LiveLine, logging_to
 from ..engine.sections import check
 from ..escaping import Formatter
 from . import hook
-from .checkout import CheckoutError, log_version
-from .config import EXTENSION, absolute, is_ours, left_over, notes, refuse_unfit, translated
+from .authorship import is_ours
+from .checkout import CheckoutError, log_terms, log_version
+from .config import EXTENSION, absolute, left_over, notes, refuse_unfit, translated
 from .cpu import has_cuda, is_patched, without_cuda
 from .environment import inside, launcher, next_port
 from .guest_run import GuestRun
@@ -77,6 +78,7 @@ def run_inside(
         stack.callback(let_go)
         logger.info("host upstream: OpenGait's own engine; outputs in %s", folder / "output")
         log_version(checkout)
+        log_terms()
         if on_cpu:
             stack.enter_context(without_cuda())
             logger.warning(
@@ -114,6 +116,8 @@ def take_over(
         catalog: Our components; without it, all of this package.
     """
     _log_somewhere()
+    if config is None:  # else run_inside has told it
+        log_terms()
     catalog = catalog or own_catalog()
     inject(catalog)
     utils: Any = sys.modules["utils"]
@@ -183,9 +187,9 @@ def _refuse_zoo(checkout: Path, config: Mapping[str, Any], catalog: Catalog) -> 
 
     if name in classes_in(checkout / "opengait" / MODELS):
         raise ConfigError(
-            f"model_cfg.model: {name} is a model of OpenGait. With a config of ours it runs in our "
-            "engine: --host embedded. (In its own engine it runs with a config of its own: "
-            "python opengait/main.py in the checkout.)"
+            f"model_cfg.model: {name} is a model of OpenGait. This config, which is one of ours, "
+            "runs it in our engine: --host embedded. (In its own engine it runs with a config of "
+            "its own: python opengait/main.py in the checkout.)"
         )
 
 

@@ -16,60 +16,17 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..config import ConfigError
+from ..errors import UserError
 from ..models.base import DEVIATION, MEAN, PICTURES, Inputs, Outputs
+from .checkout import log_terms
+from .zoo_fit import check_features, check_frames, misfits, speaking, without_effect, words_of
+from .zoo_recorded import MissingKeyError, Recorded
 
 logger = logging.getLogger(__name__)
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 WIDE = ("OUMVLP", "GREW")  # data sets for which GaitGL takes four widths
-
-
-class Recorded(dict[str, Any]):
-    """A section of a config that remembers which of its keys were read."""
-
-    def __init__(self, section: Mapping[str, Any], place: str = "") -> None:
-        super().__init__()
-        self.place = place
-        self.read: set[str] = set()
-        for key, value in section.items():
-            inner = f"{place}.{key}" if place else key
-            self[key] = Recorded(value, inner) if isinstance(value, Mapping) else value
-
-    def __getitem__(self, key: str) -> Any:
-        if key not in self:
-            raise MissingKeyError(f"{self.place}.{key}".lstrip("."))
-        self.read.add(key)
-        return super().__getitem__(key)
-
-    def __iter__(self) -> Iterator[str]:
-        """Is here so that ``**section`` reads key by key."""
-        return super().__iter__()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Reads a key that may be missing."""
-        try:
-            return self[key]
-        except MissingKeyError:
-            return default
-
-    def items(self) -> Any:
-        """Reads all keys."""
-        self.read.update(self)
-        return super().items()
-
-    def unread(self) -> Iterator[str]:
-        """Names the keys that nothing has read, with their places."""
-        for key in self:
-            value = dict.get(self, key)
-            if key not in self.read:
-                yield f"{self.place}.{key}".lstrip(".")
-            elif isinstance(value, Recorded):
-                yield from value.unread()
-
-
-class MissingKeyError(KeyError):
-    """A model asks for a key that the config has not."""
 
 
 class Messages:
@@ -160,9 +117,12 @@ class Hosted:
     stream = ""  # how the frames become what the model reads: see ``streams_of``
     origin = ""  # which file of which version, for the log
     alone = False  # whether a test takes one tracklet at a time in any case
+    told = False  # whether the log has said on which terms its code may be used
     overwrites = False  # whether the model changes tensors that its gradient still needs
+    section: Mapping[str, Any] = {}
     _begun = False
     _drawn = False
+    _looked = False
     training: bool
 
     def __init__(self) -> None:
@@ -179,7 +139,17 @@ class Hosted:
             return
         name = type(self).__name__
         logger.info("%s", self.origin)
-        section = Recorded(copy.deepcopy(dict(model_cfg)))
+        if not type(self).told:
+            type(self).told = True
+            log_terms()
+        self.section = copy.deepcopy(dict(model_cfg))
+        faults = list(misfits(name, self.section))
+        if faults:
+            raise ConfigError("\n  ".join([f"model_cfg ({name}):", *faults]))
+        idle = without_effect(name, self.section)
+        if idle:
+            logger.info("%s: without effect as the config stands: %s", name, ", ".join(idle))
+        section = Recorded(copy.deepcopy(self.section))
         given = list(section)
         self._begun = True
         try:
@@ -188,9 +158,12 @@ class Hosted:
             raise ConfigError(f"model_cfg ({name}): missing key {fault.args[0]!r}") from fault
         except OSError as fault:
             raise ConfigError(f"model_cfg ({name}): a file cannot be read: {fault}") from fault
-        except (TypeError, AssertionError, KeyError, RuntimeError) as fault:
-            reason = f"{type(fault).__name__}: {fault}"
-            raise ConfigError(f"model_cfg ({name}): the model refuses it: {reason}") from fault
+        except UserError:
+            raise
+        except Exception as fault:  # a foreign file can raise anything
+            raise ConfigError(
+                f"model_cfg ({name}): the model refuses it: {words_of(fault)}"
+            ) from fault
         section.read |= {"model", *(key for key in section if key not in given)}
         unread = list(section.unread())
         if unread:
@@ -207,10 +180,20 @@ class Hosted:
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Gives what our engine expects of a model, see ``models.base.BaseModel``."""
-        if self.training:
-            with saved_tensors_hooks(_copied, _same) if self.overwrites else nullcontext():
-                output = super().forward(self._given(inputs))  # type: ignore[misc]
-            return _presentable(output, True)
+        name, frames = type(self).__name__, inputs[0][0]
+        check_frames(name, self.section, frames)
+        with speaking(name, frames):
+            return self._trained(inputs) if self.training else self._tested(inputs)
+
+    def _trained(self, inputs: Inputs) -> Outputs:
+        with saved_tensors_hooks(_copied, _same) if self.overwrites else nullcontext():
+            output = super().forward(self._given(inputs))  # type: ignore[misc]
+        if not self._looked or inputs[1].device.type == "cpu":  # elsewhere, looking waits
+            self._looked = True
+            check_features(type(self).__name__, output["training_feat"] or {}, inputs[1])
+        return _presentable(output, True)
+
+    def _tested(self, inputs: Inputs) -> Outputs:
         parts = list(_one_by_one(inputs)) if self.alone or inputs[4] is not None else [inputs]
         outputs = [super(Hosted, self).forward(self._given(part)) for part in parts]  # type: ignore[misc]
         embeddings = torch.cat([output["inference_feat"]["embeddings"] for output in outputs])

@@ -90,7 +90,8 @@ def test_their_own_configs_run_as_without_us(clone, at_start, tmp_path):
         "optimizer_cfg": {"lr": 0.01},
         "trainer_cfg": {"total_iter": 2, "log_iter": 1},
     }
-    run_their_program(clone, at_start, config, tmp_path)
+    told = run_their_program(clone, at_start, config, tmp_path)
+    assert told.count("academic use only") == 1
     file = clone / "output" / "Theirs" / "Baseline" / "tmp" / "messages.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line.get("scalar/triplet/margin") for line in lines] == [None, 0.25, 0.25]

@@ -3,16 +3,19 @@
 import re
 
 import pytest
+import yaml
 from engine_parts import CATALOG, Tiny, catalog_of, make_config
-from upstream_parts import messages, plain_config, upstream
+from upstream_parts import ROOT, messages, plain_config, upstream
 
-from opengait_ext.config import ConfigError
+from opengait.main import main
+from opengait_ext.config import ConfigError, load_config
 from opengait_ext.engine.data import DataError
 from opengait_ext.engine.sections import check
 from opengait_ext.errors import UserError
 from opengait_ext.losses import LOSSES
 from opengait_ext.registry import Registry
 from opengait_ext.upstream import launch
+from opengait_ext.upstream.authorship import refuse_opengaits_own
 from opengait_ext.upstream.config import refuse_unfit
 
 
@@ -83,11 +86,38 @@ def test_an_error_in_a_gathered_loss_keeps_its_message(toy_root, checkout, work)
 
 def test_a_model_of_openGaits_own_is_sent_to_our_engine(toy_root, checkout, work):
     config = plain_config(toy_root, {"model_cfg": {"model": "Baseline", "width": 3}})
-    with pytest.raises(ConfigError, match="Baseline is a model of OpenGait.*--host embedded"):
+    with pytest.raises(ConfigError, match="Baseline is a model of OpenGait. This.*--host embedded"):
         upstream(checkout, config)
     config = plain_config(toy_root, {"model_cfg": {"model": "Basline", "width": 3}})
     with pytest.raises(ConfigError, match="no model is called 'Basline'"):
         upstream(checkout, config)
+
+
+def test_a_config_of_openGaits_own_is_not_taken_for_one_of_ours(stand_in, work, capsys):
+    theirs = {
+        "data_cfg": {"dataset_name": "CASIA-B", "test_dataset_name": "CASIA-B"},
+        "model_cfg": {"model": "Baseline"},
+        "trainer_cfg": {"enable_float16": True, "sampler": {"type": "TripletSampler"}},
+    }
+    (work / "theirs.yaml").write_text(yaml.safe_dump(theirs))
+    command = ["--cfgs", "theirs.yaml", "--opengait", str(stand_in)]
+    for host in ([], ["--host", "embedded"]):
+        assert main([*command, *host]) == 1
+        told = capsys.readouterr().err
+        assert "written for OpenGait itself (data_cfg.test_dataset_name, trainer_cfg.ena" in told
+        assert "model_cfg (Baseline) runs with a config of ours: configs/gaitset_synth.yaml" in told
+        assert "which is one of ours" not in told
+
+
+def test_a_config_of_ours_is_never_taken_for_one_of_openGaits():
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        refuse_opengaits_own(load_config(path))
+    refuse_opengaits_own({"data_cfg": {"dataset_name": "forgotten"}, "trainer_cfg": None})
+
+
+def test_the_terms_of_openGait_are_told_once_in_a_run(toy_root, checkout, work, caplog):
+    upstream(checkout, plain_config(toy_root, {"trainer_cfg.total_iter": 1}))
+    assert sum("academic use only" in line for line in caplog.messages) == 1
 
 
 def test_what_a_model_refuses_is_said_as_in_our_engine(toy_root, checkout, work):

@@ -25,8 +25,9 @@ from opengait_ext.losses import CrossEntropyLoss, TripletLoss  # noqa: E402
 from opengait_ext.schema import faults_of  # noqa: E402
 from opengait_ext.upstream.zoo import STREAMS, zoo_catalog  # noqa: E402
 from opengait_ext.upstream.zoo_keys import KEYS  # noqa: E402
-from opengait_ext.upstream.zoo_model import HostBase, Recorded  # noqa: E402
+from opengait_ext.upstream.zoo_model import HostBase  # noqa: E402
 from opengait_ext.upstream.zoo_package import Package  # noqa: E402
+from opengait_ext.upstream.zoo_recorded import Recorded  # noqa: E402
 
 pytestmark = pytest.mark.needs_opengait
 
