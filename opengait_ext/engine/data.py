@@ -199,7 +199,7 @@ def _class_numbers(section: Mapping[str, Any]) -> Iterator[int]:
     for key, value in section.items():
         if isinstance(value, Mapping):
             yield from _class_numbers(value)
-        elif key == "class_num":
+        elif key == "class_num" and type(value) is int:
             yield value
 
 

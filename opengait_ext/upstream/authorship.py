@@ -39,7 +39,7 @@ def refuse_opengaits_own(config: Any) -> None:
         name = model.get("model") if isinstance(model, Mapping) else None
         raise ConfigError(
             f"this config is written for OpenGait itself ({', '.join(found[:3])}). There it runs "
-            "as it is: torchrun opengait/main.py --cfgs FILE in the checkout. In our engine the same "
-            f"model_cfg ({name}) runs with a config of ours: configs/gaitset_synth.yaml shows the "
-            "form, docs/opengait.md what differs"
+            "as it is: torchrun opengait/main.py --cfgs FILE in the checkout. In our engine the "
+            f"same model_cfg ({name}) runs with a config of ours: configs/gaitset_synth.yaml shows "
+            "the form, docs/opengait.md what differs"
         )

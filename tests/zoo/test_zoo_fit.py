@@ -1,12 +1,14 @@
 """A config of a zoo model that cannot work ends in a sentence."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from zoo_parts import MODEL_CFG
 
 from opengait_ext.config import ConfigError
+from opengait_ext.engine.data import DataError, check_identities
 from opengait_ext.upstream.zoo_fit import (
     check_features,
     check_frames,
@@ -181,3 +183,10 @@ def test_the_terms_of_opengait_are_told_once_for_all_models_of_a_run(models, cap
     for _ in range(2):
         hosted(models)
     assert sum("academic use only" in line for line in caplog.messages) == 1
+
+
+def test_a_number_of_classes_that_is_none_is_left_to_the_model():
+    three = SimpleNamespace(pids=["a", "b", "c"])
+    check_identities({"class_num": "74", "Necks": {"class_num": None}}, three)
+    with pytest.raises(DataError, match="class_num is 2, but the training data have 3 identities"):
+        check_identities({"Necks": {"class_num": 2}}, three)
