@@ -39,7 +39,8 @@ LENGTHS: dict[str, dict[str, tuple[int, ...]]] = {
 }
 _OF_RESNET9 = ("backbone_cfg.channels", "backbone_cfg.layers", "backbone_cfg.strides")
 WIDTHS = {"DeepGaitV2": (44, 88), "SkeletonGaitPP": (44, 48, 88, 96)}
-GLN_BINS = [16, 8, 4, 2, 1]  # of each of its three levels
+GLN_BINS = [16, 8, 4, 2, 1]
+_POOLED = {"GaitSet": 2, "GLN": 3}  # maps that are cut into parts, of the others one
 # Read, but of no effect before GLN's second phase.
 _LATER = ("hidden_dim", "dropout", "class_num")
 
@@ -106,11 +107,11 @@ def _parts(name: str, section: Mapping[str, Any]) -> Iterator[str]:
     if name == "GLN" and bins and bins != GLN_BINS:
         yield f"bin_num is {bins}; expected {GLN_BINS}: GLN pools so, whatever stands there"
     elif bins and parts is not None:
-        levels = 3 if name == "GLN" else 1
-        if parts != levels * sum(bins):
-            each = ", for each of its three levels" if levels > 1 else ""
+        maps = _POOLED.get(name, 1)
+        if parts != maps * sum(bins):
+            each = f", for each of the {maps} maps that are pooled" if maps > 1 else ""
             yield (
-                f"SeparateFCs.parts_num is {parts}; expected {levels * sum(bins)}, the sum of "
+                f"SeparateFCs.parts_num is {parts}; expected {maps * sum(bins)}, the sum of "
                 f"bin_num ({bins}){each}"
             )
 

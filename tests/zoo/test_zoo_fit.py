@@ -1,13 +1,14 @@
 """A config of a zoo model that cannot work ends in a sentence."""
 
 import copy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from zoo_parts import MODEL_CFG
 
-from opengait_ext.config import ConfigError
+from opengait_ext.config import ConfigError, load_config
 from opengait_ext.engine.data import DataError, check_identities
 from opengait_ext.upstream.zoo_fit import (
     check_features,
@@ -16,11 +17,12 @@ from opengait_ext.upstream.zoo_fit import (
     speaking,
     without_effect,
 )
+from opengait_ext.upstream.zoo_keys import KEYS
 
 SECTIONS = {
     "GaitSet": {
         "in_channels": [1, 4, 8, 8],
-        "SeparateFCs": {"parts_num": 3, "in_channels": 8, "out_channels": 8},
+        "SeparateFCs": {"parts_num": 6, "in_channels": 8, "out_channels": 8},
         "bin_num": [2, 1],
     },
     "GLN": {
@@ -66,6 +68,15 @@ def changed(name, place, value):
     return section
 
 
+def test_no_config_that_is_shipped_has_a_fault():
+    judged = set()
+    for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")):
+        section = load_config(path)["model_cfg"]
+        assert list(misfits(section["model"], section)) == [], path
+        judged.add(section["model"])
+    assert set(KEYS) - {"GLN", "MultiGaitpp"} <= judged
+
+
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_config_that_fits_has_no_fault(name):
     assert list(misfits(name, SECTIONS[name])) == []
@@ -77,7 +88,7 @@ def test_a_config_that_fits_has_no_fault(name):
         ("GaitSet", "in_channels", [1, 4, 8], "in_channels has 3 entries ([1, 4, 8]); expected 4"),
         ("GaitSet", "in_channels", [], "in_channels is empty; expected at least one entry"),
         ("GaitSet", "in_channels", [3, 4, 8, 8], "in_channels.0 is 3: expected 1, GaitSet reads"),
-        ("GaitSet", "bin_num", [4, 1], "parts_num is 3; expected 5, the sum of bin_num ([4, 1])"),
+        ("GaitSet", "bin_num", [4, 1], "parts_num is 6; expected 10, the sum of bin_num ([4, 1])"),
         ("GaitSet", "SeparateFCs.in_channels", 9, "is 9; expected 8, in_channels.3"),
         ("GaitSet", "SeparateFCs.out_channels", 0, "out_channels is 0; expected whole numbers"),
         ("GaitGL", "channels", [4, 4], "channels has 2 entries ([4, 4]); expected 3 or 4"),
