@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "schema",
         "vision",
         "weights",
+        "layers",
         "models",
         "losses",
         "data",

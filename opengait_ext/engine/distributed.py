@@ -1,7 +1,7 @@
 """The only calls of torch.distributed; all of them do nothing in a single process."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,6 +61,33 @@ class Group:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return int(tensor)
 
+    def gathered(self, values: Tensor) -> Tensor:
+        """Return the equally large tensors of all processes, stacked, without a gradient."""
+        values = values.detach().contiguous()
+        if self.size == 1:
+            return values[None]
+        found = [torch.empty_like(values) for _ in range(self.size)]
+        dist.all_gather(found, values)
+        return torch.stack(found)
+
+    def place(self, rows: int, device: torch.device) -> tuple[int, int]:
+        """Return how many rows stand before those of this process, and how many all have."""
+        counts = self.gathered(torch.tensor(rows, device=device)).tolist()
+        return sum(counts[: self.rank]), sum(counts)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average the gradients of parameters that are not part of a wrapped model."""
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        if self.size == 1 or not trained:
+            return
+        own = torch.tensor([one.grad is not None for one in trained], device=trained[0].device)
+        anywhere = self.gathered(own).any(0).tolist()
+        for parameter, has in zip(trained, anywhere, strict=True):
+            if has:
+                gradient = parameter.grad
+                gradient = torch.zeros_like(parameter) if gradient is None else gradient
+                parameter.grad = self.gathered(gradient).mean(0)
+
     def joined(self, tensor: Tensor) -> Tensor:
         """Gives the tensors of all processes, one behind the other, with their gradient.
 
@@ -82,14 +109,10 @@ class Group:
 class _Joined(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, group: Group) -> Tensor:  # noqa: D102
-        rows = torch.tensor([len(tensor)], device=tensor.device)
-        counts = [torch.zeros_like(rows) for _ in range(group.size)]
-        dist.all_gather(counts, rows)
-        lengths = [int(count) for count in counts]
+        lengths = group.gathered(torch.tensor(len(tensor), device=tensor.device)).tolist()
         padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])
         padded[: len(tensor)] = tensor
-        parts = [torch.empty_like(padded) for _ in range(group.size)]
-        dist.all_gather(parts, padded)
+        parts = group.gathered(padded)
         ctx.group, ctx.start, ctx.length = group, sum(lengths[: group.rank]), len(tensor)
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
 

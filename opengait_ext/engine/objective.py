@@ -32,9 +32,12 @@ class Objective(nn.Module):
 
     A mapping under a key is the keyword arguments of the loss of that ``log_prefix``; a tensor
     under a key that is no prefix is a loss that the model computed itself, and its mean is
-    added. What a loss with ``pairwise = True`` gets is gathered from all processes first. A loss
-    of weight 0 is switched off: it is not computed. One that the model offers and the config file
-    has not at all is off as well, and told once.
+    added. What a loss with ``pairwise = True`` gets is gathered from all processes first; any
+    other loss is a mean over the rows of its tensors, and counts by the rows of each process. So
+    several processes minimize, and tell, what one process would with the whole batch.
+
+    A loss of weight 0 is switched off: it is not computed. One that the model offers and the
+    config file has not at all is off as well, and told once.
 
     Args:
         losses: By ``log_prefix``; each has its factor in ``loss_term_weight``.
@@ -65,27 +68,70 @@ class Objective(nn.Module):
         self._check(training_feat)
         self._tell_left_out(training_feat)
         losses: dict[str, Tensor] = {}
-        info: dict[str, Tensor] = {}
+        info: dict[str, dict[str, Tensor]] = {}
+        rows: dict[str, int] = {}
         for key, value in training_feat.items():
-            if isinstance(value, Tensor):
-                losses[key] = _wide(value).mean()
+            if not isinstance(value, Tensor) and key not in self.prefixes:
                 continue
-            if key not in self.prefixes:
-                continue
-            loss = self.losses[self.prefixes.index(key)]
-            result, told = loss(**{name: self._given(loss, part) for name, part in value.items()})
-            losses[key] = result.mean() * _weight(loss)
-            info |= {
-                f"{key}/{name}": torch.as_tensor(number).detach().float().mean()
-                for name, number in told.items()
-            }
+            parts = {"": value} if isinstance(value, Tensor) else value
+            losses[key], info[key], rows[key] = self._measured(key, value)
+            if not rows[key] and self.group.size > 1:
+                losses[key] = _nothing_of(parts)
+                info[key] = dict.fromkeys(info[key], losses[key].detach())
         if not losses:
             raise ConfigError(
                 "loss_cfg: all losses are switched off or left out, so there is nothing to "
                 f"minimize (the model offers: {', '.join(training_feat)})"
             )
+        if self.group.size > 1:
+            return self._of_all(losses, info, rows)
         total = torch.stack(list(losses.values())).sum()
-        return Terms(total, {key: loss.detach() for key, loss in losses.items()}, info)
+        told = {name: number for of_loss in info.values() for name, number in of_loss.items()}
+        return Terms(total, {key: loss.detach() for key, loss in losses.items()}, told)
+
+    def _measured(self, key: str, value: Any) -> tuple[Tensor, dict[str, Tensor], int]:
+        """Return a loss of this process, what it tells, and for how many rows that holds."""
+        if isinstance(value, Tensor):
+            return _wide(value).mean(), {}, value.numel()
+        loss = self.losses[self.prefixes.index(key)]
+        result, told = loss(**{name: self._given(loss, part) for name, part in value.items()})
+        info = {
+            f"{key}/{name}": torch.as_tensor(number).detach().float().mean()
+            for name, number in told.items()
+        }
+        rows = 1 if getattr(loss, "pairwise", False) else _rows(value)
+        return result.mean() * _weight(loss), info, rows
+
+    def _of_all(
+        self,
+        losses: Mapping[str, Tensor],
+        info: Mapping[str, Mapping[str, Tensor]],
+        rows: Mapping[str, int],
+    ) -> Terms:
+        """Weigh the losses of this process by its rows; return the values of the whole batch.
+
+        A wrapped model averages gradients over the processes, so a process's share of a loss is
+        multiplied by their number.
+        """
+        own = torch.stack(list(losses.values()))
+        counts = own.new_tensor(list(rows.values()))
+        shares = counts * self.group.size / self.group.gathered(counts).sum(0)
+        own = own * shares
+        numbers = {
+            name: number * share
+            for of_loss, share in zip(info.values(), shares, strict=True)
+            for name, number in of_loss.items()
+        }
+        values = torch.cat([own.detach(), *(number.view(1) for number in numbers.values())])
+        values = self.group.gathered(values).mean(0)
+        of_all = values[: len(own)]
+        # The value of the whole batch, with the gradient of this process's share.
+        total = own.sum() + (of_all.sum() - own.sum()).detach()
+        return Terms(
+            total,
+            dict(zip(losses, of_all, strict=True)),
+            dict(zip(numbers, values[len(own) :], strict=True)),
+        )
 
     def _given(self, loss: nn.Module, part: Any) -> Any:
         if not isinstance(part, Tensor):
@@ -159,6 +205,18 @@ def _weight(loss: nn.Module) -> float:
 
 def _cut(part: Any) -> Any:
     return part.detach() if isinstance(part, Tensor) else part
+
+
+def _rows(parts: Mapping[str, Any]) -> int:
+    """Return the length of a loss's tensors; numbers without dimension count as one row."""
+    lengths = [len(part) for part in parts.values() if isinstance(part, Tensor) and part.dim()]
+    return lengths[0] if lengths else 1
+
+
+def _nothing_of(parts: Mapping[str, Any]) -> Tensor:
+    """Return the 0 that a loss without rows adds to the others', with its graph."""
+    tensors = [part for part in parts.values() if isinstance(part, Tensor)]
+    return torch.stack([_wide(part).sum() for part in tensors if part.is_floating_point()]).sum()
 
 
 def _wide(tensor: Tensor) -> Tensor:

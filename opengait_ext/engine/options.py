@@ -85,7 +85,8 @@ class TrainerOptions:
         sampler: Draws the batches.
         transform: Augmentation, in order.
         keep_checkpoints: Newest checkpoints that stay, besides the best; 0: all stay.
-        sync_batch_norm: Statistics over all processes; on cuda only.
+        sync_batch_norm: Batch normalization by the statistics of all processes, so that a run is
+            the same in any number of them; false: each process by its own.
         find_unused_parameters: For models of which a part rests, in several processes.
         compile: ``auto`` calls the frozen parts of the model compiled by torch if the first batch
             finds that right and faster on this machine, which takes about half a minute; the
@@ -107,7 +108,7 @@ class TrainerOptions:
     sampler: dict[str, Any]
     transform: list[dict[str, Any]]
     keep_checkpoints: int = 2
-    sync_batch_norm: bool = False
+    sync_batch_norm: bool = True
     find_unused_parameters: bool = False
     compile: Compile = "never"
 

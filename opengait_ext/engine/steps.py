@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from ..config import ConfigError
 from . import random_state
 from .devices import Computation
+from .distributed import Group
 from .objective import Objective, Terms
 
 Features = dict[str, Any]
 Summary = dict[str, Tensor]
+
+_ALONE = Group()
 
 
 class Step:
@@ -64,7 +67,7 @@ class Step:
             terms = self.objective(features)
             self._send_back(terms.total)
             return terms, summary
-        return self._in_pieces(cut(batch, self.pieces))
+        return self._in_pieces(cut(batch, self.pieces, self.objective.group))
 
     def _in_pieces(self, batches: Sequence[Any]) -> tuple[Terms, Summary]:
         device = self.computation.device
@@ -97,18 +100,23 @@ class Step:
                 "model frozen?"
             )
         self.scaler.scale(total).backward()
+        self.objective.group.average_gradients(self.objective.parameters())
 
     def _unsynchronized(self) -> Any:
         no_sync: Any = getattr(self.model, "no_sync", nullcontext)
         return no_sync()
 
 
-def cut(batch: Any, count: int) -> list[Any]:
+def cut(batch: Any, count: int, group: Group = _ALONE) -> list[Any]:
     """Cuts a batch between tracklets; every piece gets its share of either modality.
+
+    The pieces of several processes are together those of one process with the whole batch, unless
+    one of these had no tracklet of a process: then each process cuts its share by itself.
 
     Args:
         batch: A named tuple as the loader gives it.
         count: How many pieces.
+        group: The processes that share the batch.
 
     Returns:
         The pieces, of the same type.
@@ -121,8 +129,29 @@ def cut(batch: Any, count: int) -> list[Any]:
         raise ConfigError(
             f"trainer_cfg.accumulate: a batch of {n} tracklets cannot be cut into {count} pieces"
         )
-    by_type = sorted(range(n), key=lambda place: batch.types[place])  # stable
-    return [_part(batch, sorted(by_type[number::count])) for number in range(count)]
+    pieces = _dealt(group.gather(list(batch.types)), count)
+    if all(min(map(len, piece)) for piece in pieces):
+        return [_part(batch, piece[group.rank]) for piece in pieces]
+    return [_part(batch, places) for (places,) in _dealt([batch.types], count)]
+
+
+def _dealt(types: Sequence[Sequence[str]], count: int) -> list[list[list[int]]]:
+    """Deal tracklets out to pieces, type by type.
+
+    Args:
+        types: Of the tracklets of each process.
+        count: How many pieces.
+
+    Returns:
+        For each piece the places of each process's tracklets, in their order.
+    """
+    every = [(rank, place) for rank, own in enumerate(types) for place in range(len(own))]
+    by_type = sorted(every, key=lambda each: types[each[0]][each[1]])  # stable
+    pieces = [sorted(by_type[number::count]) for number in range(count)]
+    return [
+        [[place for owner, place in piece if owner == rank] for rank in range(len(types))]
+        for piece in pieces
+    ]
 
 
 def _part(batch: Any, places: list[int]) -> Any:

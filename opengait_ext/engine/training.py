@@ -10,6 +10,7 @@ from torch import nn
 
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
+from ..layers.synchronized import share_batches
 from . import random_state
 from .catalog import build_schedule, losses_of
 from .checkpoint import load_weights, read_checkpoint
@@ -82,7 +83,8 @@ def train(run: Run, partition: Partition) -> int:
         ),
         _evaluation(run, state.model, validation),
     )
-    random_state.seed_everything(options.seed + group.rank + group.size * state.iteration)
+    # All processes alike: what is drawn is drawn for the whole batch, and each takes its share.
+    random_state.seed_everything(options.seed + state.iteration)
     if content is not None and not state.restore_random(content, group, computation.device):
         logger.warning(
             "%s holds no random states for %d processes: from here on, the run is another than "
@@ -118,11 +120,10 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
 def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
     config, options = run.settings.config, run.settings.trainer
     model = make_model(run, computation)
-    if options.sync_batch_norm and run.group.size > 1:
-        if computation.device.type == "cuda":
+    if run.group.size > 1:
+        if options.sync_batch_norm and computation.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        else:
-            logger.warning("trainer_cfg.sync_batch_norm: only cuda has it; left out")
+        model = share_batches(model, run.group, options.sync_batch_norm)
     unused = options.find_unused_parameters
     objective = Objective(losses_of(config, run.settings.catalog), run.group, unused)
     if run.group.size > 1 and (unused or objective.off):

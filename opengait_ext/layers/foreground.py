@@ -10,7 +10,6 @@ network: the branches see the pixels of the finer grid, and the silhouette only 
 them. Letter: ``m`` pixels of a frame, ``m = h * w`` of the maps.
 """
 
-import random
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import AttentionFusion
+from .black_out import black_out as black_out  # belongs to these branches
 from .gait import (
     AppearancePriorEncoder,
     GaitPriorEncoder,
@@ -27,6 +27,7 @@ from .gait import (
     prior_stem,
 )
 from .morphology import closed
+from .synchronized import Processes, SharesBatch, is_synchronized, pooled_moments
 from .upsampling import ChosenPixels, filled, follow_moments, upsampled, upsampled_moments
 
 _EDGE = 5 / 64  # of the rows at the top, and at the bottom: 5 of the 64 of the released network
@@ -88,31 +89,6 @@ def fit_to_width(
     return fitted
 
 
-def black_out(
-    first: Tensor, second: Tensor, lengths: Sequence[int], share: float
-) -> tuple[Tensor, Tensor]:
-    """Sets one of two maps to zero in some tracklets, so that neither is relied on alone.
-
-    ``round(share * n)`` of the n tracklets are drawn, then for each of them the map that is
-    set to zero in all of its frames, by Python's generator, in this order.
-
-    Args:
-        first: ``[f, c, h, w]``.
-        second: ``[f, c, h, w]``.
-        lengths: Frames of each tracklet.
-        share: Of the tracklets.
-
-    Returns:
-        Both maps; where they are kept, their gradient is kept as well.
-    """
-    tracklets = random.sample(range(len(lengths)), round(share * len(lengths)))
-    kept = torch.ones(2, len(lengths))
-    for tracklet in tracklets:
-        kept[random.sample((0, 1), 1)[0], tracklet] = 0
-    frames = kept.repeat_interleave(torch.tensor(lengths), dim=1).to(first)  # [2, f]
-    return first * frames[0].view(-1, 1, 1, 1), second * frames[1].view(-1, 1, 1, 1)
-
-
 class ForegroundMaps(NamedTuple):
     """What :class:`ForegroundBranches` gives, for f frames."""
 
@@ -135,7 +111,7 @@ class ForegroundMaps(NamedTuple):
         return self.probabilities.reshape(len(self.gait), 2, *self.gait.shape[2:])
 
 
-class ForegroundBranches(nn.Module):
+class ForegroundBranches(SharesBatch, nn.Module):
     """Makes silhouettes, and of the pixels within them what a frozen DINOv2 knows.
 
     The mask branch learns from its own losses alone: which pixels are taken has no gradient.
@@ -180,9 +156,11 @@ class ForegroundBranches(nn.Module):
         target = reconstruction = last.new_empty(0)
         if self.training:
             target = self._pixels(last)  # [f, m, d]
-            if pictured is not None:
-                target = target[pictured][None]  # [1, pixels of all pictures, d]
-            scores = self.mask(self.dropout(target))
+            if pictured is None:
+                scores = self.mask(self.dropout(target))
+            else:
+                target = target[pictured]  # [pixels of all pictures, d]
+                scores, target = self.mask(self.dropout(target)[None]), target[None]
             reconstruction = self.mask.decode(scores)
         else:  # the branch is affine: its two numbers are brought to the finer grid
             scores = self._pixels(self.mask(last))  # [f, m, 2]
@@ -211,11 +189,15 @@ class ForegroundBranches(nn.Module):
 
     def _priors(self, joined: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
         """Gives E_g and E_a of the pixels of the foreground, all frames in a row."""
-        if (count := int(foreground.sum())) < (2 if self.training else 1):  # a variance needs two
+        of_all = count = int(foreground.sum())
+        if self._shared:
+            of_all = self._shared.place(count, joined.device)[1]
+        if of_all < (2 if self.training else 1):  # a variance needs two
             nothing = joined.new_zeros(count, self.prior_channels)
             return nothing, nothing
-        if self.training and isinstance(self.gait_prior.norm, nn.SyncBatchNorm):
-            pixels = self._pixels(joined)[foreground][None]  # whose moments all processes share
+        if self.training and not self._shared and is_synchronized(self.gait_prior.norm):
+            # A host that names no processes leaves the moments to its own normalizations.
+            pixels = self._pixels(joined)[foreground][None]
             gait, appearance = self.gait_prior(pixels)[0], self.appearance_prior(pixels)[0]
             return gait.softmax(-1), appearance.sigmoid()
         if self.training:  # statistics are those of all frames
@@ -250,11 +232,19 @@ class ForegroundBranches(nn.Module):
             return
         assert not joined.requires_grad, "the moments are taken for constants"
         mean, variance = upsampled_moments(joined, self.token_grid, self.map_size, foreground)
-        normalized = (rows - mean) * (variance + self.gait_prior.norm.eps).rsqrt()
         count = int(foreground.sum())
+        if self._shared:
+            mean, variance, count = pooled_moments(mean, variance, count, self._shared)
+        normalized = (rows - mean) * (variance + self.gait_prior.norm.eps).rsqrt()
         for encoder in encoders:
             follow_moments(encoder.norm, mean, variance, count)
             yield encoder, normalized
+
+    @property
+    def _shared(self) -> Processes | None:
+        """The other processes, if the moments are those of all of them."""
+        shared = self.training and is_synchronized(self.gait_prior.norm)
+        return self.processes if shared else None
 
     def _pixels(self, tokens: Tensor) -> Tensor:
         """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""

@@ -23,6 +23,12 @@ def freeze(module: Module) -> Module:
     return module
 
 
+def is_frozen(module: nn.Module) -> bool:
+    """Tell whether a module was frozen by :func:`freeze`."""
+    train = vars(module).get("train")
+    return isinstance(train, partial) and train.func is _stay
+
+
 def _stay(module: Module, mode: bool = True) -> Module:
     """Stands in for ``train`` of a frozen module: does nothing, whatever the mode."""
     return module

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .synchronized import is_synchronized
+
 
 class PartLinear(nn.Module):
     """Maps the vector of each part by a matrix of its own, without a bias.
@@ -95,7 +97,7 @@ def check_batch(embeddings: Tensor, neck: nn.Module) -> None:
     Raises:
         ValueError: If ``neck`` is in train mode and ``embeddings`` ``[n, ...]`` has n = 1.
     """
-    if neck.training and embeddings.shape[0] == 1:
+    if neck.training and embeddings.shape[0] == 1 and not any(map(is_synchronized, neck.modules())):
         raise ValueError(
             "a batch of 1 tracklet in training: batch normalization needs at least 2; "
             "raise the tracklets of the sampler, or call eval() first"

@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..vision import torchvision
 from ..weights import load_weights
 from .attention import NonLocal
+from .synchronized import is_synchronized
 
 Modality = Literal["visible", "infrared"]
 
@@ -187,13 +188,24 @@ class TwoStreamResNet(nn.Module):
         visible_at = (~infrared).nonzero().squeeze(1).to(frames.device)
         infrared_at = infrared.nonzero().squeeze(1).to(frames.device)
         self._check_modalities(len(visible_at), len(infrared_at))
-        if not len(infrared_at):
+        if self._is_alone("infrared", infrared_at):
             return self.visible_stem(frames)
-        if not len(visible_at):
+        if self._is_alone("visible", visible_at):
             return self.infrared_stem(frames)
         maps = (self.visible_stem(frames[visible_at]), self.infrared_stem(frames[infrared_at]))
         # argsort of the order in which the frames went in = where each frame's map now is.
         return torch.cat(maps)[torch.cat([visible_at, infrared_at]).argsort()]
+
+    def _is_alone(self, other: Modality, frames: Tensor) -> bool:
+        """Tell whether the stem of the other modality, which has these frames, is left out.
+
+        One whose moments are those of all processes is called without frames as well: another
+        process may have some.
+        """
+        if len(frames) or other not in self.modalities:
+            return not len(frames)
+        norm = self.get_submodule(f"{other}_stem.bn1")
+        return not (norm.training and is_synchronized(norm))
 
     def load_pretrained(self, source: str | None, where: str) -> None:
         """Loads one pretrained ResNet into both stems and the stages.

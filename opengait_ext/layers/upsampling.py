@@ -20,7 +20,8 @@ def upsampled(tokens: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tenso
     """Brings the tokens ``[f, t, c]`` of a grid to the pixels of a finer one, ``[f, m, c]``."""
     coarse = tokens.transpose(1, 2).unflatten(2, tuple(grid))  # [f, c, rows, columns]
     fine = functional.interpolate(coarse, tuple(size), mode="bilinear")
-    return fine.flatten(2).transpose(1, 2)
+    # Of one frame alone torch would choose another order, in which a dropout draws otherwise.
+    return fine.flatten(2).transpose(1, 2).contiguous()
 
 
 class ChosenPixels:

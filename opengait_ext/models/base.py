@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..layers.synchronized import SharesBatch
+
 Inputs = tuple[list[Tensor], Tensor, list[str], list[str], Tensor | None]
 Outputs = dict[str, dict[str, Any]]
 
@@ -14,7 +16,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of
 INFRARED_TYPE = "ir"  # the name of the folder, which OpenGait hands on as the type of a sequence
 
 
-class BaseModel(nn.Module):
+class BaseModel(SharesBatch, nn.Module):
     """Holds what a model is, apart from who trains it.
 
     A subclass writes ``build`` (its signature is the schema of ``model_cfg``) and

@@ -144,7 +144,7 @@ class BigGait(BaseModel):
         made = self.maps(frames, _ratios_of(inputs, len(frames)))
         gait, appearance = made.gait, made.appearance  # [f, 16, h, w] each
         if self.training:
-            gait, appearance = black_out(gait, appearance, lengths, self.blackout)
+            gait, appearance = black_out(gait, appearance, lengths, self.blackout, self.processes)
         parts = self.gait_net(gait, appearance, lengths)
 
         trained = {}

@@ -126,7 +126,9 @@ class DinoGRLReleased(BaseModel):
         made = self.sasg_maps(frames)
         gait_map, appearance_map = made.gait, made.appearance  # [f, 16, h, w] each
         if self.training:
-            gait_map, appearance_map = black_out(gait_map, appearance_map, lengths, self.blackout)
+            gait_map, appearance_map = black_out(
+                gait_map, appearance_map, lengths, self.blackout, self.processes
+            )
         fused = self.sasg.fuse(gait_map, appearance_map)  # [f, 64, h, w]
         gait = self.gait_parts(self.gait_encoder(fused), lengths)  # [n, d, sum(bins)]
         appearance = self.appearance_parts(self.appearance_encoder(frames, infrared), lengths)

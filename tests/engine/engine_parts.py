@@ -256,15 +256,15 @@ def same(first, second):
     return first == second
 
 
-def start(configs, phase, folder, rank=0, ports=()):
-    """Runs configs, one after the other, in another process."""
+def start(configs, phase, folder, rank=0, ports=(), size=2):
+    """Runs configs, one after the other, in another process; with ports, one of several."""
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2" if ports else "1",
+        "WORLD_SIZE": str(size) if ports else "1",
         "MASTER_ADDR": "127.0.0.1",
         "PORTS": " ".join(map(str, ports)),
     }

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from meeting import Meeting
 from torch import nn
 
 from opengait_ext.config import ConfigError
@@ -128,3 +129,47 @@ def test_what_only_an_unused_loss_needs_is_cut_from_the_graph():
 def test_a_model_that_returns_nothing_to_minimize_is_refused():
     with pytest.raises(ConfigError, match="returned no training_feat"):
         Objective({"a": Square()}, Group())({})
+
+
+class Factor(nn.Module):
+    """A loss with a parameter, a mean over rows."""
+
+    def __init__(self, pairwise):
+        super().__init__()
+        self.pairwise = pairwise
+        self.factor = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, values):
+        loss = (self.factor * values).square().mean()
+        return loss, {"mean": values.detach().mean()}
+
+
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_a_row_counts_alike_in_whichever_process_it_is(pairwise):
+    whole = torch.tensor([1.0, 2.0, 4.0, 5.0, 7.0]).double()
+    alone, values = Factor(pairwise), whole.clone().requires_grad_()
+    expected = Objective({"a": alone}, Group())({"a": {"values": values}, "own": values})
+    expected.total.backward()
+
+    def work(member):
+        loss, own = Factor(pairwise), whole.split((3, 0, 2))[member.rank].clone().requires_grad_()
+        terms = Objective({"a": loss}, member)({"a": {"values": own}, "own": own})
+        terms.total.backward()
+        member.average_gradients(loss.parameters())
+        return terms, own.grad / member.size, loss.factor.grad
+
+    found = Meeting(3).run(work)
+    torch.testing.assert_close(torch.cat([gradient for _, gradient, _ in found]), values.grad)
+    for terms, _, of_factor in found:
+        torch.testing.assert_close(terms.total, expected.total)
+        torch.testing.assert_close(terms.losses, expected.losses)
+        torch.testing.assert_close(terms.info["a/mean"], expected.info["a/mean"].double())
+        torch.testing.assert_close(of_factor, alone.factor.grad)
+
+
+def test_a_loss_that_is_not_finite_in_one_process_is_not_finite_in_any():
+    def work(member):
+        value = torch.tensor([float("nan"), 1.0][member.rank], requires_grad=True)
+        return Objective({}, member)({"own": value}).total
+
+    assert all(total.isnan() for total in Meeting(2).run(work))

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from engine_parts import Tiny
+from meeting import Meeting
 from torch import nn
 
 from opengait_ext.config import ConfigError
@@ -10,7 +11,7 @@ from opengait_ext.data.collate import Batch
 from opengait_ext.engine.devices import Computation
 from opengait_ext.engine.distributed import Group
 from opengait_ext.engine.objective import Objective
-from opengait_ext.engine.steps import Step, cut, joined
+from opengait_ext.engine.steps import Step, _part, cut, joined
 from opengait_ext.losses import CrossEntropyLoss, MaskLoss, TripletLoss
 
 CPU = Computation(torch.device("cpu"))
@@ -144,6 +145,30 @@ def test_every_piece_gets_whole_tracklets_and_its_share_of_either_modality(lengt
         assert piece.lengths.tolist() == [[lengths[place] for place in places]]
         expected = [batch.frames[0, ends[place] - lengths[place] : ends[place]] for place in places]
         assert torch.equal(piece.frames[0], torch.cat(expected))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_cut_their_shares_as_one_process_cuts_the_batch(count):
+    batch = make_batch()
+    expected = [set(piece.positions.tolist()) for piece in cut(batch, count)]
+    assert sorted(batch.types[:4]) == ["ir", "ir", "rgb", "rgb"]
+
+    def work(member):
+        places = list(range(4 * member.rank, 4 * member.rank + 4))
+        return [piece.positions.tolist() for piece in cut(_part(batch, places), count, member)]
+
+    shares = Meeting(2).run(work)
+    assert [set(one) | set(other) for one, other in zip(*shares, strict=True)] == expected
+
+
+def test_a_process_that_would_have_an_empty_piece_cuts_its_share_by_itself():
+    batch = make_batch()
+
+    def work(member):
+        places = list(range(4 * member.rank, 4 * member.rank + 4))
+        return [len(piece.labels) for piece in cut(_part(batch, places), 4, member)]
+
+    assert Meeting(2).run(work) == [[1, 1, 1, 1]] * 2
 
 
 def test_more_pieces_than_tracklets_are_refused():

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from meeting import Meeting
 from torch import nn
 from torch.nn import functional
 
@@ -15,6 +16,7 @@ from opengait_ext.layers.foreground import (
     closed,
     fit_to_width,
 )
+from opengait_ext.layers.synchronized import share_batches
 
 GRID, SIZE = (4, 2), (8, 4)
 CHANNELS, LEVELS = 6, 2
@@ -202,6 +204,39 @@ def test_normalizations_that_processes_share_give_the_same_maps_and_statistics()
     for (name, one), two in zip(sasg.named_parameters(), shared.parameters(), strict=True):
         if one.grad is not None or two.grad is not None:
             torch.testing.assert_close(one.grad, two.grad, msg=name)
+
+
+def test_shares_of_several_processes_give_the_maps_and_statistics_of_all_frames():
+    counts = (2, 1)
+    torch.manual_seed(2)
+    sasg = make().train()
+    shown = sasg(*tokens()).silhouettes
+    shown[2] = 0  # the second process has no foreground
+    sasg.silhouettes = lambda probabilities: shown
+    twin = copy.deepcopy(sasg)
+    last, joined = tokens()
+    made = sasg(last, joined)
+    (made.gait.square().sum() + made.appearance.square().sum()).backward()
+
+    def work(member):
+        own = share_batches(copy.deepcopy(twin), member, norms=True)
+        rows = slice(sum(counts[: member.rank]), sum(counts[: member.rank + 1]))
+        own.silhouettes = lambda probabilities: shown[rows]
+        maps = own(last[rows], joined[rows])
+        (maps.gait.square().sum() + maps.appearance.square().sum()).backward()
+        return maps, own.state_dict(), [parameter.grad for parameter in own.parameters()]
+
+    found = Meeting(len(counts)).run(work)
+    for name in ("gait", "appearance", "probabilities", "reconstruction"):
+        maps = torch.cat([getattr(maps, name) for maps, *_ in found])
+        torch.testing.assert_close(maps, getattr(made, name), msg=name)
+    for name, value in sasg.state_dict().items():
+        for _, state, _ in found:
+            torch.testing.assert_close(state[name], value, msg=name)
+    for place, (name, parameter) in enumerate(sasg.named_parameters()):
+        if parameter.grad is not None:
+            total = sum(gradients[place] for *_, gradients in found)
+            torch.testing.assert_close(total, parameter.grad, msg=name)
 
 
 def test_no_gradient_of_the_maps_reaches_the_mask_branch():

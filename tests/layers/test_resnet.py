@@ -1,8 +1,13 @@
+import copy
+
 import pytest
 import torch
+from meeting import Meeting
+from torch import nn
 
 from opengait_ext.errors import UserError
 from opengait_ext.layers.resnet import ResNetStages, TwoStreamResNet, resnet_stem
+from opengait_ext.layers.synchronized import share_batches
 from opengait_ext.vision import torchvision
 
 INFRARED = torch.tensor([False, True, True, False, True])
@@ -218,3 +223,32 @@ def test_weights_of_another_depth_are_refused(tmp_path):
 def test_a_missing_file_of_weights_says_what_else_may_be_given():
     with pytest.raises(UserError, match="no file at nowhere.pth .*Give 'imagenet'"):
         network().load_pretrained("nowhere.pth", "model_cfg.backbone_weights")
+
+
+def test_a_process_without_a_modality_still_takes_part_in_its_statistics():
+    torch.manual_seed(0)
+    whole = nn.Module()
+    whole.stem = TwoStreamResNet("resnet18")
+    whole.stem.stages = nn.Identity()  # the stems are what is tested
+    whole = whole.double()
+    images = torch.randn(5, 3, 32, 16).double()
+    infrared = torch.tensor([False, False, True, True, True])
+    shares = ((0, 2), (2, 5))  # one modality each
+
+    def work(member):
+        own = share_batches(copy.deepcopy(whole), member, norms=True)
+        first, end = shares[member.rank]
+        maps = own.stem(images[first:end], infrared[first:end])
+        (maps.square().sum()).backward()
+        return maps.detach(), own.state_dict(), [p.grad for p in own.parameters()]
+
+    found = Meeting(2).run(work)
+    expected = whole.stem(images, infrared)
+    expected.square().sum().backward()
+    torch.testing.assert_close(torch.cat([maps for maps, *_ in found]), expected)
+    for name, value in whole.state_dict().items():
+        for _, state, _ in found:
+            torch.testing.assert_close(state[name], value, msg=name)
+    for place, parameter in enumerate(whole.parameters()):
+        gradients = [gradient[place] for *_, gradient in found]
+        torch.testing.assert_close(sum(gradients), parameter.grad)
