@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench test-browser clean
+.PHONY: demo test check bench gpu-check test-browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -20,6 +20,10 @@ check: $(VENV)/.installed
 # Every part beside what it replaces: half an hour; BENCH="--size small" a few minutes.
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+# What only a machine with CUDA can show: eight minutes at most. GPU_CHECK=--dry: at toy size on the CPU.
+gpu-check: $(VENV)/.installed
+	$(BIN)/python benchmarks/gpu_check.py $(GPU_CHECK)
 
 # The report in a real browser: Debian's Chromium; installing it asks for root.
 test-browser: $(VENV)/.installed
