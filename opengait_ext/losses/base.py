@@ -18,6 +18,8 @@ class BaseLoss(nn.Module):
 
     # True: the loss compares tracklets with each other, so the host gathers the batch of all
     # processes first.
+    # False: it is a mean over the rows of its tensors' first dimension, so the host weighs the
+    # losses of several processes by their rows.
     pairwise: bool = False
 
     def __init__(self, loss_term_weight: float = 1.0) -> None:
