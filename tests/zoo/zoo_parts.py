@@ -55,8 +55,8 @@ FILES = {
 
 
         class MiniGait(BaseModel):
-            def __init__(self, *args, **kargs):
-                super(MiniGait, self).__init__(*args, **kargs)
+            def __init__(self, *given, **named):
+                super().__init__(*given, **named)
 
             def build_network(self, model_cfg):
                 self.Backbone = self.get_backbone(model_cfg['backbone_cfg'])
@@ -65,22 +65,21 @@ FILES = {
                 self.factor = doubled(1) / 2
 
             def forward(self, inputs):
-                ipts, labs, typs, vies, seqL = inputs
-                sils = ipts[0]  # [n, s, h, w]
+                (sils, *_), labels, *_ = inputs
                 if len(sils.size()) == 4:
-                    sils = sils.unsqueeze(2)
+                    sils = sils.unsqueeze(2)  # [n, s, c, h, w]
                 n, s, c, h, w = sils.size()
                 maps = self.Backbone(sils.reshape(n * s, c, h, w)).view(n, s, -1, h, w)
                 pooled = maps.max(1)[0].chunk(2, 2)  # two parts
-                embs = torch.stack([part.mean((2, 3)) for part in pooled], -1) * self.factor
-                logits = self.Necks.fc(self.Necks.norm(embs).transpose(1, 2)).transpose(1, 2)
+                embeddings = torch.stack([part.mean((2, 3)) for part in pooled], -1) * self.factor
+                logits = self.Necks.fc(self.Necks.norm(embeddings).transpose(1, 2)).transpose(1, 2)
                 return {
                     'training_feat': {
-                        'triplet': {'embeddings': embs, 'labels': labs},
-                        'softmax': {'logits': logits, 'labels': labs},
+                        'triplet': {'embeddings': embeddings, 'labels': labels},
+                        'softmax': {'logits': logits, 'labels': labels},
                     },
                     'visual_summary': {'image/sils': sils.reshape(n * s, c, h, w)},
-                    'inference_feat': {'embeddings': embs},
+                    'inference_feat': {'embeddings': embeddings},
                 }
 
 
