@@ -5,10 +5,17 @@
 Nothing heavy is imported before the arguments are read, so ``--help`` answers at once.
 """
 
+from opengait_ext.quiet import be_quiet_from_here  # isort: skip  (first: others take time)
+
+if __name__ == "__main__":
+    be_quiet_from_here()
+
 import argparse
 import sys
 from collections.abc import Sequence
 from typing import Literal
+
+from opengait_ext.edge import quiet_imports, status_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -65,17 +72,10 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs one config; returns the exit status: 0 done, 1 the run ended in an error, 2 misuse."""
-    arguments = arguments_of(command)
-    from opengait_ext.errors import UserError
-    from opengait_ext.escaping import told
-
-    try:
-        start(arguments)
-    except UserError as error:
-        print(f"\n{told(error)}", file=sys.stderr)
-        return 1
-    return 0
+    """Run one config; the exit status is 0 done, 1 ended in an error, 2 misuse, 130 stopped."""
+    return status_of(
+        lambda: start(arguments_of(command)), "stopped; the same command goes on from here"
+    )
 
 
 def start(arguments: argparse.Namespace) -> None:
@@ -98,7 +98,8 @@ def start(arguments: argparse.Namespace) -> None:
     host = arguments.host or ("upstream" if checkout else "embedded")
     phase: Literal["train", "test", "both"] = arguments.phase or "both"
     if host == "embedded":
-        from opengait_ext.engine import run
+        with quiet_imports():
+            from opengait_ext.engine import run
 
         catalog = None
         if checkout:
@@ -118,7 +119,8 @@ def start(arguments: argparse.Namespace) -> None:
             f"--device {arguments.device}: OpenGait's engine runs on cuda only (or on the cpu with "
             "--upstream-cpu, for tests). Our own runs on any device: --host embedded"
         )
-    from opengait_ext.upstream.launch import run_inside
+    with quiet_imports():
+        from opengait_ext.upstream.launch import run_inside
 
     run_inside(
         checkout, config, phase, arguments.log_to_file, arguments.upstream_cpu, list(sys.argv)

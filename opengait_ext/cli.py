@@ -5,15 +5,24 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from .errors import UserError
-from .escaping import escaped_output, told
+from .edge import quiet_imports, status_of
 
 COMMANDS = ("table", "report", "embed", "index", "search", "calibrate")
 
 
 def main(command: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
-    words = list(sys.argv[1:] if command is None else command)
+    results: list[int] = []
+    status = status_of(
+        lambda: results.append(run(list(sys.argv[1:] if command is None else command)))
+    )
+    if status:  # the command did not come to its end
+        raise SystemExit(status)
+    return results[0]
+
+
+def run(words: list[str]) -> int:
+    """Reads a command line and does what it says."""
     parser = argparse.ArgumentParser(
         prog="opengait-ext", description="Compare, look at and search what models give."
     )
@@ -28,13 +37,10 @@ def main(command: Sequence[str] | None = None) -> int:
         else:
             tasks.add_parser(name, help=f"opengait-ext {name} --help")
     arguments = parser.parse_args(words)
-    try:
-        with escaped_output():
-            return arguments.run(arguments)
-    except (UserError, OSError) as fault:
-        parser.exit(1, f"\n{told(fault)}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "\nstopped\n")
+    if arguments.command in ("embed", "calibrate"):
+        with quiet_imports():
+            importlib.import_module(".api", __package__)
+    return arguments.run(arguments)
 
 
 if __name__ == "__main__":

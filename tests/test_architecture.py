@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ALL_SOURCES = [*SOURCES, *sorted((ROOT / "opengait").glob("*.py"))]
 ALL_SOURCES += sorted((ROOT / "datasets").rglob("*.py"))
 
-EVERYWHERE = {"errors", "escaping", "lock", "ordering", "registry"}
+EVERYWHERE = {"edge", "errors", "escaping", "lock", "ordering", "quiet", "registry"}
 MAY_IMPORT = {
     "schema": set(),
     "yaml_text": set(),

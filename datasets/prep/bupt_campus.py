@@ -9,6 +9,7 @@ gallery, and the protocol. A run that was stopped goes on with the same command.
 OpenCV, no torch.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import sys
 import time

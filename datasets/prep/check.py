@@ -9,6 +9,7 @@ changed and nothing that a file carries is run. A check that was stopped goes on
 command. Needs numpy, OpenCV and simplejpeg, no torch.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import json
 import os
@@ -36,13 +37,12 @@ from check_report import (
 )
 from check_tracklets import QUICK, Checked
 from check_work import check_all
-from prep_options import positive
+from prep_options import positive, status_of
 from progress import Progress
 from tracklet_files import available_cores
 
 from opengait_ext.data.layout import INFRARED, atomic_write
 from opengait_ext.errors import UserError
-from opengait_ext.escaping import escaped_output, told
 
 
 class MisuseError(UserError):
@@ -234,18 +234,7 @@ def _tell(plan: Plan, checked: list[Checked], arguments: argparse.Namespace) -> 
 def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; gives the exit status: 0 no fault, 1 faults, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
-    try:
-        with escaped_output():
-            return 0 if run(arguments) else 1
-    except (MisuseError, UnknownDataError) as error:
-        print(f"\n{told(error)}", file=sys.stderr)
-        return 2
-    except (UserError, OSError) as error:
-        print(f"\n{told(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return status_of(lambda: run(arguments), (MisuseError, UnknownDataError))
 
 
 if __name__ == "__main__":

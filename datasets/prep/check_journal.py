@@ -6,6 +6,7 @@ kill cut is known by it, and left out.
 
 import base64
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -108,7 +109,12 @@ def _read(path: Path, head: str) -> tuple[dict[str, str], bool]:
         else:
             is_sound = is_sound and not raw
     if content and (not texts or _HEAD not in texts[0]):
-        raise JournalError(f"{path}: is no journal of a check and is left alone")
+        if path.name != NAME:  # a file of the user's, then
+            raise JournalError(f"{path}: is no journal of a check and is left alone")
+        aside = path.with_name(f"{NAME}.damaged")
+        os.replace(path, aside)
+        print(f"{path}: is damaged and was renamed to {aside.name}; all is checked again")
+        return {}, False
     if not texts or texts[0] != head:
         return {}, False
     lines = {json.loads(text)["key"]: text for text in texts[1:]}

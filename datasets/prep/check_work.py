@@ -1,16 +1,12 @@
 """Looks at many tracklets in several processes, whatever becomes of these processes."""
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
 
-import cv2
 from check_findings import FAULT, Finding
 from check_tracklets import Checked, Job, check_tracklet
+from prep_pool import Pool
 
 from opengait_ext.errors import UserError
 
@@ -41,7 +37,7 @@ def check_all(
     dead = 0
     while True:
         running: dict[Future[Checked], int] = {}
-        pool = _pool(workers)
+        pool = Pool(workers)
         try:
             yield from _in_processes(job_of, waiting, pool, running, AHEAD * workers)
             return
@@ -63,7 +59,7 @@ def check_all(
 def _in_processes(
     job_of: Callable[[int], Job],
     waiting: Iterator[int],
-    pool: ProcessPoolExecutor,
+    pool: Pool,
     running: dict[Future[Checked], int],
     ahead: int,
 ) -> Iterator[tuple[int, Checked]]:
@@ -86,7 +82,7 @@ def _in_processes(
 
 def _alone(job: Job) -> Checked | None:
     """Looks at a tracklet in a process of its own; gives None if that ends."""
-    with _pool(1) as pool:
+    with Pool(1) as pool:
         try:
             return pool.submit(check_tracklet, job).result()
         except BrokenProcessPool:
@@ -96,21 +92,3 @@ def _alone(job: Job) -> Checked | None:
 def _ended(job: Job) -> Checked:
     text = "the process that read it was ended (a fault of a decoder, or memory)"
     return Checked(findings=[Finding("images", FAULT, 1, [(job.key, text)])])
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops the others
-    cv2.setNumThreads(0)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the first one is gone, killed for instance: it would wait forever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -8,6 +8,7 @@ protocol. With ``--target`` one stream of them is packed into another folder. Pi
 without running anything that they carry. Needs no checkout of OpenGait, only its JSON file.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import sys
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ protocol. A run that was stopped or killed goes on with the same command. Images
 if one is given, leave their tracklets first. Needs numpy and OpenCV, no torch.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import sys
 import time

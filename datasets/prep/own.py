@@ -9,6 +9,7 @@ x, y, w, h, track, pid, camera, modality``, or in the form of MOT. ``--dry-run``
 made. A run that was stopped goes on with the same command. Needs numpy and OpenCV, no torch.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import hashlib
 import shutil

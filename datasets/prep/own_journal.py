@@ -37,7 +37,7 @@ class Journal:
         for line in text.splitlines():
             try:
                 key, record = json.loads(line)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
             if isinstance(key, str) and isinstance(record, dict):
                 records[key] = record

@@ -1,16 +1,15 @@
 """Work of any length in several processes that tell how far they are and stop when asked."""
 
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import cv2
+from prep_pool import LACK, Pool
 from progress import Progress
 
 from opengait_ext.errors import UserError
@@ -47,9 +46,7 @@ def run_all(
         return
     context = get_context("spawn")
     counter, stop = context.Value("q", 0), context.Event()
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(counter, stop)
-    )
+    pool = Pool(min(workers, len(jobs)), context, _start, (counter, stop))
     told = 0
     try:
         futures = deque(pool.submit(_work, work, job) for job in jobs)
@@ -61,10 +58,7 @@ def run_all(
             yield future.result()
         _tell(progress, counter.value - told)
     except BrokenProcessPool as error:
-        raise UserError(
-            "a process was ended from outside, for lack of memory as a rule; run the same command "
-            "again with fewer --workers: what is finished is kept"
-        ) from error
+        raise UserError(LACK) from error
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -76,20 +70,8 @@ def _tell(progress: Progress, amount: int) -> int:
 
 
 def _start(counter: Any, stop: Any) -> None:
-    """Prepares a process: the first process stops the others, and images take one core each."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
     be_quiet()
     _SHARED.update(counter=counter, stop=stop)
-    threading.Thread(target=_end_with_first, daemon=True).start()
-
-
-def _end_with_first() -> None:
-    """Ends this process when the first one is gone, however it ended."""
-    first = parent_process()
-    if first is not None:
-        first.join()
-        os._exit(1)
 
 
 def be_quiet() -> None:

@@ -1,30 +1,21 @@
 """What the command lines of the preparation scripts have in common: numbers, the exit status."""
 
 import argparse
-import sys
 from collections.abc import Callable
 
 from tracklet_files import FORMS, available_cores
 
-from opengait_ext.errors import UserError
-from opengait_ext.escaping import escaped_output, told
+from opengait_ext import edge
 
 
-def status_of(work: Callable[[], bool | None]) -> int:
+def status_of(work: Callable[[], bool | None], misuse: tuple[type[Exception], ...] = ()) -> int:
     """Runs a preparation and gives the exit status: 0 done, 1 refused or faulty, 130 stopped.
 
     Args:
         work: Returns False if it found faults that it has told of.
+        misuse: Errors that count as misuse of the command line, status 2.
     """
-    try:
-        with escaped_output():
-            return 1 if work() is False else 0
-    except (UserError, OSError) as error:
-        print(f"\n{told(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return edge.status_of(work, "stopped; the same command goes on from here", misuse)
 
 
 def positive(text: str) -> int:

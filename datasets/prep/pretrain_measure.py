@@ -11,6 +11,7 @@ and one fixed silhouette for every frame. The last two learn from one half of th
 measured, as the first, on the other half.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from prep_options import status_of
 from pretrain_mask import fit_mask_branch
 from pretrain_views import FRAME
 from pretrain_vit import SIZES
@@ -27,8 +29,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from opengait_ext.engine.devices import DEVIATION, MEAN
-from opengait_ext.errors import UserError
-from opengait_ext.escaping import told
 from opengait_ext.layers.gait import CentralChannel, MaskBranch
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.weights import load_weights
@@ -83,27 +83,16 @@ def report(name: str, soft: Tensor | np.ndarray, frames: Sequence[Frame]) -> Non
     print(f"{name}: {values}")
 
 
-def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Measure the silhouettes of the small ViT.")
-    add = parser.add_argument
-    add("--source", type=Path, default=Path("data/synth_vvi_raw"))
-    add("--weights", help="of the ViT; without: random weights")
-    add("--mask-weights", help="of the mask branch; without: fitted here to one half")
-    add("--every", type=int, default=4, help="of the test frames, every so many")
-    arguments = parser.parse_args(command)
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the measures."""
     torch.manual_seed(0)
     vit = VisionTransformer(**SIZES).eval()
     branch = MaskBranch(SIZES["embed_dim"]).eval()
-    try:
-        if arguments.weights:
-            load_weights(vit, arguments.weights, where="--weights")
-        if arguments.mask_weights:
-            load_weights(branch, arguments.mask_weights, where="--mask-weights")
-        frames = list(test_frames(arguments.source, arguments.every))
-    except UserError as fault:
-        print(told(fault), file=sys.stderr)
-        return 1
+    if arguments.weights:
+        load_weights(vit, arguments.weights, where="--weights")
+    if arguments.mask_weights:
+        load_weights(branch, arguments.mask_weights, where="--mask-weights")
+    frames = list(test_frames(arguments.source, arguments.every))
     half = len(frames) // 2  # the frames come person by person
     tokens = tokens_of(vit, frames)
     if not arguments.mask_weights:
@@ -119,7 +108,18 @@ def main(command: Sequence[str] | None = None) -> int:
     report("linear map shown the truth", maps_of(read, vit.grid)[:, 0].sigmoid(), frames[half:])
     fixed = true.mean(0) + 0.1  # cut at 0.4, which overlaps most
     report("one silhouette for all", np.repeat(fixed[None], len(frames) - half, 0), frames[half:])
-    return 0
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Runs the script; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Measure the silhouettes of the small ViT.")
+    add = parser.add_argument
+    add("--source", type=Path, default=Path("data/synth_vvi_raw"))
+    add("--weights", help="of the ViT; without: random weights")
+    add("--mask-weights", help="of the mask branch; without: fitted here to one half")
+    add("--every", type=int, default=4, help="of the test frames, every so many")
+    arguments = parser.parse_args(command)
+    return status_of(lambda: run(arguments))
 
 
 if __name__ == "__main__":

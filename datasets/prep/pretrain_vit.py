@@ -8,6 +8,7 @@ Writes the weights of the ViT (float16, Meta's names) and beside them ``mask_syn
 branch fitted to its tokens. A run that was stopped goes on with the same command. Needs lightly.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import hashlib
 import io
@@ -21,6 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from prep_options import status_of
 from pretrain_losses import WEIGHTS, Network, Objective, Seen
 from pretrain_mask import fit_mask_branch
 from pretrain_views import Frames, Views, cut, draw_box, draw_frames, load_frames, look_up, recolor
@@ -36,7 +38,6 @@ from opengait_ext.engine.devices import (
     choose_device,
 )
 from opengait_ext.errors import UserError
-from opengait_ext.escaping import told
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.weights import read_file
 
@@ -54,6 +55,7 @@ WARMUP, FINAL_RATE, WEIGHT_DECAY, CLIP = 20, 0.05, 0.05, 3.0
 TEACHER_STEP = 0.05  # of the teacher towards the student at the start; 0 at the end
 FITTED = 640  # frames to which the mask branch is fitted
 SAVED_EVERY = 60.0  # seconds
+SAME = ("iterations", "minutes", "seed", "batch", "rate", "frames")  # of a run and its state
 
 
 class Pretraining:
@@ -275,24 +277,21 @@ def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status."""
     arguments = arguments_of(command)
     cv2.setNumThreads(1)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     mask_target = arguments.mask_target or arguments.target.with_name("mask_synth.pt")
     checkpoint = arguments.target.with_name(arguments.target.name + ".unfinished")
-    same = ("iterations", "minutes", "seed", "batch", "rate", "frames")
-    settings = {name: getattr(arguments, name) for name in same}
-    try:
+    settings = {name: getattr(arguments, name) for name in SAME}
+
+    def work() -> None:
         device = choose_device(arguments.device)
         computation = choose_computation(device, arguments.precision, "--precision")
         run = Pretraining(load_frames(arguments.source, arguments.frames), arguments, computation)
         train(run, checkpoint, settings)
         write_weights(run, arguments.target, mask_target)
-    except UserError as fault:
-        print(told(fault), file=sys.stderr)
-        return 1
-    checkpoint.unlink()
-    print(f"{run.iteration} iterations in {run.seconds:.0f} seconds, {computation.described}")
-    return 0
+        checkpoint.unlink()
+        print(f"{run.iteration} iterations in {run.seconds:.0f} seconds, {computation.described}")
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

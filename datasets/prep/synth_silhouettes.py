@@ -6,6 +6,7 @@ Prints the mean intersection over union for each modality on the test frames, an
 frames, true silhouettes, found silhouettes and gait maps side by side.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import re
 import sys
@@ -16,12 +17,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from prep_options import status_of
 from progress import Progress
 
 from opengait_ext.engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
 from opengait_ext.engine.devices import DEVIATION, MEAN
 from opengait_ext.errors import UserError
-from opengait_ext.escaping import told
 from opengait_ext.models import MODELS
 
 BATCH = 64  # frames a forward pass
@@ -46,12 +47,13 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=4, help="of the test frames, every so many")
     parser.add_argument("--picture", type=Path, help="default: <run>/test/silhouettes.png")
     arguments = parser.parse_args()
-    try:
-        model, size = load(arguments.run)
-        frames = list(test_frames(arguments.source, arguments.every))
-    except UserError as error:
-        print(told(error), file=sys.stderr)
-        return 1
+    return status_of(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the overlap and draws the picture."""
+    model, size = load(arguments.run)
+    frames = list(test_frames(arguments.source, arguments.every))
     overlap: dict[str, list[float]] = {"visible": [], "infrared": []}
     rows: dict[str, list[np.ndarray]] = {"visible": [], "infrared": []}
     with Progress(len(frames), "silhouettes", "frames") as progress:
@@ -70,7 +72,6 @@ def main() -> int:
     columns = [row for kind in rows.values() for row in kind[:: max(len(kind) // SHOWN, 1)][:SHOWN]]
     cv2.imwrite(str(picture), np.concatenate(columns, axis=1)[..., ::-1])
     print(f"frames, true silhouettes, found silhouettes, gait maps: {picture}")
-    return 0
 
 
 def load(run: Path) -> tuple[torch.nn.Module, tuple[int, int]]:

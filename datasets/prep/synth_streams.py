@@ -14,6 +14,7 @@ silhouette model and a model of frames stand in one table. The form is OpenGait'
 Needs numpy and OpenCV, no torch.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import hashlib
 import sys

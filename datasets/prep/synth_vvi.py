@@ -17,14 +17,17 @@ and beside it, for tests and models to come, what the drawing knows:
 Usage: python datasets/prep/synth_vvi.py --target data/synth_vvi_raw --seed 0
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import cv2
+from prep_options import status_of
+from prep_pool import LACK, Pool
 from progress import Progress
 from synth_files import (
     SPLITS,
@@ -36,7 +39,7 @@ from synth_files import (
     write_lists,
 )
 
-from opengait_ext.escaping import told
+from opengait_ext.errors import UserError
 
 Task = tuple[Path, Options, str, int]
 
@@ -49,9 +52,14 @@ def _results(tasks: list[Task], workers: int) -> Iterator[int]:
     if workers == 1:
         yield from map(_work, tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(tasks)), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap_unordered(_work, tasks, chunksize=1)
+    pool = Pool(min(workers, len(tasks)))
+    try:
+        futures = [pool.submit(_work, task) for task in tasks]
+        yield from (future.result() for future in as_completed(futures))
+    except BrokenProcessPool as error:
+        raise UserError(LACK) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def generate(target: Path, options: Options, workers: int = 1) -> tuple[int, int]:
@@ -103,13 +111,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = vars(parser.parse_args(arguments))
     target, workers = given.pop("target"), given.pop("workers")
-    try:
+
+    def run() -> None:
         tracklets, frames = generate(target, Options(**given), workers)
-    except SynthError as error:
-        print(told(error), file=sys.stderr)
-        return 2
-    print(f"{target}: {tracklets} tracklets, {frames} frames")
-    return 0
+        print(f"{target}: {tracklets} tracklets, {frames} frames")
+
+    return status_of(run, misuse=(SynthError,))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,10 @@ goes on where it stopped.
 
 import os
 import re
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from zipfile import BadZipFile, ZipFile
 
 import cv2
@@ -28,10 +24,12 @@ from image_source import (
     read_image,
     size_and_time,
 )
+from prep_pool import LACK, Pool
 from prep_target import flush_disks
 
 from opengait_ext.data.image_size import check_image_size
 from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
+from opengait_ext.edge import explained, placed
 from opengait_ext.errors import UserError
 
 FORMS = ("packed", "opengait")
@@ -165,6 +163,8 @@ def prepare(job: Job) -> Prepared:
         if _is_finished(job):
             return Prepared(len(job.images), reused=True)
         return _prepare_anew(job)
+    except OSError as error:
+        return Prepared(0, failure=explained(placed(error, error.filename or job.folder)))
     except Exception as error:  # whatever a process meets is told with the tracklet's folder
         return Prepared(0, failure=f"{job.folder}: {type(error).__name__}: {error}")
 
@@ -186,14 +186,11 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
             close_archives()
         flush_disks()
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = Pool(workers)
     try:
         yield from pool.map(prepare, jobs, chunksize=CHUNK)
     except BrokenProcessPool as error:
-        raise UserError(
-            "a process was ended from outside, for lack of memory as a rule; run the same command "
-            "again with fewer --workers: what is finished is kept"
-        ) from error
+        raise UserError(LACK) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     flush_disks()
@@ -204,20 +201,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops the others
-    cv2.setNumThreads(0)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the first one was killed; it would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _prepare_anew(job: Job) -> Prepared:

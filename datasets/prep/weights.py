@@ -15,6 +15,7 @@ nothing is written. Nothing that a file holds is run. Files are those of torch.s
 safetensors; a DINOv2 may have Meta's names, timm's or Hugging Face's.
 """
 
+import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
 import argparse
 import sys
 from collections.abc import Callable, Sequence
@@ -24,8 +25,7 @@ from weights_check import tell
 from weights_files import read_source
 from weights_import import import_biggait, import_dinogrl, import_dinov2, import_mask
 
-from opengait_ext.errors import UserError
-from opengait_ext.escaping import escaped_output, told
+from opengait_ext.edge import status_of
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -81,16 +81,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 def main(command: Sequence[str] | None = None) -> int:
     """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
-    try:
-        with escaped_output():
-            arguments.run(arguments)
-    except (UserError, OSError) as error:
-        print(f"\n{told(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return status_of(lambda: arguments.run(arguments), "stopped; nothing was written")
 
 
 if __name__ == "__main__":

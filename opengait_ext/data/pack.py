@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from opengait_ext.edge import placed
 from opengait_ext.data.pickled import LayoutError, damaged, load_pickle, measure_pickle
 
 FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
@@ -59,8 +60,10 @@ def atomic_write(path: str | Path, content: bytes, durable: bool = True) -> None
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as fault:
         temporary.unlink(missing_ok=True)
+        if isinstance(fault, OSError):
+            raise placed(fault, path) from fault
         raise
 
 

@@ -1,13 +1,17 @@
-"""Files that are whole or not there."""
+"""Atomic file writes, and what is done with damaged files."""
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..data.layout import atomic_write
+from ..edge import placed
+
+logger = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -26,8 +30,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as fault:
         temporary.unlink(missing_ok=True)
+        if isinstance(fault, OSError):
+            raise placed(fault, path) from fault
         raise
 
 
@@ -35,6 +41,39 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON whole or not at all; NaN, which JSON has not, is refused."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     atomic_write(path, text.encode())
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Append to a file, all of it or nothing.
+
+    Raises:
+        OSError: If the disk is full or the file cannot be written; it is then as before.
+    """
+    with path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except BaseException:
+            file.truncate(end)
+            raise
+
+
+def put_aside(path: Path, reason: str, instead: str) -> None:
+    """Give a damaged file another name, so that it hinders no run and is not lost.
+
+    Args:
+        path: The file, or what stands in its place.
+        reason: What is wrong with it: ``is no JSON``.
+        instead: What happens now.
+    """
+    number, target = 1, path.with_name(f"{path.name}.damaged")
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{number}")
+    os.rename(path, target)
+    logger.warning("%s %s: it was renamed to %s, and %s", path, reason, target.name, instead)
 
 
 def sha256_of(path: Path) -> str:

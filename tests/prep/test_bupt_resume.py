@@ -190,7 +190,7 @@ def test_a_tracklet_that_cannot_be_written_is_named(raw, out, capsys):
     assert prepare_tree(raw, out, "--fake-ir") == 1
     message = capsys.readouterr().err
     assert "1 tracklets could not be prepared" in message
-    assert f"{view}: NotADirectoryError" in message
+    assert f"{view}/0-frames.zip: Not a directory" in message
     assert not (out / "partition.json").exists()
     assert (out / "1" / "rgb" / "D2-T1" / "1-fake_ir.zip").exists()
 

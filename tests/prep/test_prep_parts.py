@@ -89,7 +89,7 @@ def test_a_tracklet_that_cannot_be_written_is_named(raw, out, capsys):
     assert prepare_tree(raw, out) == 1
     message = capsys.readouterr().err
     assert "1 tracklets could not be prepared" in message
-    assert f"{out / '0001' / 'ir' / 'D2-T1'}: NotADirectoryError" in message
+    assert f"{out / '0001' / 'ir' / 'D2-T1' / '0-frames.zip'}: Not a directory: " in message
     assert not (out / "partition.json").exists()
 
 
