@@ -9,7 +9,7 @@ from torch import nn
 
 from ..config import ConfigError
 from .compiled import Compilation
-from .distributed import local_rank
+from .meeting import local_rank
 from .options import Compile
 
 # Mean and standard deviation of ImageNet's RGB values, each in 0..1.
@@ -147,6 +147,13 @@ def choose_computation(
         raise ConfigError(f"{where}: float16 needs cuda or mps; on cpu take bfloat16 or float32")
     compilation = Compilation(device, dtype) if compile == "auto" else None
     return Computation(device, dtype, compilation)
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether an error means that the device has no memory left."""
+    if isinstance(fault, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)  # the CPU
 
 
 def computes_bfloat16(device: torch.device) -> bool:

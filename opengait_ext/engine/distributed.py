@@ -1,6 +1,5 @@
 """The only calls of torch.distributed; all of them do nothing in a single process."""
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from .meeting import PATIENCE, announce, missed, own_place
 
 # Long enough for rank 0 to prepare a dataset or to rank a large gallery while the others wait.
 _PATIENCE = timedelta(hours=12)
@@ -122,15 +123,10 @@ class _Joined(torch.autograd.Function):
         return own * ctx.group.size, None
 
 
-def local_rank() -> int:
-    """Gives the number of this process on its machine."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
 def met_group() -> Group:
     """Return the processes that have met; one that has met none is alone, whatever its number."""
     if not dist.is_initialized():
-        return Group(int(os.environ.get("RANK", "0")))
+        return Group(own_place().rank)
     return Group(dist.get_rank(), dist.get_world_size())
 
 
@@ -140,11 +136,24 @@ def process_group(device_type: str) -> Iterator[Group]:
 
     Args:
         device_type: ``cuda`` chooses the backend nccl, anything else gloo.
+
+    Raises:
+        MeetingError: If the environment is at odds with itself, or the others do not come.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    place = own_place()
+    if place.size == 1:
         yield Group()
         return
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_PATIENCE)
+    announce(place)
+    backend = "nccl" if device_type == "cuda" else "gloo"
+    try:
+        store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=PATIENCE)))
+        store.set_timeout(_PATIENCE)  # all are there; from here on they wait for work
+        dist.init_process_group(
+            backend, store=store, rank=place.rank, world_size=place.size, timeout=_PATIENCE
+        )
+    except (RuntimeError, OSError, ValueError) as fault:
+        raise missed(place, fault) from fault
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
     finally:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from ..engine.meeting import announce, own_place
 from .cpu import see_devices
 
 # The top-level names of a checkout: whatever else goes by them must not be there.
@@ -19,13 +20,15 @@ TOP = ("modeling", "data", "utils", "evaluation")
 def launcher() -> Iterator[int]:
     """Says what torchrun would have said, if there is none; gives the number of processes."""
     before = dict(os.environ)
-    if "RANK" not in os.environ:
+    place = own_place()
+    if place.size > 1:
+        announce(place)
+    else:
         alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
         os.environ.update(alone, MASTER_PORT=_free_port())
-    world_size = int(os.environ["WORLD_SIZE"])
-    see_devices(world_size)
+    see_devices(place.size)
     try:
-        yield world_size
+        yield place.size
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -18,6 +18,7 @@ from ..engine.catalog import Catalog, own_catalog
 from ..engine.data import DataError, ready_partition
 from ..engine.devices import choose_device
 from ..engine.distributed import Group, met_group
+from ..engine.meeting import own_place
 from ..engine.options import DataOptions
 from ..engine.progress import LiveLine, logging_to
 from ..engine.sections import check
@@ -71,7 +72,7 @@ def run_inside(
         raise CheckoutError(_NO_CUDA)
     folder = Path.cwd()
     phases = ("train", "test") if phase == "both" else (phase,)
-    rank = int(os.environ.get("RANK", "0"))
+    rank = own_place().rank
     with ExitStack() as stack:
         stack.enter_context(logging_to(None, LiveLine(), rank))
         stack.enter_context(_told_once())
