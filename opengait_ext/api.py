@@ -194,7 +194,7 @@ def load(
         run = _run(known or _config_of(given), catalog, device)
         store = CheckpointStore(given / "checkpoints", run.settings.trainer.save_name)
         path, selection = chosen_checkpoint(run, store, run.settings.evaluator.restore_hint == 0)
-        content = read_checkpoint(path)
+        content = store.read(path)
     elif given.is_file():
         path, selection, content = given.absolute(), "given by hand", read_checkpoint(given)
         run = _run(known or _config_in(content, given), catalog, device)
@@ -234,18 +234,24 @@ def _config_of(folder: Path) -> Mapping[str, Any]:
     matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in folder.glob("checkpoints/*.pt")]
     newest = max(((int(match[1]), path) for match, path in matches if match), default=None)
     if newest:
-        return _config_in(read_checkpoint(newest[1]), newest[1])
+        store = CheckpointStore(folder / "checkpoints", newest[1].stem.rpartition("-")[0])
+        return _config_in(store.read(newest[1]), newest[1])
     record = folder / "test" / "metrics.json"
     if not record.is_file():
         raise EmbedError(
             f"{folder}: neither checkpoints/*.pt nor test/metrics.json is here, so this is no "
             "folder of a run; give output/<dataset>/<model>/<save_name>, or a .pt file"
         )
-    content = json.loads(record.read_text(encoding="utf-8"))
-    # What was tested; files of earlier versions have one config for everything.
-    return _config_in(
-        {**content, "config": content.get("test_config", content.get("config"))}, record
-    )
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        # What was tested; files of earlier versions have one config for everything.
+        tested = content.get("test_config", content.get("config"))
+    except (ValueError, AttributeError, RecursionError) as fault:
+        raise EmbedError(
+            f"{record}: cannot be read ({fault}); test the run again (--phase test), or give the "
+            "config file (config=..., --config FILE)"
+        ) from fault
+    return _config_in({**content, "config": tested}, record)
 
 
 def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:

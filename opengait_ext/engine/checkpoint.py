@@ -1,10 +1,11 @@
 """Checkpoints of a run: saved whole or not at all, found again, compared with the model."""
 
-import json
 import logging
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..weights import bare_names, read_file, some_names
-from .files import write_json, write_whole
+from .best_note import checked_note, noted_in
+from .files import put_aside, write_json, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +53,57 @@ class CheckpointStore:
         return sorted(int(match[1]) for match in matches if match)
 
     def best(self) -> dict[str, Any] | None:
-        """Gives what is noted of the best checkpoint: its iteration, score and split."""
-        path = self.folder / "best.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """Return what is noted of the best checkpoint: its iteration, score and split.
+
+        A damaged note is made up for by the newest whole checkpoint, which holds it, too.
+        """
+        if not os.path.lexists(self._note):
+            return None
+        return noted_in(self._note) or self._best_of_checkpoints()
+
+    def mend(self) -> None:
+        """Put a damaged note of the best checkpoint aside, and write it anew."""
+        if not os.path.lexists(self._note) or noted_in(self._note):
+            return
+        best = self._best_of_checkpoints()
+        known = f"the best is iteration {best['iteration']}" if best else "no best one is known"
+        put_aside(self._note, "cannot be read", f"by the checkpoints, {known}")
+        if best:
+            write_json(self._note, best)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read a checkpoint as `read_checkpoint` does.
+
+        Raises:
+            CheckpointError: If it is damaged; the newest whole one of this run is named.
+        """
+        try:
+            return read_checkpoint(path)
+        except CheckpointError as fault:
+            for iteration, _ in self._whole(but=path):
+                raise CheckpointError(
+                    f"{fault}. The newest whole checkpoint of this run is {self.path(iteration)}; "
+                    f"take it by --iter {iteration}"
+                ) from fault
+            raise CheckpointError(
+                f"{fault}. No other checkpoint in {self.folder} is whole"
+            ) from fault
+
+    @property
+    def _note(self) -> Path:
+        return self.folder / "best.json"
+
+    def _whole(self, but: Path | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the checkpoints that can be read, newest first."""
+        for iteration in reversed(self.iterations()):
+            if self.path(iteration) != but:
+                with suppress(CheckpointError):
+                    yield iteration, read_checkpoint(self.path(iteration))
+
+    def _best_of_checkpoints(self) -> dict[str, Any] | None:
+        for _, content in self._whole():
+            return checked_note(content.get("best"))
+        return None
 
     def save(self, content: Mapping[str, Any]) -> Path:
         """Writes the checkpoint of ``content["iteration"]``, then removes superseded ones.
@@ -66,7 +116,7 @@ class CheckpointStore:
         try:
             write_whole(path, lambda temporary: torch.save(dict(content), temporary))
             if content.get("best"):
-                write_json(self.folder / "best.json", content["best"])
+                write_json(self._note, content["best"])
         except (OSError, RuntimeError) as fault:  # torch reports a full disk as RuntimeError
             last = f"{self.path(earlier[-1])} is whole" if earlier else "there is no earlier one"
             raise CheckpointError(
@@ -95,7 +145,7 @@ class CheckpointStore:
             self.path(iteration).rename(folder / self.path(iteration).name)
         best = self.best()
         if best and best["iteration"] > above:
-            (self.folder / "best.json").rename(folder / "best.json")
+            self._note.rename(folder / self._note.name)
         curves = self.folder.with_name("metrics.jsonl")
         if curves.is_file():  # the run cuts it back to where it goes on
             shutil.copy2(curves, folder / curves.name)

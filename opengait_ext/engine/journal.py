@@ -94,10 +94,8 @@ class Journal:
             self.summary.scalars(numbers, self._clock.done)
 
     def close(self) -> None:
-        """Ends the live line and the curves."""
+        """Ends the live line."""
         self.live.clear()
-        if self.summary:
-            self.summary.close()
 
     def _draw(
         self,

@@ -1,14 +1,27 @@
-"""Embeddings on disk as they are computed, so that a long test can be gone on with."""
+"""Crash-safe embedding cache: an interrupted test resumes."""
 
 import hashlib
 import json
+import logging
+import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..edge import explained, placed
+from .files import append_whole, put_aside
+
+logger = logging.getLogger(__name__)
+
 Part = tuple[np.ndarray, np.ndarray]
+
+_FORM = b"opengait_ext/partial/2\n"
+_HEAD = struct.Struct("<4sIQQQ")  # mark, check sum of all that follows, n, d, p
+_MARK = b"part"
 
 
 class PartialEmbeddings:
@@ -16,7 +29,8 @@ class PartialEmbeddings:
 
     Args:
         path: The file. What an earlier test left there is taken over if it was made under the
-            same conditions, up to the last whole batch.
+            same conditions, up to the first batch that is not whole. A file that is something
+            else is put aside.
         conditions: Everything that the embeddings depend on, for JSON.
 
     Attributes:
@@ -25,53 +39,91 @@ class PartialEmbeddings:
 
     def __init__(self, path: Path, conditions: Any) -> None:
         text = json.dumps(conditions, sort_keys=True, default=str)
-        key = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+        head = _FORM + hashlib.sha256(text.encode()).digest()
         self._path = path
+        self._is_kept = True
         self.parts: list[Part] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+b" if path.is_file() else "w+b")
-        if not self._takes_over(key):
-            self._file.seek(0)
-            np.save(self._file, key)
-        self._file.truncate()
+        end = self._read(head)
+        if end:
+            os.truncate(path, end)
+        else:
+            self._append(head, anew=True)
 
     def add(self, positions: np.ndarray, embeddings: np.ndarray) -> None:
-        """Adds a batch."""
+        """Add a batch; where the disk takes no more, the test goes on without the file."""
         self.parts.append((positions, embeddings))
-        np.save(self._file, positions)
-        np.save(self._file, embeddings)
-        self._file.flush()
+        content = positions.astype("<i8").tobytes() + embeddings.astype("<f4").tobytes()
+        shape = struct.pack("<QQQ", *embeddings.shape)
+        self._append(_HEAD.pack(_MARK, zlib.crc32(shape + content), *embeddings.shape) + content)
 
     def close(self) -> None:
-        """Closes the file and leaves it for the next test."""
-        self._file.close()
+        """Leave the file for the next test."""
 
     def remove(self) -> None:
-        """Removes the file."""
-        self._file.close()
+        """Remove the file."""
         self._path.unlink(missing_ok=True)
 
-    def _takes_over(self, key: np.ndarray) -> bool:
-        """Reads what is there; leaves the file's position behind the last whole batch."""
-        found = self._array()
-        if found is None or not np.array_equal(found, key):
-            return False
-        end = self._file.tell()
-        for part in self._whole_parts():
-            self.parts.append(part)
-            end = self._file.tell()
-        self._file.seek(end)
-        return True
-
-    def _whole_parts(self) -> Iterator[Part]:
-        while (positions := self._array()) is not None:
-            embeddings = self._array()
-            if embeddings is None or len(embeddings) != len(positions):
-                return
-            yield positions, embeddings
-
-    def _array(self) -> np.ndarray | None:
+    def _append(self, content: bytes, anew: bool = False) -> None:
+        if not self._is_kept:
+            return
         try:
-            return np.load(self._file, allow_pickle=False)
-        except (ValueError, EOFError, OSError):  # the end, or an array that was cut short
-            return None
+            if anew:
+                self._path.unlink(missing_ok=True)
+            append_whole(self._path, content)
+        except OSError as fault:
+            self._is_kept = False
+            self.remove()
+            logger.warning(
+                "%s. The test goes on, but would begin anew if it were stopped",
+                explained(placed(fault, self._path)),
+            )
+
+    def _read(self, head: bytes) -> int:
+        """Take over what is there; return where it ends, or 0 if it is of no use."""
+        if not os.path.lexists(self._path):
+            return 0
+        if not self._path.is_file():
+            put_aside(self._path, "is no file", "the test begins anew")
+            return 0
+        content = self._path.read_bytes()
+        if content.startswith(head):
+            return self._take_over(content, len(head))
+        if not content.startswith(_FORM) and not head.startswith(content):
+            put_aside(self._path, "holds no embeddings of a test", "the test begins anew")
+        return 0
+
+    def _take_over(self, content: bytes, end: int) -> int:
+        for part, behind in _whole_parts(content, end):
+            self.parts.append(part)
+            end = behind
+        if content[end : end + len(_MARK)] and not _is_cut(content, end):
+            logger.warning(
+                "%s is damaged behind %d batches; what comes after them is embedded again",
+                self._path, len(self.parts),
+            )  # fmt: skip
+        return end
+
+
+def _whole_parts(content: bytes, start: int) -> Iterator[tuple[Part, int]]:
+    """Yield each batch, and where it ends, up to the first that is not whole."""
+    while len(content) - start >= _HEAD.size:
+        mark, check, n, d, p = _HEAD.unpack_from(content, start)
+        begin = start + _HEAD.size
+        end = begin + 8 * n + 4 * n * d * p
+        whole = zlib.crc32(content[start + 8 : end]) == check
+        if mark != _MARK or end > len(content) or not whole:
+            return
+        positions = np.frombuffer(content, "<i8", n, begin).astype(np.int64)
+        embeddings = np.frombuffer(content, "<f4", n * d * p, begin + 8 * n)
+        yield (positions, embeddings.reshape(n, d, p).astype(np.float32)), end
+        start = end
+
+
+def _is_cut(content: bytes, start: int) -> bool:
+    """Whether a batch was being written when the test was ended."""
+    rest = content[start:]
+    if len(rest) < _HEAD.size:
+        return _MARK.startswith(rest[: len(_MARK)])
+    mark, _, n, d, p = _HEAD.unpack_from(rest)
+    return mark == _MARK and _HEAD.size + 8 * n + 4 * n * d * p > len(rest)

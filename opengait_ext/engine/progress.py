@@ -4,12 +4,15 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from ..edge import explained, placed
 from ..escaping import Formatter
+
+logger = logging.getLogger(__name__)
 
 _FORM = "[%(asctime)s] [%(levelname)s]: %(message)s"
 _PAUSE = 0.2  # seconds between two states of the live line
@@ -66,6 +69,20 @@ class _Console(logging.Handler):
         self.live.stream.flush()
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that a full disk costs lines, and not the run."""
+
+    _fails = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Tell of the fault once, on the console."""
+        fault = sys.exc_info()[1]
+        if not self._fails and isinstance(fault, OSError):
+            self._fails = True
+            place = placed(fault, self.baseFilename)
+            logger.warning("%s. The log goes on without the file", explained(place))
+
+
 @contextmanager
 def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[None]:
     """Sends this package's log to the console, and to a file if there is a folder for it.
@@ -85,7 +102,7 @@ def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[N
     if folder is not None and rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         name = datetime.now().strftime("%Y-%m-%d-%H-%M-%S.txt")
-        handlers.append(logging.FileHandler(folder / name, encoding="utf-8"))
+        handlers.append(_LogFile(folder / name, encoding="utf-8"))
     level = logger.level
     logger.setLevel(logging.INFO if rank == 0 else logging.WARNING)
     for handler in handlers:
@@ -98,7 +115,8 @@ def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[N
         logger.setLevel(level)
         for handler in handlers:
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):
+                handler.close()
 
 
 class Clock:

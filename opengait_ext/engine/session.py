@@ -58,6 +58,8 @@ def run(
         logs = this.folder / "logs" if log_to_file else None
         _check_hints(this, phase)
         with held(this.folder, group), logging_to(logs, live, group.rank):
+            if group.leads:
+                this.store.mend()
             _introduce(this, phase)
             partition = ready_partition(settings.data, group)
             iteration = train(this, partition) if phase != "test" else 0

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ..data.layout import atomic_write
-from ..errors import UserError
 from ..vision import torchvision
+from .events import Events, GrowingFile
+from .files import put_aside
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +34,13 @@ class Summary:
     """
 
     def __init__(self, folder: Path, start: int = 0) -> None:
-        self._lines = folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        _drop_later(self._lines, start)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as fault:
-            raise UserError(
-                f"TensorBoard is not installed ({fault}): pip install tensorboard"
-            ) from None
-        self._writer = SummaryWriter(str(folder / "summary"), purge_step=start + 1)
+        lines, events = folder / "metrics.jsonl", folder / "summary"
+        _drop_later(lines, start)
+        if os.path.lexists(events) and not events.is_dir():
+            put_aside(events, "is no folder", "new curves of TensorBoard are begun")
+        self._lines = GrowingFile(lines)
+        self._events = Events(events, purge_step=start + 1)
 
     def scalars(self, values: Mapping[str, float], iteration: int) -> None:
         """Adds a point to each curve.
@@ -51,11 +50,9 @@ class Summary:
             iteration: Where on the curves.
         """
         values = {tag.removeprefix(_SCALAR): value for tag, value in values.items()}
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, iteration)
+        self._events.scalars(values.items(), iteration)
         known = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
-        with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"iteration": iteration, **known}) + "\n")
+        self._lines.add((json.dumps({"iteration": iteration, **known}) + "\n").encode())
 
     def images(self, visual_summary: Mapping[str, Tensor], iteration: int) -> None:
         """Adds a picture of each ``image/<name>``: at most 8 of its rows, side by side.
@@ -66,12 +63,7 @@ class Summary:
         """
         for tag, images in visual_summary.items():
             if tag.startswith(_IMAGE):
-                self._writer.add_image(tag.removeprefix(_IMAGE), grid(images), iteration)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Writes what is still in memory."""
-        self._writer.close()
+                self._events.image(tag.removeprefix(_IMAGE), grid(images), iteration)
 
 
 def grid(images: Tensor) -> Tensor:
@@ -97,18 +89,31 @@ def numbers_of(visual_summary: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _drop_later(path: Path, start: int) -> None:
-    """Removes lines of iterations after ``start``, and one that was cut short."""
-    if not path.is_file():
+    """Remove lines of iterations after ``start``, and one that was cut short."""
+    if not os.path.lexists(path):
         return
+    if not path.is_file():
+        put_aside(path, "is no file", "new curves are begun")
+        return
+    *lines, cut = path.read_bytes().split(b"\n")
+    steps = [_iteration(line) for line in lines]
     kept = [
-        line for line in path.read_text(encoding="utf-8").splitlines() if _is_until(line, start)
+        line + b"\n"
+        for line, step in zip(lines, steps, strict=True)
+        if step is not None and step <= start
     ]
-    text = "".join(f"{line}\n" for line in kept)
-    atomic_write(path, text.encode())
+    damaged = steps.count(None) + (
+        _iteration(cut) is None and not cut.startswith(b"{") and cut != b""
+    )
+    if damaged:
+        put_aside(path, f"holds {damaged} lines that are no point of a curve", "the others stay")
+    atomic_write(path, b"".join(kept))
 
 
-def _is_until(line: str, start: int) -> bool:
+def _iteration(line: bytes) -> float | None:
+    """Return the iteration of a line; None if it is none."""
     try:
-        return json.loads(line)["iteration"] <= start
-    except (ValueError, KeyError, TypeError):
-        return False
+        step = json.loads(line)["iteration"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return step if isinstance(step, (int, float)) and math.isfinite(step) else None

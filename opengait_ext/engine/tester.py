@@ -12,7 +12,7 @@ import numpy as np
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition, Tracklet
-from .checkpoint import CheckpointStore, read_checkpoint
+from .checkpoint import CheckpointStore
 from .data import make_dataset
 from .data_record import described, discarded, source_of
 from .devices import Computation
@@ -42,7 +42,7 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     watch = Watch()
     options = run.settings.evaluator
     computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
-    content = read_checkpoint(path)
+    content = run.store.read(path)
     agreed(run.group, lambda: check_tested(run, content, path, options.restore_strict))
     model = load_model(run, computation, path, content, options.restore_strict)
     dataset = split_of(run, partition, options.split)

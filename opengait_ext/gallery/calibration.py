@@ -174,7 +174,7 @@ def read_calibration(checkpoint: str | Path, sha256: str) -> dict[str, Any] | No
         content["threshold"], content["wanted_far"] = (
             float(content[name]) for name in ("threshold", "wanted_far")
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise GalleryError(
             f"{path}: not a calibration ({type(fault).__name__}: {fault}); make it again with "
             "opengait-ext calibrate"

@@ -149,7 +149,7 @@ class CandidateSearch:
         try:
             facts = json.loads(self._note.read_text(encoding="utf-8"))
             return facts if facts["rows"] * _GROWTH >= len(self._rows) else None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def _made_index(self) -> Any:

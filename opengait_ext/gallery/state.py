@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.layout import atomic_write
+from ..edge import placed
 from .records import GalleryError, ModelMark, Record
 
 FORMAT = "opengait_ext/gallery/1"
@@ -115,12 +116,15 @@ def removal_line(pid: str) -> str:
 def append(path: Path, end: int, content: bytes) -> None:
     """Writes behind the committed end of a file; what lies there is cut off first."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    with open(descriptor, "r+b") as file:
-        file.truncate(end)
-        file.seek(end)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "r+b") as file:
+            file.truncate(end)
+            file.seek(end)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as fault:
+        raise placed(fault, path) from fault
 
 
 def _line(content: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ def _curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
         try:
             values = dict(json.loads(line))
             step = float(values.pop("iteration"))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
         for name, value in values.items():
             if isinstance(value, (int, float)) and math.isfinite(value):

@@ -32,11 +32,11 @@ def names(store):
 
 def test_the_two_newest_and_the_best_checkpoint_stay(store):
     for iteration in (10, 20, 30, 40):
-        best = {"iteration": 20, "score": 0.5} if iteration >= 20 else None
+        best = {"iteration": 20, "score": 0.5, "measured_on": "val"} if iteration >= 20 else None
         store.save(content(iteration, best))
     assert names(store) == ["best.json", "toy-00020.pt", "toy-00030.pt", "toy-00040.pt"]
     assert store.iterations() == [20, 30, 40]
-    assert store.best() == {"iteration": 20, "score": 0.5}
+    assert store.best() == {"iteration": 20, "score": 0.5, "measured_on": "val"}
 
 
 def test_all_checkpoints_stay_if_asked_for(tmp_path):
@@ -56,7 +56,7 @@ def test_files_of_other_runs_are_left_alone(store):
 def test_a_hint_names_a_checkpoint(store, tmp_path):
     assert store.find("auto") is None
     for iteration in (10, 20):
-        store.save(content(iteration, {"iteration": 10, "score": 0.5}))
+        store.save(content(iteration, {"iteration": 10, "score": 0.5, "measured_on": "val"}))
     assert store.find("auto") == store.path(20)
     assert store.find("auto", keep="best") == store.path(10)
     assert store.find(10) == store.path(10)
@@ -69,7 +69,7 @@ def test_a_hint_names_a_checkpoint(store, tmp_path):
 
 def test_going_back_moves_later_checkpoints_and_a_later_best_away(store):
     for iteration in (10, 20):
-        store.save(content(iteration, {"iteration": 20, "score": 0.5}))
+        store.save(content(iteration, {"iteration": 20, "score": 0.5, "measured_on": "val"}))
     store.set_aside(above=10)
     assert names(store) == ["toy-00010.pt"]
     aside = store.folder.with_name("checkpoints-before-1")

@@ -10,6 +10,7 @@ from engine_parts import CATALOG, Tiny, catalog_of, changed, make_config
 from opengait_ext.config import ConfigError
 from opengait_ext.data.layout import read_partition, write_partition
 from opengait_ext.engine import run
+from opengait_ext.errors import UserError
 
 TRAIN = {"file": "a.txt", "sha256": "0", "entries": 9, "removed_frames": 7, "removed_tracklets": 1}
 TEST = {"file": "b.txt", "sha256": "1", "entries": 4, "removed_frames": 3, "removed_tracklets": 0}
@@ -81,7 +82,7 @@ def test_a_test_that_was_broken_off_does_not_go_on_with_other_images(toy_root, w
     config = make_config(toy_root, {"trainer_cfg.total_iter": 1})
     go(config, "train")
     config = changed(config, with_lists(toy_root, work, {"train": None, "test": TEST}))
-    with pytest.raises(MemoryError):
+    with pytest.raises(UserError):
         go(config, "test", catalog_of(BreakingOff))
     with_lists(toy_root, work, {"train": None, "test": {**TEST, "sha256": "2"}})
     go(config, "test", catalog_of(BreakingOff))

@@ -12,6 +12,7 @@ from opengait_ext.engine.checkpoint import CheckpointError
 from opengait_ext.engine.data import DataError
 from opengait_ext.engine.devices import Computation
 from opengait_ext.engine.trainer import NonFiniteError, OutOfMemoryError
+from opengait_ext.errors import UserError
 
 FOLDER = "output/Toy/Tiny/toy"
 
@@ -280,7 +281,7 @@ def test_a_test_that_was_broken_off_goes_on_where_it_was(toy_root, work, caplog)
     config, seen = make_config(toy_root), []
     expected = go(config)["result"]
     catalog = breaking_off(seen)
-    with pytest.raises(MemoryError):
+    with pytest.raises(UserError, match="do not fit in the device's memory: lower batch_size"):
         go(config, "test", catalog)
     assert go(config, "test", catalog)["result"] == expected
     assert "5 of 12 tracklets were embedded before" in caplog.messages
@@ -292,7 +293,7 @@ def test_a_test_under_other_conditions_starts_anew(toy_root, work):
     config, seen = make_config(toy_root), []
     go(config)
     catalog = breaking_off(seen)
-    with pytest.raises(MemoryError):
+    with pytest.raises(UserError, match="do not fit in the device's memory: lower batch_size"):
         go(config, "test", catalog)
     go(changed(config, {"evaluator_cfg.sampler.frames": 1}), "test", catalog)
     assert seen == [5, 5, 5, 5, 2]

@@ -124,10 +124,9 @@ def test_curves_of_iterations_that_are_done_again_are_dropped(tmp_path):
     summary = Summary(tmp_path)
     for iteration in (2, 4, 6):
         summary.scalars({"scalar/loss": 1.0 / iteration, "other": float("nan")}, iteration)
-    summary.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"iteration": 3, "cut off')
-    Summary(tmp_path, start=4).close()
+    Summary(tmp_path, start=4)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [
         {"iteration": 2, "loss": 0.5, "other": None},
