@@ -4,28 +4,21 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-from torch.utils.data import DataLoader, Dataset
-
 from ..config import build
-from ..data.collate import collate
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition, read_partition
 from ..errors import UserError
 from .catalog import Catalog, given_to
 from .distributed import Group
-from .interrupt import ignore_signals
 from .options import DataOptions
 
 logger = logging.getLogger(__name__)
 
 PREPARATION = Path("datasets/prep")
-_PREFETCHED = 4  # batches that each process reads ahead
 
 
 class DataError(UserError):
@@ -99,81 +92,6 @@ def make_sampler(
     entry = section["sampler"]
     given = given_to(catalog.samplers[entry["type"]], {"dataset": dataset, **offered})
     return build(catalog.samplers, entry, where=f"{where}.sampler", **given)
-
-
-def make_loader(
-    dataset: TrackletDataset, sampler: Any, workers: int, device: torch.device
-) -> DataLoader[Any]:
-    """Gives the loader of a dataset.
-
-    Its processes draw no random numbers from the main process, compute with one thread each,
-    and leave signals to it.
-
-    Args:
-        dataset: What is read.
-        sampler: Yields lists of requests.
-        workers: Processes; 0: the main process reads.
-        device: Where the batches go: memory is pinned for cuda.
-    """
-    return DataLoader(
-        _Speaking(dataset),
-        batch_sampler=sampler,
-        collate_fn=_collated,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=start_worker,
-        prefetch_factor=_PREFETCHED if workers else None,
-        generator=torch.Generator(),
-    )
-
-
-def batches_of(loader: Iterable[Any]) -> Generator[Any, None, None]:
-    """Gives the batches of a loader; closing it ends the loader's processes.
-
-    Raises:
-        UserError: What a process found wrong with a file, as it was said there.
-    """
-    iterator = iter(loader)
-    try:
-        for batch in iterator:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
-    finally:
-        del iterator  # the last reference
-
-
-class _Speaking(Dataset[Any]):
-    """A dataset that hands errors on as samples: a loader's process would bury the message."""
-
-    def __init__(self, dataset: TrackletDataset) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, request: tuple[int, int]) -> Any:
-        try:
-            return self.dataset[request]
-        except UserError as fault:
-            return fault
-
-
-def _collated(samples: Sequence[Any]) -> Any:
-    faults = [sample for sample in samples if isinstance(sample, UserError)]
-    if faults:
-        return faults[0]
-    try:
-        return collate(samples)
-    except UserError as fault:
-        return fault
-
-
-def start_worker(number: int) -> None:
-    """Sets up a process of the loader."""
-    ignore_signals()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
 
 
 def check_identities(model_cfg: Any, dataset: TrackletDataset) -> None:

@@ -12,10 +12,13 @@ from torch import nn
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
 from ..data.frames import Half
-from .data import batches_of, make_loader, make_sampler
-from .devices import Computation
+from ..errors import UserError
+from .data import make_sampler
+from .devices import Computation, is_out_of_memory
+from .loader import make_loader
 from .partial import PartialEmbeddings
 from .progress import Clock
+from .readers import batches_of
 from .run import Run
 
 logger = logging.getLogger(__name__)
@@ -55,11 +58,13 @@ def embed(
     left = requests[len(parts) :]
     done = sum(map(len, requests)) - sum(map(len, left))
     report = _Report(run, sum(map(len, requests)), done)
-    loader = make_loader(dataset, left, settings.data.num_workers, computation.device)
+    loader = make_loader(
+        dataset, left, settings.data.num_workers, computation.device, settings.data.loader_timeout
+    )
     model.eval()
     with torch.no_grad(), closing(batches_of(loader)) as batches:
         for batch in batches:
-            features = computation.forward(model, batch)["inference_feat"]["embeddings"]
+            features = _features(model, batch, computation)
             if features.dim() != 3 or len(features) != len(batch.labels):
                 raise ConfigError(
                     f"{settings.model_name} gave embeddings {list(features.shape)} for "
@@ -80,6 +85,18 @@ def embedded_halves(
     rerank = run.settings.evaluator_arguments.get("rerank") or {}
     halves: tuple[Half, ...] = ("first", "second") if rerank.get("type") == "temporal" else ()
     return [embed(run, model, dataset.of_half(half), computation) for half in halves]
+
+
+def _features(model: nn.Module, batch: Any, computation: Computation) -> torch.Tensor:
+    try:
+        return computation.forward(model, batch)["inference_feat"]["embeddings"]
+    except (RuntimeError, MemoryError) as fault:
+        if not is_out_of_memory(fault):
+            raise
+        raise UserError(
+            f"{len(batch.labels)} tracklets with frames {list(batch.frames.shape)} do not fit in "
+            f"the device's memory: lower batch_size in evaluator_cfg.sampler. ({fault})"
+        ) from fault
 
 
 class _Report:

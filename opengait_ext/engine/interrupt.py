@@ -1,14 +1,20 @@
 """Stops a run between two iterations instead of in the middle of one."""
 
 import logging
+import multiprocessing
+import os
 import signal
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_GRACE = 5.0  # seconds that a second signal leaves for ending in order
 
 
 class Stopped(SystemExit):
@@ -18,6 +24,9 @@ class Stopped(SystemExit):
 class Interrupt:
     """Takes note of SIGTERM and SIGINT while the context is open; a second one ends at once.
 
+    Python looks at signals between two of its own steps only. A thread therefore listens, too:
+    it ends the process some seconds after the second signal if nothing else has.
+
     Attributes:
         number: The signal that came, or 0.
     """
@@ -25,14 +34,25 @@ class Interrupt:
     def __init__(self) -> None:
         self.number = 0
         self._previous: dict[signal.Signals, Any] = {}
+        self._is_left = threading.Event()
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():  # nowhere else is it allowed
             for kind in _SIGNALS:
                 self._previous[kind] = signal.signal(kind, self._note)
+            self._ears, self._mouth = socket.socketpair()
+            self._mouth.setblocking(False)
+            self._woken = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+            self._listener = threading.Thread(target=self._listen, daemon=True)
+            self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_left.set()
+        if self._previous:
+            signal.set_wakeup_fd(self._woken)
+            self._mouth.close()  # the thread reads the end, and ends
+            self._listener.join(_GRACE)
         for kind, handler in self._previous.items():
             signal.signal(kind, handler)
 
@@ -46,8 +66,42 @@ class Interrupt:
             signal.Signals(number).name,
         )
 
+    def _listen(self) -> None:
+        count = 0
+        with self._ears:
+            while received := self._ears.recv(1):
+                if received[0] not in _SIGNALS:
+                    continue
+                count += 1
+                if count > 1 and not self._is_left.wait(_GRACE):
+                    _end_now(received[0])
+
+
+def _end_now(number: int) -> None:
+    """End this process and its reading processes, whatever they are doing."""
+    name = signal.Signals(number).name
+    os.write(2, f"\n{name} came again: ended at once; the last checkpoint holds\n".encode())
+    for process in multiprocessing.active_children():
+        process.kill()
+    os._exit(128 + number)
+
 
 def ignore_signals() -> None:
     """Leaves signals to the main process: a terminal sends them to the readers, too."""
     for kind in _SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+@contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Hold signals back; a process that is started meanwhile holds them back, too."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -43,6 +43,7 @@ class DataOptions:
         prepare: What makes the data.
         stream: Which file of each tracklet is read, without its ending; ``{view}`` stands for the
             name of its folder, ``*`` for any text if one file alone fits.
+        loader_timeout: Seconds without a batch after which the reading processes count as stuck.
     """
 
     dataset_name: str
@@ -52,11 +53,13 @@ class DataOptions:
     num_workers: int
     prepare: PrepareOptions
     stream: str = FRAMES
+    loader_timeout: int = 600
 
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""
         yield from _name_faults("dataset_name", self.dataset_name)
         yield from _least("num_workers", self.num_workers, 0)
+        yield from _least("loader_timeout", self.loader_timeout, 1)
         if not self.stream or set("/\\:") & set(self.stream):
             yield f"stream: expected the name of a file without its ending, found {self.stream!r}"
         if not self.train_splits:

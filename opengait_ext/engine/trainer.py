@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from ..errors import UserError
 from . import random_state
 from .checkpoint import CheckpointStore
-from .data import batches_of
+from .devices import is_out_of_memory
 from .distributed import Group
 from .interrupt import Interrupt, Stopped
 from .journal import Journal
 from .objective import Terms
 from .options import TrainerOptions
+from .readers import batches_of
 from .state import TrainingState
 from .steps import Step
 
@@ -93,16 +94,24 @@ class Trainer:
         if left <= 0:
             logger.info("the training is finished: iteration %d", self.state.iteration)
         self.step.model.train()
-        with Interrupt() as interrupt, closing(self._batches()) as batches, closing(self.journal):
+        with (
+            Interrupt() as interrupt,
+            closing(self._batches(interrupt)) as batches,
+            closing(self.journal),
+        ):
             self._pause(interrupt)
             for batch in batches:
                 self._iterate(batch)
                 if self._is_at(self.options.save_iter):
                     self._save()
                 self._pause(interrupt)
+            self._pause(interrupt)  # a signal may have ended the wait for a batch
 
-    def _batches(self) -> Generator[Any, None, None]:
-        with closing(batches_of(self.loader)) as batches:
+    def _batches(self, interrupt: Interrupt) -> Generator[Any, None, None]:
+        def gives_up() -> bool:  # several processes have to stop at the same iteration
+            return bool(interrupt.number) and self.group.size == 1
+
+        with closing(batches_of(self.loader, gives_up)) as batches:
             while True:
                 self.journal.begins()
                 batch = next(batches, None)
@@ -117,7 +126,9 @@ class Trainer:
         state.optimizer.zero_grad(set_to_none=True)
         try:
             terms, visual_summary = self.step(batch)
-        except torch.cuda.OutOfMemoryError as fault:
+        except (RuntimeError, MemoryError) as fault:
+            if not is_out_of_memory(fault):
+                raise
             raise OutOfMemoryError(
                 f"iteration {state.iteration + 1}: {len(batch.labels)} tracklets with frames "
                 f"{list(batch.frames.shape)} do not fit in the device's memory. Set "

@@ -13,13 +13,14 @@ from ..data.layout import Partition
 from ..layers.synchronized import share_batches
 from . import random_state
 from .catalog import build_schedule, losses_of
-from .checkpoint import load_weights, read_checkpoint
-from .data import check_identities, make_dataset, make_loader, make_sampler
+from .checkpoint import load_weights
+from .data import check_identities, make_dataset, make_sampler
 from .devices import Computation
 from .effects import without_effect
 from .embedding import embed, embedded_halves
 from .holding import agreed, set_run_aside
 from .journal import Journal
+from .loader import make_loader
 from .objective import Objective
 from .optimizer import build_optimizer, named_parameters
 from .options import VALIDATION_SPLIT
@@ -68,19 +69,18 @@ def train(run: Run, partition: Partition) -> int:
         options,
         state,
         Step(model, state.objective, computation, state.scaler, options.accumulate),
-        make_loader(dataset, sampler, settings.data.num_workers, computation.device),
+        make_loader(
+            dataset,
+            sampler,
+            settings.data.num_workers,
+            computation.device,
+            settings.data.loader_timeout,
+        ),
         lambda batch: [dataset.tracklets[place].path for place in batch.positions.tolist()],
         store,
         about,
         group,
-        Journal(
-            options.total_iter,
-            options.log_iter,
-            state.iteration,
-            group.leads,
-            Summary(run.folder, state.iteration) if group.leads else None,
-            run.live,
-        ),
+        _journal(run, state.iteration),
         _evaluation(run, state.model, validation),
     )
     # All processes alike: what is drawn is drawn for the whole batch, and each takes its share.
@@ -93,6 +93,12 @@ def train(run: Run, partition: Partition) -> int:
     del content, found
     trainer.run()
     return state.iteration
+
+
+def _journal(run: Run, iteration: int) -> Journal:
+    options, leads = run.settings.trainer, run.group.leads
+    summary = Summary(run.folder, iteration) if leads else None
+    return Journal(options.total_iter, options.log_iter, iteration, leads, summary, run.live)
 
 
 def _describe(run: Run, dataset: TrackletDataset) -> int:
@@ -146,7 +152,7 @@ def _found(run: Run, about: dict[str, Any]) -> tuple[dict[str, Any] | None, Path
     path = run.store.find(hint) if hint != 0 else None
     if path is None:
         return None, None
-    content = read_checkpoint(path)
+    content = run.store.read(path)
     if _goes_on(run):
         agreed(run.group, partial(check_goes_on, run, content, path, about))
     return content, path

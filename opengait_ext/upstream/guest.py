@@ -15,9 +15,10 @@ from ..config import ConfigError
 from ..engine import random_state
 from ..engine.catalog import Catalog, build_schedule
 from ..engine.checkpoint import load_weights, read_checkpoint
-from ..engine.data import check_identities, make_dataset, make_loader, make_sampler
+from ..engine.data import check_identities, make_dataset, make_sampler
 from ..engine.devices import Computation
 from ..engine.embedding import embed
+from ..engine.loader import make_loader
 from ..engine.optimizer import build_optimizer
 from ..engine.options import VALIDATION_SPLIT
 from ..engine.steps import map_tensors
@@ -100,7 +101,9 @@ class Guest:
             "training data: %d tracklets of %d identities; %d tracklets a batch; an epoch is "
             "%d iterations", len(dataset), len(dataset.pids), batch, self.epoch,
         )  # fmt: skip
-        return make_loader(dataset, sampler, settings.data.num_workers, run.device)
+        return make_loader(
+            dataset, sampler, settings.data.num_workers, run.device, settings.data.loader_timeout
+        )
 
     def _test_loader(self, run: GuestRun) -> DataLoader[Any]:
         split = VALIDATION_SPLIT if self.in_training else run.settings.evaluator.split

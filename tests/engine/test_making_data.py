@@ -11,15 +11,14 @@ from engine_parts import CATALOG, make_config
 from opengait_ext.data.layout import LayoutError
 from opengait_ext.engine.data import (
     DataError,
-    batches_of,
     check_identities,
     make_dataset,
-    make_loader,
     make_sampler,
     ready_partition,
-    start_worker,
 )
 from opengait_ext.engine.distributed import Group
+from opengait_ext.engine.loader import make_loader, start_worker
+from opengait_ext.engine.readers import batches_of
 from opengait_ext.engine.sections import check
 from opengait_ext.errors import UserError
 
