@@ -15,7 +15,7 @@ from check_tracklets import IMAGES
 from check_walk import files_below
 from image_source import UNPACKED
 from own_journal import FOLDER
-from prep_target import DAMAGED, DROPPED, NOTE, PARTITION
+from prep_target import DAMAGED, DROPPED, LOCK_FILES, NOTE, PARTITION
 
 from opengait_ext.data.layout import (
     FAKE_IR,
@@ -30,7 +30,7 @@ from opengait_ext.data.layout import (
 )
 from opengait_ext.data.pack import named_stream
 
-OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv"}
+OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv", *LOCK_FILES}
 FAKE_FILES = {f"{FAKE_IR}.zip", f"{FAKE_IR}.pkl"}
 OWN_FOLDERS = {UNPACKED, FOLDER}  # what a preparation goes on with
 _SIDES = ("query", "gallery")

@@ -14,6 +14,7 @@ from opengait_ext.errors import UserError
 from opengait_ext.lock import InUseError, lock_files, locked
 
 NOTE, LOCK = ".prepare.json", ".prepare.lock"
+LOCK_FILES = lock_files(Path(LOCK))  # the lock, which stays when a run has ended, and its holder
 PARTITION, DROPPED, DAMAGED = "partition.json", "dropped.csv", "damaged.txt"
 
 
@@ -82,11 +83,7 @@ def check_target(target: Path) -> None:
 
 def _is_ours(name: str) -> bool:
     """Whether a run that was killed before its first note can have left it."""
-    return (
-        name in (UNPACKED, *lock_files(Path(LOCK)))
-        or name.startswith(f".{NOTE}.")
-        and name.endswith(".tmp")
-    )
+    return name in (UNPACKED, *LOCK_FILES) or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
 
 
 def _check_settings(note: Path, settings: dict[str, Any]) -> None:
