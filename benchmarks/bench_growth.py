@@ -87,7 +87,7 @@ def embedding(size: str) -> Callable[[int], Pass]:
 
 def training(size: str) -> Callable[[int], Pass]:
     """Takes a training step on tracklets of two frames."""
-    model = network(size).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = FLOAT32.place(network(size).train(), training=True)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer, losses = torch.optim.Adam(trained, lr=1e-6, fused=True), objective()
 

@@ -183,9 +183,9 @@ def step(bfloat16: bool) -> Callable[[str], Sides]:
     def make(size: str) -> Sides:
         model = network(size).train()
         plain = plain_copy(model)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        inputs, losses = batch(size, 8, 6), objective()
         computation = BFLOAT16 if bfloat16 else FLOAT32
+        model = computation.place(model, training=True)
+        inputs, losses = batch(size, 8, 6), objective()
         made = {}
         for name, module, fused in (("ours", model, True), ("plain", plain, False)):
             trained = [p for p in module.parameters() if p.requires_grad]

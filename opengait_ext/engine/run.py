@@ -73,13 +73,16 @@ class Run:
         return choose_computation(self.device, precision, where, compile)
 
 
-def make_model(run: Run, computation: Computation, pretrained: bool = True) -> nn.Module:
+def make_model(
+    run: Run, computation: Computation, pretrained: bool = True, training: bool = False
+) -> nn.Module:
     """Builds the model of the config on the device.
 
     Args:
         run: The run.
         computation: Device and precision.
         pretrained: Whether to load the weights that training starts from.
+        training: Whether it is trained.
 
     Raises:
         ConfigError: If the model refuses a value of ``model_cfg``.
@@ -102,7 +105,7 @@ def make_model(run: Run, computation: Computation, pretrained: bool = True) -> n
             f"model_cfg ({section['model']}): there is no memory for a model of these sizes; "
             "lower them"
         ) from fault
-    return computation.place(model)
+    return computation.place(model, training)
 
 
 def _check_size(model_class: type, section: Mapping[str, Any]) -> None:

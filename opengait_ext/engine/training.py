@@ -125,7 +125,7 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
 
 def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
     config, options = run.settings.config, run.settings.trainer
-    model = make_model(run, computation)
+    model = make_model(run, computation, training=True)
     if run.group.size > 1:
         if options.sync_batch_norm and computation.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)

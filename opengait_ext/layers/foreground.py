@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .attention import AttentionFusion
+from .bilinear import resized
 from .black_out import black_out as black_out  # belongs to these branches
 from .gait import (
     AppearancePriorEncoder,
@@ -82,10 +82,10 @@ def fit_to_width(
     fitted = frames.new_zeros(*frames.shape[:2], height, width)
     for each in wide.unique().tolist():  # one pass for all pictures of a width
         chosen = wide == each
-        resized = functional.interpolate(frames[chosen], (height, each), mode="bilinear")
+        brought = resized(frames[chosen], (height, each))
         left, kept = max(width - each, 0) // 2, min(each, width)
         first = (each - kept + 1) // 2 if kept_part == "middle" else 0
-        fitted[chosen, :, :, left : left + kept] = resized[..., first : first + kept]
+        fitted[chosen, :, :, left : left + kept] = brought[..., first : first + kept]
     return fitted
 
 
@@ -252,7 +252,8 @@ class ForegroundBranches(SharesBatch, nn.Module):
 
     def _map(self, pixels: Tensor, foreground: Tensor) -> Tensor:
         """Puts pixels where they stand in their frames, zeros elsewhere: ``[f, c, h, w]``."""
-        return filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
+        maps = filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
+        return maps.contiguous()  # channels-last maps are normalized less exactly
 
 
 class ForegroundSASG(ForegroundBranches):

@@ -24,6 +24,7 @@ from ..products import Linear
 from ..vision import torchvision
 from ..weights import load_or_say_random
 from .attention import AttentionFusion
+from .row_norm import RowNorm
 
 _HINT = (
     "Import BigGait's file (datasets/prep/weights.py import-mask), or give null to start the mask "
@@ -44,7 +45,7 @@ class MaskBranch(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(channels, affine=False)
+        self.norm = RowNorm(channels)
         self.encoder = Linear(channels, 2)
         self.decoder = Linear(2, channels)
 
@@ -98,9 +99,9 @@ class GaitPriorEncoder(TokenEncoder):
 
     def __init__(self, channels: int, outputs: int = 16) -> None:
         super().__init__(
-            nn.BatchNorm1d(channels, affine=False),
+            RowNorm(channels),
             Linear(channels, channels // 2),
-            nn.BatchNorm1d(channels // 2, affine=False),
+            RowNorm(channels // 2),
             nn.GELU(),
             Linear(channels // 2, outputs),
         )
@@ -116,9 +117,9 @@ class AppearancePriorEncoder(TokenEncoder):
 
     def __init__(self, channels: int, outputs: int = 16) -> None:
         super().__init__(
-            nn.BatchNorm1d(channels, affine=False),
+            RowNorm(channels),
             Linear(channels, outputs),
-            nn.BatchNorm1d(outputs, affine=False),
+            RowNorm(outputs),
         )
 
 
@@ -239,7 +240,8 @@ class SASG(nn.Module):
 
     def _map(self, tokens: Tensor) -> Tensor:
         """Brings ``[f, t, c]`` to the finer grid of the maps ``[f, c, h, w]``."""
-        return functional.interpolate(self._grid(tokens), self.map_size, mode="bilinear")
+        grid = self._grid(tokens).contiguous()  # channels-last maps are normalized less exactly
+        return functional.interpolate(grid, self.map_size, mode="bilinear")
 
 
 def prior_stem(channels: int, width: int) -> nn.Sequential:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .bilinear import between
+
 _CHUNK = 1  # frames at a time, whose tokens then stay in the cache
 _NEIGHBORS = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))  # rows down and columns to the right
 
@@ -46,9 +48,9 @@ class ChosenPixels:
     ) -> None:
         frame, pixel = chosen.nonzero(as_tuple=True)
         dtype = torch.promote_types(dtype, torch.float32)
-        places = torch.stack([pixel // size[1], pixel % size[1]]).to(dtype)
-        upper, lower, down = _between(grid[0], size[0], places[0])
-        left, right, aside = _between(grid[1], size[1], places[1])
+        upper, lower, down = between(grid[0], size[0], pixel // size[1])
+        left, right, aside = between(grid[1], size[1], pixel % size[1])
+        down, aside = down.to(dtype), aside.to(dtype)
         rows = (frame * grid[0])[:, None] + torch.stack([upper, upper, lower, lower], dim=1)
         corners = rows * grid[1] + torch.stack([left, right, left, right], dim=1)  # [pixels, 4]
         self._shares = torch.stack(
@@ -63,14 +65,6 @@ class ChosenPixels:
         """Gives the pixels ``[pixels, c]`` of the needed tokens ``[n, c]``."""
         shares = self._shares.to(rows.dtype)
         return functional.embedding_bag(self._corners, rows, mode="sum", per_sample_weights=shares)
-
-
-def _between(tokens: int, pixels: int, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives the two tokens of a line between which pixels lie, and the share of the second."""
-    position = ((place + 0.5) * (tokens / pixels) - 0.5).clamp_min(0)
-    first = position.floor()
-    second = (first + 1).clamp_max(tokens - 1)
-    return first.long(), second.long(), position - first
 
 
 @torch.no_grad()
@@ -127,8 +121,10 @@ def _weighted(values: Tensor, weight: Tensor) -> Tensor:
 
 def _weights(tokens: int, pixels: int, like: Tensor) -> Tensor:
     """Gives what each token of a line gives to each pixel, ``[pixels, tokens]``."""
-    one_hot = torch.eye(tokens, dtype=like.dtype, device=like.device)[None]  # [1, t, t]
-    return functional.interpolate(one_hot, pixels, mode="linear")[0].t()
+    first, second, share = between(tokens, pixels, torch.arange(pixels, device=like.device))
+    share = share.to(like.dtype)[:, None]
+    one_hot = torch.eye(tokens, dtype=like.dtype, device=like.device)
+    return torch.lerp(one_hot[first], one_hot[second], share)
 
 
 @torch.no_grad()

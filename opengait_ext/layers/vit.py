@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..dinov2_names import check_heads, metas_names
 from ..products import Linear
 from ..weights import load_or_say_random
+from .bilinear import resized
 from .frozen import freeze
 
 _HINT = "Download Meta's file (the command stands at the head of the config), or give null."
@@ -116,11 +117,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Gives the tokens ``last`` and ``mid`` of frames ``[f, 3, h, w]``, as said above."""
-        if frames.shape[-2:] != self.image_size:
-            frames = functional.interpolate(
-                frames, self.image_size, mode="bilinear", align_corners=False
-            )
-        tokens = self._embed(frames, None)  # [f, 1 + t, d]
+        tokens = self._embed(resized(frames, self.image_size), None)  # [f, 1 + t, d]
         tapped: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
             tokens = block(tokens)

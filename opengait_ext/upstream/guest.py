@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,8 @@ class Guest:
         with _working_in(self.run.start if self.run else None):
             _above(self).init_parameters()
         if self.run:
-            self.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
+            module = cast(nn.Module, self)
+            Computation(self.run.device).place(module, self.in_training)
 
     def get_loader(self, data_cfg: Any, train: bool = True) -> DataLoader[Any]:
         """Gives the batches of our data, drawn, read and changed as in our engine."""

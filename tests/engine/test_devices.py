@@ -78,3 +78,9 @@ def test_a_model_may_ask_for_the_plain_order_of_memory():
 def test_kernels_lie_channels_last():
     model = Computation(CPU).place(nn.Conv2d(3, 4, 3))
     assert model.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("dtype", "plain"), [(torch.float32, True), (torch.bfloat16, False)])
+def test_a_training_in_float32_on_the_cpu_keeps_the_plain_order(dtype, plain):
+    model = Computation(CPU, dtype).place(nn.Conv2d(3, 4, 3), training=True)
+    assert model.weight.is_contiguous() == plain
