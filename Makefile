@@ -1,9 +1,9 @@
-# make demo: the whole job on synthetic data; make test; make check; make bench. Needs Python 3.10+ and make.
+# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench. Needs Python 3.10+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench gpu-check test-browser clean
+.PHONY: demo test test-fast test-large check bench gpu-check test-browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -11,6 +11,14 @@ demo: $(VENV)/.installed
 # Two processes of one thread each, whole files at a time: what files share is made once.
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What takes no more than about two seconds each: under a minute.
+test-fast: $(VENV)/.installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The whole golden training step, in float64 (9.5 GiB of memory) and in float32.
+test-large: $(VENV)/.installed
+	$(BIN)/python -m pytest -m large -v
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -8,6 +8,14 @@ torch.set_num_threads(1)
 cv2.setNumThreads(0)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out tests marked large unless -m speaks of them, whatever else it asks."""
+    if "large" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("large")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

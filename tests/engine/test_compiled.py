@@ -1,9 +1,9 @@
 import copy
 import logging
-import time
 
 import pytest
 import torch
+from fake_clock import CLOCK
 from torch import nn
 
 from opengait_ext.data.collate import Batch
@@ -11,6 +11,11 @@ from opengait_ext.engine.compiled import Compilation
 from opengait_ext.engine.devices import Computation
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    CLOCK.put_in(monkeypatch)
 
 
 class Part(nn.Module):
@@ -21,7 +26,7 @@ class Part(nn.Module):
         self.linear = nn.Linear(6, 4).requires_grad_(False)
 
     def forward(self, frames):
-        time.sleep(0.005)
+        CLOCK.passes(0.005)
         return self.linear(frames.flatten(1)[:, :6]), {"twice": [2 * frames]}
 
 
@@ -50,7 +55,7 @@ def faster(call):
 
 def slower(call):
     def compiled(frames):
-        time.sleep(0.02)
+        CLOCK.passes(0.02)
         return call(frames)
 
     return compiled

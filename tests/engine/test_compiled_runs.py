@@ -2,13 +2,13 @@ import json
 import logging
 import shutil
 import sysconfig
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from engine_parts import SIZE, Tiny, catalog_of, make_config, same, weights
+from fake_clock import CLOCK
 from torch import nn
 
 from opengait_ext.config import ConfigError
@@ -41,7 +41,7 @@ SIZES = {
 class Slow(VisionTransformer):
     def forward(self, frames):
         if not torch.compiler.is_compiling():
-            time.sleep(0.05)
+            CLOCK.passes(0.05)
         return super().forward(frames)
 
 
@@ -70,7 +70,10 @@ def stored(folder):
         return file["embeddings"]
 
 
-def test_a_test_with_a_compiled_transformer_gives_the_same_embeddings(toy_root, work, caplog):
+def test_a_test_with_a_compiled_transformer_gives_the_same_embeddings(
+    toy_root, work, caplog, monkeypatch
+):
+    CLOCK.put_in(monkeypatch)
     caplog.set_level(logging.INFO)
     catalog = catalog_of(Gait)
     config = make_config(toy_root, {"model_cfg.model": "Gait", "trainer_cfg.total_iter": 1})

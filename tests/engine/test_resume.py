@@ -65,7 +65,7 @@ def test_a_run_ended_by_sigterm_to_all_its_processes_goes_on_as_the_unbroken_run
     line = next(line for line in process.stderr if "iteration 1/" in line)
     assert "tracklets/s" in line
     os.killpg(process.pid, signal.SIGTERM)
-    messages = process.communicate(timeout=60)[1]
+    messages = process.communicate(timeout=240)[1]
     assert process.returncode == 143, messages
     assert "stopped by SIGTERM after iteration" in messages
     assert "the same command goes on" in messages

@@ -167,8 +167,9 @@ def test_a_frozen_table_is_resampled_once_and_again_after_every_change():
 
 def test_a_trained_table_gets_its_gradient():
     model = vit()
-    model(torch.randn(1, 3, 12, 8))[0].pow(2).sum().backward()
-    assert model.pos_embed.grad.abs().sum() > 0
+    last = model(torch.randn(1, 3, 12, 8))[0]
+    (last * torch.randn_like(last)).sum().backward()  # normalized: its squares add up to a constant
+    assert model.pos_embed.grad.abs().sum() > 1e-3
     assert {n for n, p in model.named_parameters() if p.grad is None} == {"mask_token"}
 
 

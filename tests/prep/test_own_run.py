@@ -98,9 +98,7 @@ def test_processes_of_a_killed_run_end(long_film, out):
         time.sleep(0.002)
     process.kill()
     process.wait()
-    end = time.monotonic() + 20.0
-    while is_alive(process.pid):
-        assert time.monotonic() < end
+    while is_alive(process.pid):  # to the end of the test's time, if its workers stay
         time.sleep(0.01)
 
 
@@ -125,7 +123,7 @@ def test_a_stop_from_the_keyboard_is_quick_and_says_how_to_go_on(long_film, out,
         assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=30)[0]
+    told = process.communicate()[0]
     assert process.returncode == 130, told
     assert "stopped; the same command goes on from here" in told
     assert "Traceback" not in told

@@ -143,7 +143,7 @@ def test_the_processes_of_a_killed_run_end_with_it(tmp_path):
         time.sleep(0.001)
     process.kill()
     # Its processes hold the other end of the pipe: reading ends when the last of them has.
-    process.communicate(timeout=20)
+    process.communicate(timeout=240)
     assert process.returncode == -signal.SIGKILL
     assert prepare_tree(tmp_path / "raw", out) == 0
     assert len(list(out.rglob("0-frames.zip"))) == 200
