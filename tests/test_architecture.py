@@ -113,6 +113,7 @@ def test_no_function_is_longer_than_60_lines(path):
             assert node.end_lineno - node.lineno < 60, f"{node.name} is too long"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "door"),
     [

@@ -63,6 +63,7 @@ def test_a_row_of_the_gpu_that_fails_says_why():
     assert (result["measured"], result["reason"]) == (False, "out of memory")
 
 
+@pytest.mark.slow
 def test_embeddings_of_the_gpu_are_measured_on_any_device():
     from bench_gpu import GpuRow, embeddings, measured
     from bench_table import table

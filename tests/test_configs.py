@@ -38,6 +38,7 @@ def test_a_shipped_config_is_without_fault(path):
     check(load_config(path), CATALOG, "both")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", OWN, ids=name_of)
 def test_a_shipped_config_builds_its_network(path):
     section = load_config(path)["model_cfg"]

@@ -76,6 +76,7 @@ def batch(types, frames=2, lengths=None, size=(64, 32)):
     return [images], torch.arange(n) // 2 % 3, list(types), views, lengths
 
 
+@pytest.mark.slow
 def test_training_feat_names_losses_of_the_config_or_scalars(model, config):
     output = model.train()(batch(["rgb", "ir"] * 3))
     prefixes = {section["log_prefix"] for section in config["loss_cfg"]}
@@ -84,6 +85,7 @@ def test_training_feat_names_losses_of_the_config_or_scalars(model, config):
         assert key in prefixes or (torch.is_tensor(value) and value.ndim == 0)
 
 
+@pytest.mark.slow
 def test_a_gradient_reaches_every_parameter_that_asks_for_one(model, config):
     model = copy.deepcopy(model).train()
     for parameter in model.parameters():  # zero weights would hide what is behind them

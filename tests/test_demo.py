@@ -57,6 +57,7 @@ def metrics_of(folder):
     return json.loads(text)
 
 
+@pytest.mark.slow
 def test_one_command_makes_the_data_trains_tests_and_prints_the_table(folder, first):
     assert first.returncode == 0, first.stderr
     said = first.stdout + first.stderr
@@ -79,6 +80,7 @@ def test_the_result_carries_where_it_comes_from(folder, first):
         assert metrics[key]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_goes_on_where_it_stopped(folder, first):
     second = launched(folder, *ITERATIONS, "--set", "trainer_cfg.total_iter=3")
     assert second.returncode == 0, second.stderr
@@ -86,6 +88,7 @@ def test_the_same_command_again_goes_on_where_it_stopped(folder, first):
     assert metrics_of(folder)["iteration"] == 3
 
 
+@pytest.mark.slow
 def test_a_run_says_how_well_its_silhouettes_fit(folder, first):
     command = [sys.executable, "datasets/prep/synth_silhouettes.py", "--every", "20"]
     command += ["--run", "output/SynthVVI/DinoGRL/dinogrl"]

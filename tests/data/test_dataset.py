@@ -205,6 +205,7 @@ def test_impossible_frames_and_rules_are_refused_before_any_reading(tmp_path, pr
         dataset(tmp_path, partition, rule="first")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_loader_workers_give_the_batches_of_the_main_process(tmp_path, prepared, method):

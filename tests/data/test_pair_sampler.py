@@ -98,6 +98,7 @@ def test_the_pairs_of_an_identity_are_of_different_cameras_and_none_comes_twice(
             assert len({seeds for _, seeds in drawn}) == 4
 
 
+@pytest.mark.slow
 def test_every_camera_and_every_pair_of_it_comes_equally_often():
     dataset = data({"1": {0: 1, 2: 2, 4: 1}})
     seen = Counter(

@@ -29,6 +29,7 @@ def test_a_batch_holds_identity_by_identity_the_visible_before_the_infrared():
         assert modalities == ["visible", "visible", "infrared"] * 3
 
 
+@pytest.mark.slow
 def test_every_identity_and_every_tracklet_comes_equally_often():
     batches = list(sampler(SEVEN, identities=3, visible=2, infrared=2, total=3000))
     labels = Counter(label for batch in batches for label in labels_of(SEVEN, batch)[::4])
@@ -51,6 +52,7 @@ def test_tracklets_are_drawn_with_replacement_each_by_itself():
     assert all(abs(number / 3000 - 1 / 4) < 0.03 for number in infrared.values())
 
 
+@pytest.mark.slow
 def test_the_identities_of_a_batch_do_not_depend_on_those_before():
     batches = list(sampler(SEVEN, identities=6, total=3000))
     missing = [set(range(7)).difference(labels_of(SEVEN, batch)).pop() for batch in batches]

@@ -70,6 +70,7 @@ def stored(folder):
         return file["embeddings"]
 
 
+@pytest.mark.slow
 def test_a_test_with_a_compiled_transformer_gives_the_same_embeddings(
     toy_root, work, caplog, monkeypatch
 ):
@@ -158,6 +159,7 @@ def test_another_word_than_never_and_auto_is_refused(toy_root, section):
         run(config, "both", "cpu", catalog=catalog_of(Tiny))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["BigGait", "DinoGRL", "DinoGRLReleased"])
 def test_the_frozen_part_of_every_model_with_a_transformer_is_that(name):
     model = MODELS[name]()

@@ -57,6 +57,7 @@ def test_a_model_of_random_numbers_depends_on_the_seed_alone(toy_root, work, unb
     assert not same(weights(work, 6)["model"], unbroken[1]["model"])
 
 
+@pytest.mark.slow
 def test_a_run_ended_by_sigterm_to_all_its_processes_goes_on_as_the_unbroken_run(toy_root, work):
     # The first run has iterations for hours; its reading process gets the signal, too.
     endless = {"trainer_cfg.total_iter": 100000, "trainer_cfg.log_iter": 1}

@@ -21,6 +21,7 @@ def go(config, phase="both", catalog=CATALOG, command=(), device="cpu", log_to_f
     return run(config, phase, device, log_to_file, list(command), catalog)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_record_of_everything_the_result_depends_on(toy_root, work):
     config = make_config(toy_root)
     metrics = go(config, command=["main.py", "--cfgs", "toy.yaml"])

@@ -201,6 +201,7 @@ def test_reranking_prefers_a_match_in_the_same_crowd_to_a_nearer_stranger():
     assert match < stranger
 
 
+@pytest.mark.slow
 def test_no_dense_matrix_of_all_is_made(monkeypatch):
     largest = []
 

@@ -27,6 +27,7 @@ def three_samplings():
     return pairs
 
 
+@pytest.mark.slow
 def test_temporal_distances_equal_the_sum_of_the_loops(small_blocks, three_samplings):
     expected = temporal_by_loops(three_samplings, 5, 3, 0, (0.8, 0.2, 0.1))
     found = temporal_distances(*three_samplings)

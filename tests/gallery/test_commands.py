@@ -75,6 +75,7 @@ def program(trained, tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_from_embedding_to_an_answer(program, tmp_path, trained):
     assert "6 tracklets -> g\n" in program("embed MODEL --data DATA --modality visible --target g")
     assert "6 tracklets -> g, 6 were there already" in program("embed MODEL --data DATA --target g")
@@ -105,6 +106,7 @@ def test_from_embedding_to_an_answer(program, tmp_path, trained):
     assert "https:" not in page
 
 
+@pytest.mark.slow
 def test_a_calibrated_search_says_nobody(program, tmp_path, trained):
     program("embed MODEL --data DATA --target g")
     out = program("calibrate MODEL --far 0.25 --samples 50")
@@ -125,6 +127,7 @@ def test_a_calibrated_search_says_nobody(program, tmp_path, trained):
     (trained / "checkpoints/calibration.json").unlink()
 
 
+@pytest.mark.slow
 def test_a_file_of_embeddings_becomes_a_gallery_and_a_query(program, tmp_path):
     program("embed MODEL --data DATA --modality visible --target v.npz")
     program("embed MODEL --data DATA --modality infrared --target i.npz")
@@ -140,6 +143,7 @@ def test_a_file_of_embeddings_becomes_a_gallery_and_a_query(program, tmp_path):
     assert "7/rgb/D0-T0: this tracklet is in the gallery" in program("index g --add v.npz", 1)
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_embedded_and_searched_for(program, tmp_path, trained):
     (tmp_path / "walk").mkdir()
     for number, image in enumerate(read_frames(trained / "data/9/ir/D3-T3", range(4))):
@@ -156,6 +160,7 @@ def test_a_folder_of_images_is_embedded_and_searched_for(program, tmp_path, trai
     assert "0.0000  me  camera 5  walk  2024-05-01T10:00:00" in out
 
 
+@pytest.mark.slow
 def test_a_person_can_be_taken_out_and_deleted(program):
     program("embed MODEL --data DATA --target g")
     out = program("index g --remove 8")
@@ -166,6 +171,7 @@ def test_a_person_can_be_taken_out_and_deleted(program):
     assert "no tracklet has the identity '8'" in program("index g --remove 8", 1)
 
 
+@pytest.mark.slow
 def test_a_gallery_of_another_checkpoint_is_refused(program, trained, tmp_path):
     program("embed MODEL --data DATA --target g")
     content = torch.load(trained / "checkpoints/agw-00000.pt", weights_only=True)
@@ -204,6 +210,7 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(program, line, message):
     assert message in program(line, 1)
 
 
+@pytest.mark.slow
 def test_a_query_that_is_nothing_known_is_refused(program, tmp_path):
     program("embed MODEL --data DATA --target g")
     assert "expected the folder of a prepared tracklet" in program("search g --query x", 1)

@@ -68,6 +68,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_gallery_is_whole_after_a_kill_at_any_moment_of_an_append(gallery):
     pause = np.random.default_rng(0)
     told = 0

@@ -130,6 +130,7 @@ def clustered(rng, count, width=16, parts=4):
     return (centers[np.arange(count) // 5] + noise).astype(np.float32)
 
 
+@pytest.mark.slow
 @needs_faiss
 def test_compressed_candidates_find_what_the_exact_search_finds(tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "FLAT", 500)
@@ -165,6 +166,7 @@ def test_the_reported_recall_is_that_of_a_count(tmp_path, monkeypatch):
     assert counted < 1
 
 
+@pytest.mark.slow
 @needs_faiss
 def test_the_kept_index_takes_in_what_is_appended_and_forgets_what_is_removed(
     tmp_path, monkeypatch
@@ -188,6 +190,7 @@ def test_the_kept_index_takes_in_what_is_appended_and_forgets_what_is_removed(
     assert gallery.search(stored[7:8], 1).rows.tolist() == [[7]]
 
 
+@pytest.mark.slow
 @needs_faiss
 def test_auto_leaves_faiss_alone_where_it_would_miss_too_much(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("opengait_ext.gallery.searching.FLAT", 100)

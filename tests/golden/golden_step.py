@@ -3,8 +3,10 @@
 The arrays are those of the whole set where there is one, else the smaller ``network.npz``.
 """
 
+import functools
 import os
 import random
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +23,10 @@ from released_network import (
     tame,
     ten_losses,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from opengait_ext.losses import LOSSES
+from opengait_ext.models.dinogrl_released import compared_of
 
 SEED = int(os.environ.get("DINOGRL_GOLDEN_SEED", "0"))  # of the frames
 WHOLE = bool(GIVEN) or FOLDER.is_dir()
@@ -79,7 +82,7 @@ class Step:
     """One training step without blacking out, and another loss with it.
 
     Args:
-        weights: Of the network.
+        arrays: The golden ones.
         dtype: The precision of all of it.
         whole: Whether all gradients are made; otherwise none goes further back than the last block
             of either ResNet, and the ResNets need no memory for it.
@@ -95,13 +98,13 @@ class Step:
 
     def __init__(
         self,
-        weights: dict[str, Tensor],
+        arrays: Mapping[str, np.ndarray],
         dtype: torch.dtype,
         whole: bool = False,
         backward: bool = True,
         place: Any = None,
     ) -> None:
-        model = golden_network(weights, mask_dropout=0.0, blackout=0.0).to(dtype).train()
+        model = golden_network(weights_of(arrays), mask_dropout=0.0, blackout=0.0).to(dtype).train()
         self.dtype, self.model = dtype, place(model) if place else model
         tame(model)
         if not whole:
@@ -110,7 +113,7 @@ class Step:
         tokens = [model.dinov2(some) for some in frames[0][0].flatten(0, 1).split(FRAMES)]
         joined = tuple(torch.cat(kind) for kind in zip(*tokens, strict=True))
         del tokens
-        model.dinov2.forward = lambda _frames: joined
+        model.dinov2 = _Known(joined)  # frozen, and of the same frames from here on
         with torch.set_grad_enabled(backward):
             features = model(frames)["training_feat"]
             self.losses, total = ten_losses(features)
@@ -131,6 +134,17 @@ class Step:
             return ten_losses(self.model(golden_batch(SEED, self.dtype))["training_feat"])[0]
 
 
+class _Known(nn.Module):
+    """Return what is known already."""
+
+    def __init__(self, output: Any) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, _frames: Tensor) -> Any:
+        return self.output
+
+
 def _cut(model):
     """Leave no graph before the last block of either ResNet."""
     for encoder in (model.gait_encoder, model.appearance_encoder.stages):
@@ -138,8 +152,24 @@ def _cut(model):
             *encoder.layer1, *encoder.layer2, *encoder.layer3, *list(encoder.layer4)[:-1]
         ]:  # fmt: skip
             block.forward = torch.no_grad()(block.forward)
+            for layer in block.modules():
+                if isinstance(layer, nn.Conv2d):  # in float64 torch unfolds all it gets
+                    layer.forward = functools.partial(_in_pieces, layer.forward)
     model.sasg.fuse = torch.no_grad()(model.sasg.fuse)
     model.appearance_encoder._stem = torch.no_grad()(model.appearance_encoder._stem)
+    model.sasg_maps = functools.partial(_learned_from, model.sasg_maps)
+
+
+def _in_pieces(layer, maps):
+    return torch.cat([layer(some) for some in maps.split(FRAMES)])
+
+
+def _learned_from(make, frames):
+    """Return maps without a graph, after the backward pass of the losses that see them alone."""
+    made = make(frames)
+    if torch.is_grad_enabled():
+        ten_losses(compared_of(made))[1].backward()
+    return made._replace(**{name: value.detach() for name, value in made._asdict().items()})
 
 
 def check_losses(arrays, step):

@@ -53,9 +53,9 @@ def golden_weights(salt, override):
 
 
 def golden_network(weights, **changes):
-    """Builds the network of the shipped config with the golden weights."""
-    model = _network(changes).to_empty(device="cpu")
-    model.load_state_dict(weights)
+    """Build the network of the shipped config with the golden weights, which become its own."""
+    model = _network(changes)
+    model.load_state_dict(weights, assign=True)
     assert all(name in weights for name, _ in model.named_buffers())  # nothing is left unfilled
     return model
 

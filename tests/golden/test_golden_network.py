@@ -37,13 +37,8 @@ def arrays():
     return golden_arrays()
 
 
-@pytest.fixture(scope="module")
-def weights(arrays):
-    return weights_of(arrays)
-
-
-def test_every_stage_in_eval_mode_is_that_of_the_authors_network(arrays, weights):
-    ours = evaluated(golden_network(weights), SEED)
+def test_every_stage_in_eval_mode_is_that_of_the_authors_network(arrays):
+    ours = evaluated(golden_network(weights_of(arrays)), SEED)
     names = [name for name in arrays if name.startswith("eval/")]
     assert len(names) > 25
     wrong = {}
@@ -70,9 +65,17 @@ def _scale(arrays, name):
     return deviation if deviation > 0 else 1.0
 
 
+def test_a_float32_step_as_the_engine_places_it_is_as_exact_as_the_authors(arrays):
+    place = functools.partial(CPU.place, training=True)
+    taken = Step(arrays, torch.float32, backward=False, place=place)
+    check_maps(arrays, taken)
+    check_losses(arrays, taken)
+    assert map_errors(arrays, taken)["gait"] < 2.2e-4  # of the authors' own modules in float32
+
+
 @pytest.fixture(scope="module")
-def step(weights):
-    return Step(weights, torch.float64)
+def step(arrays):
+    return Step(arrays, torch.float64)
 
 
 def test_every_loss_of_a_training_step_is_that_of_the_authors(arrays, step):
@@ -99,11 +102,3 @@ def test_the_triplet_loss_of_each_part_is_that_of_the_authors(arrays, step):
 
 def test_a_step_with_a_map_blacked_out_is_that_of_the_authors(arrays, step):
     check_blacked_out(arrays, step)
-
-
-def test_a_float32_step_as_the_engine_places_it_is_as_exact_as_the_authors(arrays, weights):
-    place = functools.partial(CPU.place, training=True)
-    taken = Step(weights, torch.float32, backward=False, place=place)
-    check_maps(arrays, taken)
-    check_losses(arrays, taken)
-    assert map_errors(arrays, taken)["gait"] < 2.2e-4  # of the authors' own modules in float32

@@ -15,7 +15,6 @@ from golden_step import (
     check_statistics,
     check_triplets,
     golden_arrays,
-    weights_of,
 )
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.large, pytest.mark.slow]
@@ -28,7 +27,7 @@ def arrays():
 
 @pytest.fixture(scope="module", params=["float64", "float32"])
 def step(arrays, request):
-    return Step(weights_of(arrays), getattr(torch, request.param), whole=True)
+    return Step(arrays, getattr(torch, request.param), whole=True)
 
 
 def test_every_loss_is_that_of_the_authors(arrays, step):

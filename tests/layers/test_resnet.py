@@ -23,6 +23,7 @@ def network(**changes):
     return TwoStreamResNet(**{"name": "resnet18", **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_stem_and_stages_with_the_original_stride_are_torchvisions_network(name):
     torch.manual_seed(0)
@@ -37,6 +38,7 @@ def test_stem_and_stages_with_the_original_stride_are_torchvisions_network(name)
     assert maps.shape[1] == stages.channels == whole.fc.in_features
 
 
+@pytest.mark.slow
 def test_a_last_stride_of_one_keeps_a_sixteenth_of_the_frame():
     assert network()(frames(), INFRARED).shape == (5, 512, 2, 1)
     assert network(last_stride=2)(torch.zeros(2, 3, 64, 32), INFRARED[:2]).shape == (2, 512, 2, 1)
@@ -156,6 +158,7 @@ def assert_holds(net, whole):
             torch.testing.assert_close(whole.fc(maps.mean((2, 3))), whole(frames()))
 
 
+@pytest.mark.slow
 def test_pretrained_weights_of_a_file_reach_both_stems_and_the_stages(tmp_path):
     whole = saved_network(tmp_path / "resnet18.pth")
     net = network(last_stride=2, non_local=[0, 1, 0, 0])
@@ -170,6 +173,7 @@ def test_pretrained_weights_of_a_file_reach_both_stems_and_the_stages(tmp_path):
     assert torch.equal(alone.layer4[1].conv2.weight, whole.layer4[1].conv2.weight)
 
 
+@pytest.mark.slow
 def test_stems_that_were_loaded_from_one_file_are_still_two(tmp_path):
     saved_network(tmp_path / "resnet18.pth")
     net = network()
@@ -179,6 +183,7 @@ def test_stems_that_were_loaded_from_one_file_are_still_two(tmp_path):
     assert visible.data_ptr() != infrared.data_ptr()
 
 
+@pytest.mark.slow
 def test_imagenet_weights_are_taken_from_the_cache_of_torch(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
@@ -212,6 +217,7 @@ def test_no_weights_leave_the_random_start():
         assert torch.equal(net.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_weights_of_another_depth_are_refused(tmp_path):
     saved_network(tmp_path / "resnet18.pth")
     with pytest.raises(UserError, match=r"(?s)backbone_weights: .*does not fit.*layer1.2.conv1"):

@@ -64,6 +64,7 @@ def embeddings(model, inputs):
         return model.eval()(inputs)["inference_feat"]["embeddings"]
 
 
+@pytest.mark.slow
 def test_dinogrl_gives_what_its_losses_compare(model):
     inputs = batch()
     features = model(inputs)["training_feat"]
@@ -114,6 +115,7 @@ def test_dinogrl_compares_the_normalized_global_vectors_of_gait_then_appearance(
     torch.testing.assert_close(embeddings(model, batch()), torch.cat(seen[:2], dim=2))
 
 
+@pytest.mark.slow
 def test_all_parts_can_be_compared(built):
     model = make(embedding_parts="all", normalize_embeddings=False)
     model.load_state_dict(built.state_dict())
@@ -150,6 +152,7 @@ def identity_gradients(model):
     }
 
 
+@pytest.mark.slow
 def test_the_identity_losses_reach_sasg_in_joint_learning_only(model):
     names = ("mask", "gait_prior", "appearance_prior", "fusion")
     assert identity_gradients(model) == dict.fromkeys(names, True)
@@ -177,6 +180,7 @@ def test_each_modality_goes_through_its_own_stem(model):
     torch.testing.assert_close(embeddings(model, visible), embeddings(model, infrared))
 
 
+@pytest.mark.slow
 def test_with_visible_frames_alone_it_is_the_same_network_without_the_infrared_stem(built):
     model = make(modalities=["visible"])
     state = built.state_dict()
@@ -188,6 +192,7 @@ def test_with_visible_frames_alone_it_is_the_same_network_without_the_infrared_s
     assert torch.equal(embeddings(model, inputs), embeddings(copy.deepcopy(built), inputs))
 
 
+@pytest.mark.slow
 def test_with_visible_frames_alone_every_weight_is_trained():
     model = make(modalities=["visible"], non_local=[0, 1, 0, 0])
     for parameter in model.parameters():  # zero weights would hide what is behind them

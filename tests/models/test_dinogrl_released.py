@@ -71,6 +71,7 @@ def embeddings(model, inputs):
         return model.eval()(inputs)["inference_feat"]["embeddings"]
 
 
+@pytest.mark.slow
 def test_it_gives_what_its_losses_compare(model):
     inputs = batch()
     features = trained(model, inputs)
@@ -186,6 +187,7 @@ def test_one_tracklet_of_any_number_of_frames_is_embedded(model, frames):
     assert embeddings(model, batch(("ir",), frames)).shape == (1, 8, 2 * PARTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_training_step_is_finite_in_every_precision(model, dtype):
     with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):

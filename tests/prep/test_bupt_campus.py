@@ -227,6 +227,7 @@ def test_queries_without_a_match_are_counted_under_the_camera_rule(tmp_path):
         assert tuple(counts[f"test {direction}"] for direction in DIRECTIONS) == unmatched
 
 
+@pytest.mark.slow
 def test_the_script_needs_no_torch(raw, out):
     program = (
         "import runpy, sys; sys.modules['torch'] = None\n"

@@ -123,6 +123,7 @@ def large_data(tmp_path):
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_check_that_was_killed_goes_on_and_gives_the_same_report(tmp_path, workers, capsys):
     data = large_data(tmp_path)
@@ -153,6 +154,7 @@ def lines_of(path):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_with_130_and_the_journal_is_whole(tmp_path):
     data = large_data(tmp_path)
     command = [sys.executable, str(SCRIPT), str(data), "--workers", "2"]
@@ -173,6 +175,7 @@ def test_an_interrupt_ends_with_130_and_the_journal_is_whole(tmp_path):
     assert (data / ".check.journal").read_bytes().endswith(b"\n")
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_report_as_one(data, tmp_path):
     cut_frame(data)
     one, two = tmp_path / "one.json", tmp_path / "two.json"
@@ -190,6 +193,7 @@ class Bomb:
         return os._exit, (1,)
 
 
+@pytest.mark.slow
 def test_a_process_that_died_is_a_finding_and_the_others_go_on():
     from check_tracklets import IMAGES, Job
     from check_work import check_all
@@ -205,6 +209,7 @@ def test_a_process_that_died_is_a_finding_and_the_others_go_on():
     assert not found[4].signature, "it is looked at again another time"
 
 
+@pytest.mark.slow
 def test_processes_that_all_die_are_told_with_what_to_do(monkeypatch):
     import check_work
 

@@ -260,6 +260,7 @@ def test_a_planted_fault_is_found_by_its_check_and_by_no_other(raw, planted):
     assert named(report, "fault") == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "planted", [p for n, p in PLANTED.items() if p.severity == "fault" and n not in ACCEPTED],
     ids=[n for n, p in PLANTED.items() if p.severity == "fault" and n not in ACCEPTED],

@@ -73,6 +73,7 @@ def config_of(source, title, stream, identities, channels, evaluator):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "kind", "channels", "evaluator", "found"),
     [
@@ -110,6 +111,7 @@ def test_a_gait_config_trains_validates_and_is_tested(
     assert again["result"] == result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluator", ["evaluate_gait_views", "evaluate_cross_modality"])
 def test_the_report_and_the_table_of_a_gait_run_are_made(tmp_path, monkeypatch, evaluator):
     from opengait_ext.cli import main

@@ -186,6 +186,7 @@ def test_a_foreign_target_is_refused_before_anything_is_decompressed(tmp_path, o
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
 def test_random_damage_is_told_and_never_a_traceback_and_writes_nothing_outside(
     tmp_path, files, capsys, suffix
@@ -205,6 +206,7 @@ def test_random_damage_is_told_and_never_a_traceback_and_writes_nothing_outside(
     assert {path.name for path in tmp_path.iterdir()} <= {"raw", "in", "out"}
 
 
+@pytest.mark.slow
 def test_a_run_from_archives_leaves_no_open_file(tmp_path, out):
     pack_tree(tmp_path / "raw", tmp_path / "archives", ".zip")
     command = [str(ROOT / "datasets/prep/hitsz_vcm.py"), "--source", str(tmp_path / "archives")]

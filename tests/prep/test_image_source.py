@@ -68,6 +68,7 @@ def test_three_archives_become_the_same_files_as_the_folder(
     assert ("which goes when all is done" in told) == (suffix not in (".zip", ".tar"))
 
 
+@pytest.mark.slow
 def test_a_deflated_archive_and_several_processes_give_the_same_files(
     tmp_path, out, files, expected
 ):

@@ -55,6 +55,7 @@ def times_of(out):
     return {path: path.stat().st_mtime_ns for path in packed(out)}
 
 
+@pytest.mark.slow
 def test_a_killed_cutting_goes_on_and_gives_the_same_files(long_film, out, tmp_path, capsys):
     kill_when(start_script(*long_film, "--target", out), lambda: len(packed(out)) >= 3)
     before = times_of(out)
@@ -69,6 +70,7 @@ def test_a_killed_cutting_goes_on_and_gives_the_same_files(long_film, out, tmp_p
     assert results_of(out) == results_of(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_killed_packing_of_images_goes_on_and_gives_the_same_files(tmp_path, out):
     for number in range(60):
         write_images(tmp_path / "raw" / f"p{number}" / "rgb" / "1" / "a", 40, suffix=".png")
@@ -81,6 +83,7 @@ def test_a_killed_packing_of_images_goes_on_and_gives_the_same_files(tmp_path, o
     assert results_of(out) == results_of(tmp_path / "other")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are those of POSIX")
 def test_processes_of_a_killed_run_end(long_film, out):
     films = long_film[1]
@@ -111,6 +114,7 @@ def is_alive(group):
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_from_the_keyboard_is_quick_and_says_how_to_go_on(long_film, out, workers):
     films = long_film[1]
@@ -239,6 +243,7 @@ def test_a_folder_with_other_things_is_not_written_to(tmp_path, out, capsys):
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_files_as_one(tmp_path):
     write_tree(tmp_path / "raw", [f"p{n}" for n in range(4)])
     assert prepare("--source", tmp_path / "raw", "--target", tmp_path / "one") == 0
@@ -260,6 +265,7 @@ def test_a_tracklet_that_cannot_be_written_is_named(tmp_path, out, capsys):
     assert not (out / "partition.json").exists()
 
 
+@pytest.mark.slow
 def test_the_script_needs_no_torch(tmp_path, out):
     write_tree(tmp_path / "raw")
     program = (

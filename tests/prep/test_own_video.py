@@ -149,6 +149,7 @@ def test_a_trial_run_looks_at_the_videos_and_writes_nothing(films, tmp_path, cap
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_files_as_one(films, tmp_path):
     from vcm_tree import contents_of
 
@@ -175,6 +176,7 @@ def noisy_video(path, frames, size=(240, 320)):
     writer.release()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_people_in_the_picture(films, out):
     films.mkdir()
     noisy_video(films / "a.avi", 30)

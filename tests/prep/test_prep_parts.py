@@ -124,6 +124,7 @@ class Bomb:
         return os._exit, (1,)
 
 
+@pytest.mark.slow
 def test_a_process_that_died_is_told_with_what_to_do():
     from tracklet_files import CHUNK, prepare_all
 

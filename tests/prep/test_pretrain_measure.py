@@ -16,6 +16,7 @@ from synth_vvi import generate  # noqa: E402
 from opengait_ext.layers.gait import MaskBranch  # noqa: E402
 
 
+@pytest.mark.slow
 def test_three_silhouettes_are_compared_with_the_true_ones_in_each_modality(tmp_path, capsys):
     options = Options(train_identities=1, test_identities=2, tracklets=1, frames=2, height=48)
     generate(tmp_path, options)

@@ -231,6 +231,7 @@ def test_the_map_of_the_person_finds_where_people_stand():
     assert kept.shares[:, [0, 7]].max() < 0.2
 
 
+@pytest.mark.slow
 def test_a_mask_branch_finds_two_kinds_of_tokens():
     torch.manual_seed(0)
     kinds = torch.rand(8, 10) < 0.4

@@ -62,6 +62,7 @@ def state_of(path):
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.slow
 def test_three_iterations_by_command_line_and_a_resumed_run_give_the_same_weights(
     source, tmp_path, capsys
 ):

@@ -104,6 +104,7 @@ def test_a_limb_is_drawn_between_two_joints_and_not_to_one_outside_the_box():
     assert {joint for bone in BONES for joint in bone} == set(range(17))
 
 
+@pytest.mark.slow
 def test_streams_have_the_tracklets_frames_and_tasks_of_the_prepared_data(places):
     prepared, gait = (
         read_partition(places / name / "partition.json") for name in ("prepared", "gait")
@@ -147,6 +148,7 @@ def _rows(raw):
     return read_published(Sources([raw], raw / UNPACKED, EXPECTED)).rows
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same(places):
     file = next((places / "gait").glob(f"*/*/*/{MAPS}.pkl"))
     before = file.read_bytes()
@@ -155,6 +157,7 @@ def test_a_second_run_writes_the_same(places):
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_source_that_the_frames_were_not_made_of_is_refused(places, tmp_path):
     generate(tmp_path / "raw", replace(OPTIONS, frames=15))
     command = [

@@ -68,6 +68,7 @@ def test_arrays_are_the_same_on_every_machine_and_with_every_version_of_opencv()
     assert digest.hexdigest() == expected
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(root, tmp_path):
     generate(tmp_path, OPTIONS, workers=2)
     assert contents(tmp_path) == contents(root)
@@ -238,6 +239,7 @@ def test_parameters_of_every_identity_are_written(root):
     assert {"body", "gait", "outfit"} <= set(person)
 
 
+@pytest.mark.slow
 def test_a_second_run_draws_only_what_is_missing_or_cut(root, tmp_path):
     generate(tmp_path, OPTIONS)
     whole = contents(tmp_path)

@@ -66,6 +66,7 @@ def whole_files(root):
     return {name: d for name, d in found.items() if not name.endswith((".tmp", ".lock"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tgz"])
 def test_a_killed_run_leaves_whole_files_and_the_same_command_ends_with_the_same(tmp_path, suffix):
     write_vcm_tree(tmp_path / "raw")
@@ -91,6 +92,7 @@ def test_a_killed_run_leaves_whole_files_and_the_same_command_ends_with_the_same
     assert some >= 4
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_arrives(tmp_path):
     write_vcm_tree(tmp_path / "raw")
     prepare_and_die(tmp_path / "raw", tmp_path / "whole")
@@ -102,6 +104,7 @@ def test_a_run_that_is_killed_again_and_again_arrives(tmp_path):
     assert contents_of(tmp_path / "out") == contents_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_renewed_is_the_old_or_the_new_one(tmp_path):
     raw, whole = tmp_path / "raw", tmp_path / "whole"
     write_vcm_tree(raw)
@@ -130,6 +133,7 @@ def test_a_file_that_is_renewed_is_the_old_or_the_new_one(tmp_path):
     assert {0, 20} <= seen
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_killed_run_end_with_it(tmp_path):
     write_vcm_tree(tmp_path / "raw", [walk for walk in WALKS for _ in range(10)])
     out = tmp_path / "out"

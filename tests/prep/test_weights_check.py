@@ -207,6 +207,7 @@ def checked(content, tmp_path, capsys, *more):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_check_knows_each_kind_of_weights(states, tmp_path, capsys):
     main(write_published(tmp_path, states))
     capsys.readouterr()

@@ -120,6 +120,7 @@ def test_the_stand_ins_have_the_published_numbers_of_tensors_and_values(states):
     assert [round(values[option] / 1e6, 2) for option in ("model", "shape")] == [44.34, 109.75]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [False, True])
 def test_every_published_tensor_comes_to_its_place_in_the_network(states, tmp_path, classifier):
     command = write_published(tmp_path, states)
@@ -134,6 +135,7 @@ def test_every_published_tensor_comes_to_its_place_in_the_network(states, tmp_pa
     assert [weights[name].dtype for name in needed] == [needed[name].dtype for name in needed]
 
 
+@pytest.mark.slow
 def test_no_name_of_the_product_is_a_published_oddity(states, tmp_path):
     theirs = [name for state in states.values() for name in state]
     assert all(any(odd in name for name in theirs) for odd in ODD)
@@ -142,6 +144,7 @@ def test_no_name_of_the_product_is_a_published_oddity(states, tmp_path):
     assert [name for name in names if any(odd in name for odd in ODD)] == []
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_told_by_reason_and_kept_with_where_it_comes_from(
     states, tmp_path, capsys
 ):
@@ -167,6 +170,7 @@ def test_what_is_left_out_is_told_by_reason_and_kept_with_where_it_comes_from(
             assert f": {name}\n" in block
 
 
+@pytest.mark.slow
 def test_the_result_is_counted_and_the_printed_command_tests_it(states, tmp_path, capsys):
     command = write_published(tmp_path, states)
     command[-1] = str(tmp_path / "with space" / "vcm.pt")  # the folder is made
@@ -182,6 +186,7 @@ def test_the_result_is_counted_and_the_printed_command_tests_it(states, tmp_path
     assert printed.changes == [f"evaluator_cfg.restore_hint={command[-1]}"]
 
 
+@pytest.mark.slow
 def test_without_the_classifiers_their_numbers_of_identities_may_differ(states, tmp_path, capsys):
     states["shape"] = filled(best_shape(classes=1074))
     command = write_published(tmp_path, states)
@@ -191,6 +196,7 @@ def test_without_the_classifiers_their_numbers_of_identities_may_differ(states, 
     assert main(command) == 0
 
 
+@pytest.mark.slow
 def test_the_sizes_of_dinov2_are_read_off_the_file(states, tmp_path):
     states["shape"] = filled(best_shape(width=768))
     assert main(write_published(tmp_path, states)) == 0

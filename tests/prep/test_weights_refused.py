@@ -56,6 +56,7 @@ def test_parts_of_another_number_are_refused_with_both_shapes(states, tmp_path, 
     assert len(lines) == 6
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_counted_and_twenty_lines_of_each_file_are_named(
     states, tmp_path, capsys
 ):
@@ -77,6 +78,7 @@ def test_what_does_not_fit_is_counted_and_twenty_lines_of_each_file_are_named(
     assert "  dinov2.dinov2.pos_embed: [] in the file, [1, 1370, 384] expected" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
 def test_a_value_that_is_no_number_is_refused_unless_it_is_left_out(
     states, tmp_path, capsys, wrong
@@ -91,6 +93,7 @@ def test_a_value_that_is_no_number_is_refused_unless_it_is_left_out(
     assert main(write_published(tmp_path, states)) == 0
 
 
+@pytest.mark.slow
 def test_a_tensor_without_plain_numbers_is_refused(states, tmp_path, capsys):
     for wrong, name in (
         (torch.ones(64).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
@@ -174,6 +177,7 @@ def small_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_file(states, tmp_path, capsys, small_disk):
     command = write_published(tmp_path, states)
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -186,6 +190,7 @@ def test_a_full_disk_leaves_the_older_file(states, tmp_path, capsys, small_disk)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*files, "out.pt"])
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_named(states, tmp_path, capsys):
     command = write_published(tmp_path, states)
     (tmp_path / "out.pt").mkdir()

@@ -31,6 +31,7 @@ def embeddings_in(folder):
         return {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 def test_a_config_trains_and_tests_alike_in_both_hosts(toy_root, checkout, work, monkeypatch):
     config = plain_config(toy_root)
     upstream(checkout, config, command=["main.py", "--cfgs", "toy.yaml"])
@@ -162,6 +163,7 @@ def test_checkpoints_of_an_earlier_run_do_not_mix_with_those_of_a_new_one(toy_ro
     assert record["iteration"] == 2
 
 
+@pytest.mark.slow
 def test_reading_processes_that_are_spawned_do_not_run_openGait(toy_root, checkout, work):
     config = plain_config(toy_root, {"trainer_cfg.total_iter": 2})
     upstream(checkout, config, "train")
@@ -177,6 +179,7 @@ def test_reading_processes_that_are_spawned_do_not_run_openGait(toy_root, checko
     torch.testing.assert_close(weights(work, 2)["model"], expected, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_as_one_does(toy_root, checkout, work):
     from test_two_processes import free_port
 

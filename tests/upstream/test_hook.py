@@ -55,6 +55,7 @@ def run_their_program(clone, at_start, config, folder):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_their_command_line_trains_our_config(toy_root, clone, at_start, tmp_path, monkeypatch):
     transform = [{"type": "Resize", "height": 64, "width": 32}]
     changes = {
@@ -82,6 +83,7 @@ def test_their_command_line_trains_our_config(toy_root, clone, at_start, tmp_pat
     assert changes_in(clone).split() == ["??", "output/"]
 
 
+@pytest.mark.slow
 def test_their_own_configs_run_as_without_us(clone, at_start, tmp_path):
     config = {
         "data_cfg": {"dataset_name": "Theirs"},
