@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TOY = [
     "data_cfg.prepare.commands.0=datasets/prep/synth_vvi.py --target data/synth_vvi_raw "
@@ -57,7 +59,6 @@ def metrics_of(folder):
     return json.loads(text)
 
 
-@pytest.mark.slow
 def test_one_command_makes_the_data_trains_tests_and_prints_the_table(folder, first):
     assert first.returncode == 0, first.stderr
     said = first.stdout + first.stderr
@@ -80,7 +81,6 @@ def test_the_result_carries_where_it_comes_from(folder, first):
         assert metrics[key]
 
 
-@pytest.mark.slow
 def test_the_same_command_again_goes_on_where_it_stopped(folder, first):
     second = launched(folder, *ITERATIONS, "--set", "trainer_cfg.total_iter=3")
     assert second.returncode == 0, second.stderr
@@ -88,7 +88,6 @@ def test_the_same_command_again_goes_on_where_it_stopped(folder, first):
     assert metrics_of(folder)["iteration"] == 3
 
 
-@pytest.mark.slow
 def test_a_run_says_how_well_its_silhouettes_fit(folder, first):
     command = [sys.executable, "datasets/prep/synth_silhouettes.py", "--every", "20"]
     command += ["--run", "output/SynthVVI/DinoGRL/dinogrl"]

@@ -11,23 +11,31 @@ import torch
 from torch import Tensor
 
 
-def between(few: int, many: int, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return between which two of ``few`` pixels in a line each of ``many`` lies.
+def between(
+    few: int, many: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return between which two of ``few`` pixels of a line each of ``many`` lies.
 
     Args:
         few: Pixels of the line that is read.
         many: Pixels of the line that is made; may be fewer.
-        places: Which of these, ``[n]`` int64.
+        dtype: Of the shares.
+        device: Of all three.
 
     Returns:
-        The first and the second pixel, ``[n]`` int64 each, and the share of the second from 0 to
-        1, ``[n]`` float64, or float32 on a device that has no other.
+        The first and the second pixel, ``[many]`` int64 each, and the share of the second from 0
+        to 1, ``[many]``.
     """
-    doubled = ((2 * places + 1) * few - many).clamp_min(0)  # the position, times 2 * many
-    first = doubled // (2 * many)
-    rest = doubled % (2 * many)
-    exact = torch.float32 if places.device.type == "mps" else torch.float64
-    return first, (first + 1).clamp_max(few - 1), rest.to(exact) / (2 * many)
+    # Lists, because torch.compile fails at the same steps on tensors.
+    positions = [max((2 * pixel + 1) * few - many, 0) for pixel in range(many)]  # times 2 * many
+    first = [position // (2 * many) for position in positions]
+    second = [min(pixel + 1, few - 1) for pixel in first]
+    share = [position % (2 * many) / (2 * many) for position in positions]
+    return (
+        torch.tensor(first, device=device),
+        torch.tensor(second, device=device),
+        torch.tensor(share, dtype=dtype, device=device),
+    )
 
 
 def resized(pictures: Tensor, size: Sequence[int]) -> Tensor:
@@ -44,7 +52,7 @@ def resized(pictures: Tensor, size: Sequence[int]) -> Tensor:
 
 def _stretched(pictures: Tensor, pixels: int, axis: int) -> Tensor:
     """Bring one axis of pictures to so many pixels."""
-    places = torch.arange(pixels, device=pictures.device)
-    first, second, share = between(pictures.shape[axis], pixels, places)
-    share = share.to(pictures.dtype).view(-1, *(1,) * (pictures.dim() - axis - 1))
+    line = pictures.shape[axis], pixels, pictures.dtype, pictures.device
+    first, second, share = between(*line)
+    share = share.view(-1, *(1,) * (pictures.dim() - axis - 1))
     return pictures.index_select(axis, first).lerp_(pictures.index_select(axis, second), share)

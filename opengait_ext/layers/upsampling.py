@@ -48,11 +48,13 @@ class ChosenPixels:
     ) -> None:
         frame, pixel = chosen.nonzero(as_tuple=True)
         dtype = torch.promote_types(dtype, torch.float32)
-        upper, lower, down = between(grid[0], size[0], pixel // size[1])
-        left, right, aside = between(grid[1], size[1], pixel % size[1])
-        down, aside = down.to(dtype), aside.to(dtype)
-        rows = (frame * grid[0])[:, None] + torch.stack([upper, upper, lower, lower], dim=1)
-        corners = rows * grid[1] + torch.stack([left, right, left, right], dim=1)  # [pixels, 4]
+        rows, columns = (
+            between(few, many, dtype, chosen.device) for few, many in zip(grid, size, strict=True)
+        )
+        upper, lower, down = (values[pixel // size[1]] for values in rows)
+        left, right, aside = (values[pixel % size[1]] for values in columns)
+        above = (frame * grid[0])[:, None] + torch.stack([upper, upper, lower, lower], dim=1)
+        corners = above * grid[1] + torch.stack([left, right, left, right], dim=1)  # [pixels, 4]
         self._shares = torch.stack(
             [(1 - down) * (1 - aside), (1 - down) * aside, down * (1 - aside), down * aside], dim=1
         )
@@ -121,10 +123,9 @@ def _weighted(values: Tensor, weight: Tensor) -> Tensor:
 
 def _weights(tokens: int, pixels: int, like: Tensor) -> Tensor:
     """Gives what each token of a line gives to each pixel, ``[pixels, tokens]``."""
-    first, second, share = between(tokens, pixels, torch.arange(pixels, device=like.device))
-    share = share.to(like.dtype)[:, None]
+    first, second, share = between(tokens, pixels, like.dtype, like.device)
     one_hot = torch.eye(tokens, dtype=like.dtype, device=like.device)
-    return torch.lerp(one_hot[first], one_hot[second], share)
+    return torch.lerp(one_hot[first], one_hot[second], share[:, None])
 
 
 @torch.no_grad()

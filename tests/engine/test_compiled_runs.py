@@ -98,6 +98,7 @@ class Wave(nn.Module):
         return (frames.exp() * 3).round().sin()
 
 
+@pytest.mark.slow
 def test_without_a_compiler_a_part_stays_as_it_is_and_the_log_says_why(caplog):
     frames, part = torch.rand(4, 3), Wave()
     expected = part(frames)

@@ -11,7 +11,7 @@ from opengait_ext.layers.bilinear import between, resized
 
 @pytest.mark.parametrize(("few", "many"), [(4, 9), (9, 4), (1, 3), (5, 5), (128, 224)])
 def test_a_pixel_lies_where_the_centers_of_both_lines_say(few, many):
-    first, second, share = between(few, many, torch.arange(many))
+    first, second, share = between(few, many, torch.float64, torch.device("cpu"))
     for pixel in range(many):
         position = max(Fraction(2 * pixel + 1, 2) * few / many - Fraction(1, 2), Fraction(0))
         lower = position.numerator // position.denominator

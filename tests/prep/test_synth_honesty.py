@@ -21,6 +21,8 @@ from synth_outfit import CHOICES  # noqa: E402
 from synth_render import Identity, draw_identity  # noqa: E402
 from synth_vvi import generate  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = Options(
     seed=3, train_identities=40, test_identities=40, tracklets=1, frames=12, height=96
 )
@@ -190,7 +192,6 @@ def attacks(train: Tracklets, test: Tracklets, features: Callable[[Tracklets], n
     }
 
 
-@pytest.mark.slow
 def test_from_the_background_alone_retrieval_is_at_chance(splits) -> None:
     train, test = splits
     found = attacks(train, test, background_features)
@@ -206,7 +207,6 @@ def test_from_the_background_alone_retrieval_is_at_chance(splits) -> None:
         assert np.mean(ratios) <= 1.25, f"{name}: {ratios}"
 
 
-@pytest.mark.slow
 def test_the_same_background_features_do_find_the_other_half_of_a_tracklet(splits) -> None:
     _, test = splits
     halves = [background_features(test, chosen) for chosen in (slice(0, 6, 2), slice(6, 12, 2))]
@@ -216,7 +216,6 @@ def test_the_same_background_features_do_find_the_other_half_of_a_tracklet(split
     assert nearest.mean() > 20.0 / len(distances)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("person", [True, False], ids=["of the person", "of the whole box"])
 def test_color_histograms_find_nobody_across_modalities(splits, person: bool) -> None:
     train, test = splits
@@ -235,7 +234,6 @@ def test_color_histograms_do_find_people_among_visible_cameras(splits) -> None:
     assert score >= 4.0 * chance(test, "visible", "visible").mean()
 
 
-@pytest.mark.slow
 def test_true_silhouettes_find_people_across_modalities(splits) -> None:
     train, test = splits
     found = attacks(train, test, silhouette_features)

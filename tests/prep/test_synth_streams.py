@@ -123,6 +123,7 @@ def test_streams_have_the_tracklets_frames_and_tasks_of_the_prepared_data(places
         assert (maps[:, 0].max((1, 2)) > 127).all()
 
 
+@pytest.mark.slow
 def test_the_frames_of_a_tracklet_come_in_their_order(places):
     tracklet = read_partition(places / "gait" / "partition.json").tracklets[0]
     row = next(row for row in _rows(places / "raw") if row.path == tracklet.path)

@@ -165,6 +165,7 @@ def test_a_scene_has_one_geometry_but_two_independent_paintings():
     assert np.abs(gray[0] - gray[1]).mean() > 10.0
 
 
+@pytest.mark.slow
 def test_lists_have_the_codec_and_the_ranges_of_hitsz_vcm(root):
     for split in SPLITS:
         names, rows = names_of(root, split), rows_of(root, split)
