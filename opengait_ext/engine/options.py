@@ -142,6 +142,7 @@ class EvaluatorOptions:
         sampler: Deals the tracklets out.
         transform: What happens to the frames, in order.
         compile: As in training; the record of a test names the parts that were compiled.
+        note: What has to be said beside every result, such as that it is of a smoke run.
     """
 
     save_name: str
@@ -153,6 +154,7 @@ class EvaluatorOptions:
     sampler: dict[str, Any]
     transform: list[dict[str, Any]]
     compile: Compile = "never"
+    note: str = ""
 
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""

@@ -18,7 +18,10 @@ from .schedule import SCHEDULES, derived
 
 # Paths, workers, logging, what only a test reads, and how (not what) is computed.
 _HARMLESS = {
-    "data_cfg": ("dataset_name", "dataset_root", "dataset_partition", "num_workers", "prepare"),
+    "data_cfg": (
+        "dataset_name", "dataset_root", "dataset_partition", "num_workers", "loader_timeout",
+        "prepare",
+    ),
     "trainer_cfg": (
         "save_name", "total_iter", "log_iter", "save_iter", "eval_iter", "keep", "restore_hint",
         "restore_strict", "keep_checkpoints", "find_unused_parameters", "compile",

@@ -62,7 +62,7 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
         partial.remove()
         return {}
     result = evaluate(run, embeddings, dataset.tracklets, options.split, halves)
-    result = noted(result, dataset, tested)
+    result = noted(result, dataset, tested, options.note)
     logger.info("result\n%s", result)
     content = record(run, partition, dataset, embeddings, result, tested, watch)
     partial.remove()
@@ -94,12 +94,13 @@ class Tested:
     compiled: Sequence[str] = ()
 
 
-def noted(result: Any, dataset: TrackletDataset, tested: Tested) -> Any:
-    """Gives an evaluator's result with what has to stand beside its numbers."""
+def noted(result: Any, dataset: TrackletDataset, tested: Tested, note: str) -> Any:
+    """Return an evaluator's result with what has to stand beside its numbers."""
     notes = {
         "frames": f"{dataset.frames or 'all'} per tracklet ({dataset.frame_rule})",
         "checkpoint": f"{tested.path.name} ({tested.selection})",
         "discard lists": tested.discarded,
+        **({"note": note} if note else {}),
     }
     return replace(result, notes={**result.notes, **notes})
 
@@ -144,6 +145,8 @@ def record(
     _write_embeddings(folder / "embeddings.npz", embeddings, dataset.tracklets)
     write_json(folder / "metrics.json", content)
     logger.info("written to %s", folder)
+    if run.settings.evaluator.note:
+        logger.info("note: %s", run.settings.evaluator.note)
     return content
 
 

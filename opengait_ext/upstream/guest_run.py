@@ -114,5 +114,5 @@ def record_test(model: Any, result: Any, watch: Watch) -> None:
         f"OpenGait {commit_of(Path.cwd()) or 'without a commit'}",
     )  # fmt: skip
     dataset = model.test_loader.dataset.dataset
-    noticed = noted(result, dataset, tested)
+    noticed = noted(result, dataset, tested, run.settings.evaluator.note)
     record(run, run.partition, dataset, model.embeddings, noticed, tested, watch)

@@ -123,7 +123,7 @@ SHAPING = {
     "the pieces of a batch": ({"trainer_cfg.accumulate": 2}, "trainer_cfg.accumulate: 1 -> 2"),
     "the clipping": ({"trainer_cfg.clip_grad_norm": 0.0}, "trainer_cfg.clip_grad_norm: 1.0 -> 0.0"),
     "shared statistics": (
-        {"trainer_cfg.sync_batch_norm": True}, "trainer_cfg.sync_batch_norm: False -> True",
+        {"trainer_cfg.sync_batch_norm": False}, "trainer_cfg.sync_batch_norm: True -> False",
     ),
     "the splits": (
         {"data_cfg.train_splits": ["train", "val"], "model_cfg.num_identities": 6},
