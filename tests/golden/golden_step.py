@@ -104,9 +104,9 @@ class Step:
         backward: bool = True,
         place: Any = None,
     ) -> None:
-        model = golden_network(weights_of(arrays), mask_dropout=0.0, blackout=0.0).to(dtype).train()
+        model = golden_network(weights_of(arrays), mask_dropout=0.0, blackout=0.0).train()
         self.dtype, self.model = dtype, place(model) if place else model
-        tame(model)
+        tame(model.to(dtype) if whole else _widened(model, dtype))
         if not whole:
             _cut(model)
         frames = golden_batch(SEED, dtype)
@@ -132,6 +132,18 @@ class Step:
         random.seed(seed)
         with torch.no_grad():
             return ten_losses(self.model(golden_batch(SEED, self.dtype))["training_feat"])[0]
+
+
+def _widened(model, dtype):
+    """Bring each part of a model to a precision when it is first called, for less memory."""
+
+    def widen(part, _inputs):
+        part.to(dtype)
+
+    model.pbmge.to(dtype)
+    for part in (*model.children(), *model.necks.values()):
+        part.register_forward_pre_hook(widen)
+    return model
 
 
 class _Known(nn.Module):
