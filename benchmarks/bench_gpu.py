@@ -21,7 +21,7 @@ from bench_plain import plain_copy
 from torch import Tensor, nn
 
 from opengait_ext.config import load_config
-from opengait_ext.engine.devices import Computation
+from opengait_ext.engine.devices import Computation, computes_bfloat16
 from opengait_ext.engine.optimizer import build_optimizer
 from opengait_ext.engine.random_state import seed_everything
 
@@ -90,7 +90,7 @@ def training_step(
     section = {**load_config(CONFIG)["optimizer_cfg"], "lr": 1e-6}  # random labels teach nothing
 
     def side(model: nn.Module, computation: Computation, count: bool) -> Side:
-        model = _placed(model.train(), computation)
+        model = _placed(model.train(), computation, count)
         compared = without_chance(model)  # type: ignore[arg-type]
         with torch.no_grad(), computation.autocast():
             features = compared(inputs)["training_feat"]
@@ -120,7 +120,7 @@ def embeddings(
     inputs = batch(size, tracklets, frames, device)
 
     def side(model: nn.Module, computation: Computation, count: bool) -> Side:
-        model = _placed(model.eval(), computation)
+        model = _placed(model.eval(), computation, count)
         result = embed(model, inputs, computation).flatten(1).cpu()
         return _timed(lambda: embed(model, inputs, computation), result, device, rounds, count)
 
@@ -158,7 +158,9 @@ def _both(
     """Runs both sides, one of which is on the device at a time; None: it has not the memory."""
     model = network(size)
     plain = plain_copy(model)
-    ours = side(model, Computation(device, torch.bfloat16), True)
+    # A processor that only emulates bfloat16 takes minutes for it, and shows no less in float32.
+    lowest = torch.bfloat16 if computes_bfloat16(device) else torch.float32
+    ours = side(model, Computation(device, lowest), True)
     _clear(model, device)
     try:
         return ours, side(plain, Computation(device), False)
@@ -168,11 +170,9 @@ def _both(
         _clear(plain, device)
 
 
-def _placed(model: nn.Module, computation: Computation) -> nn.Module:
-    """Puts a model on the device; ours as the engine does, plain as it is."""
-    if computation.dtype is torch.float32:
-        return model.to(computation.device)
-    return computation.place(model)
+def _placed(model: nn.Module, computation: Computation, is_ours: bool) -> nn.Module:
+    """Put a model on the device; ours as the engine does, plain as it is."""
+    return computation.place(model) if is_ours else model.to(computation.device)
 
 
 def _clear(model: nn.Module, device: torch.device) -> None:

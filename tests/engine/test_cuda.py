@@ -10,8 +10,8 @@ from engine_parts import CATALOG, make_config
 from shared_batch import MODEL_CFG, Wide, make, whole_batch
 
 from opengait_ext.engine import random_state, run
-from opengait_ext.engine.data import make_loader
 from opengait_ext.engine.devices import Computation, choose_computation, choose_device
+from opengait_ext.engine.loader import make_loader
 from opengait_ext.layers.line_sums import line_factors, line_sums
 
 pytestmark = [
