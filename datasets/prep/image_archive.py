@@ -4,6 +4,7 @@ An archive is looked through once; then its members are read in any order and by
 Nothing is unpacked, and no member's name ever becomes a path that is written to.
 """
 
+import atexit
 import os
 import re
 import stat
@@ -119,6 +120,9 @@ def close_archives() -> None:
     """Closes the archives that this process has read from."""
     while _open_files:
         _open_files.popitem()[1].close()
+
+
+atexit.register(close_archives)  # of a process of a pool, which ends without being asked
 
 
 def is_junk(name: str) -> bool:

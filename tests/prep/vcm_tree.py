@@ -116,11 +116,11 @@ def prepare_tree(source, target, *options):
 
 
 def contents_of(root):
-    """Gives the sha256 of every file below a folder."""
+    """Return the sha256 of every file below a folder, but for the empty one that was locked."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.suffix != ".lock"
     }
 
 
