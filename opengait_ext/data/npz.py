@@ -2,8 +2,8 @@
 
 import math
 import zipfile
-from tokenize import TokenError
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy

@@ -20,8 +20,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from opengait_ext.edge import placed
 from opengait_ext.data.pickled import LayoutError, damaged, load_pickle, measure_pickle
+from opengait_ext.edge import placed
 
 FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
 PACKED, PICKLED = f"{FRAMES}.zip", f"{FRAMES}.pkl"

@@ -56,5 +56,5 @@ def measure_pickle(path: str | Path) -> Any:
 
 def damaged(path: Path, error: Exception) -> LayoutError:
     """Return the error of a file that cannot be read."""
-    reason = str(error) if isinstance(error, BrokenPickleError) else f"{type(error).__name__}: {error}"
-    return LayoutError(f"{path}: damaged ({reason}); prepare the data again")
+    kind = "" if isinstance(error, BrokenPickleError) else f"{type(error).__name__}: "
+    return LayoutError(f"{path}: damaged ({kind}{error}); prepare the data again")

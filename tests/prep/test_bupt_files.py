@@ -44,7 +44,9 @@ def test_fake_ir_lies_beside_the_frames_of_visible_tracklets_with_as_many_frames
     assert images == [image_of(raw, 1, "FakeIR", "CQ1", 1, n).read_bytes() for n in range(12)]
     assert images == read_frames(out / "1" / "rgb" / "D2-T1", range(12), stream=FAKE_IR)
     assert images != read_frames(out / "1" / "rgb" / "D2-T1", range(12))
-    assert not [path for path in out.rglob(".*") if path.name not in (".prepare.json", ".prepare.lock")]
+    assert not [
+        path for path in out.rglob(".*") if path.name not in (".prepare.json", ".prepare.lock")
+    ]
 
 
 def test_both_streams_come_in_the_form_of_opengait(raw, out):

@@ -230,7 +230,13 @@ def test_packed_tracklets_hold_one_stream_and_nothing_else(tmp_path, benchmark, 
     for place in range(len(packed)):
         assert bool((packed[place, 0].frames == plain[place, 0].frames).all())
     files = {path.name for path in target.rglob("*") if path.is_file()}
-    assert files == {"0-frames.pkl", "partition.json", "dropped.csv", ".prepare.json", ".prepare.lock"}
+    assert files == {
+        "0-frames.pkl",
+        "partition.json",
+        "dropped.csv",
+        ".prepare.json",
+        ".prepare.lock",
+    }
 
 
 def test_packing_goes_on_where_it_was_stopped_and_begins_anew_when_told(tmp_path, capsys):
