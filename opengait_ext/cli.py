@@ -37,7 +37,7 @@ def run(words: list[str]) -> int:
         else:
             tasks.add_parser(name, help=f"opengait-ext {name} --help")
     arguments = parser.parse_args(words)
-    if arguments.command in ("embed", "calibrate"):
+    if arguments.command in ("embed", "index", "search", "calibrate", "report"):
         with quiet_imports():
             importlib.import_module(".api", __package__)
     return arguments.run(arguments)

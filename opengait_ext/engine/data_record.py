@@ -10,7 +10,7 @@ _SOURCE = ("digest", "tool", "version", "counts", "discard_lists", "auxiliary", 
 
 
 def described(run: Run, partition: Partition) -> dict[str, Any]:
-    """Gives what identifies the data, and how much there is in each split."""
+    """Return what identifies the data, and how much there is in each split."""
     splits: dict[str, dict[str, int]] = {}
     for name in sorted({tracklet.split for tracklet in partition.tracklets}):
         members = [tracklet for tracklet in partition.tracklets if tracklet.split == name]
@@ -32,7 +32,7 @@ def source_of(partition: Partition) -> dict[str, Any]:
 
 
 def discarded(run: Run, partition: Partition) -> str:
-    """Says what discard lists took out of the published halves: of training and of test.
+    """Return in words what discard lists took out of the published halves: of training and of test.
 
     Raises:
         ConfigError: If the partition's own account of it has another form.

@@ -47,7 +47,7 @@ class JointOptimizer(torch.optim.Optimizer):
         self._join()
 
     def step(self, closure: Any = None) -> Any:
-        """Makes a step of every part; a closure is called once, before all of them."""
+        """Make a step of every part; a closure is called once, before all of them."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -37,7 +37,7 @@ PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at 
 
 
 class Comparison(NamedTuple):
-    """Holds what all distances of a comparison depend on beside the two embeddings.
+    """What all distances of a comparison depend on beside the two embeddings.
 
     Attributes:
         metric: ``"euclidean"`` or ``"cosine"``.

@@ -8,7 +8,7 @@ METRICS = ("euclidean", "cosine")
 
 
 class Chosen:
-    """Holds some tracklets of many embeddings, and copies them only a slice at a time.
+    """Some tracklets of many embeddings, and copies them only a slice at a time.
 
     Args:
         embeddings: ``[N, d, p]``.
@@ -36,7 +36,7 @@ def readable(embeddings: Embeddings) -> Tensor | Chosen:
 
 
 def as_tensor(embeddings: Tensor | np.ndarray) -> Tensor:
-    """Gives a tensor without gradient; the memory of a writable array is shared."""
+    """Return a tensor without gradient; the memory of a writable array is shared."""
     if isinstance(embeddings, np.ndarray):
         embeddings = np.require(embeddings, requirements=["C", "W"])
     return torch.as_tensor(embeddings).detach()

@@ -47,7 +47,7 @@ class Rows(Protocol):
 
 
 class Codes(NamedTuple):
-    """Holds what the embeddings of a comparison have in common.
+    """What the embeddings of a comparison have in common.
 
     Attributes:
         unit: Every number is a whole number times this.

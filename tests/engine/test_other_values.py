@@ -226,7 +226,7 @@ def test_data_may_move_and_the_model_may_name_keys_of_the_test(stored, work, toy
 
 
 def data_of(config, folder, change):
-    """Gives the config with a copy of its data, whose partition is changed."""
+    """Return the config with a copy of its data, whose partition is changed."""
     root = folder / "other"
     shutil.copytree(config["data_cfg"]["dataset_root"], root)
     partition = read_partition(root / "partition.json")

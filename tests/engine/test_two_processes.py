@@ -65,7 +65,7 @@ def written(folder, name, file):
 
 @pytest.fixture(params=RUNS)
 def pair(request, folders):
-    """Gives where a file of a run of several processes is, and that of one process."""
+    """Return where a file of a run of several processes is, and that of one process."""
     alone, together = folders
     reference = f"alone-{RUNS[request.param][0]}"
 
