@@ -8,7 +8,7 @@ METRICS = ("euclidean", "cosine")
 
 
 class Chosen:
-    """Some tracklets of many embeddings, and copies them only a slice at a time.
+    """Some tracklets of many embeddings, copied only a slice at a time.
 
     Args:
         embeddings: ``[N, d, p]``.

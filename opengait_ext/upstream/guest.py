@@ -233,7 +233,7 @@ def _check_addressed(run: GuestRun, training_feat: Mapping[str, Any]) -> None:
 
 
 def _our_name(name: str) -> str:
-    """Return the name of a parameter in our engine; OpenGait wraps each loss and holds it itself."""
+    """Return a parameter's name in our engine; OpenGait wraps each loss and holds it itself."""
     if not name.startswith(_LOSSES):
         return name
     prefix, _, rest = name.removeprefix(_LOSSES).partition(".")
