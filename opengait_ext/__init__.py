@@ -1,5 +1,6 @@
 """Video-based visible-infrared person re-identification, in the form of OpenGait."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +9,10 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load"]
 
 __version__ = "0.1.0"
+
+# MOST_PIXELS of data/image_size.py. OpenCV reads it once, when it is loaded; whatever of this
+# project loads it has imported this package before.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
 
 
 def __getattr__(name: str) -> Any:

@@ -1,19 +1,18 @@
 """The one limit on the pixels of an image, asked of its header before anything is decoded.
 
 A few kilobytes can claim gigabytes of pixels. Forms whose header is not read here are left to
-OpenCV's own limit, which is set to the same number where this package is imported first.
+OpenCV's own limit, which this package sets to the same number when it is imported.
 """
 
-import os
 import re
 import struct
 
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: twice a frame of 8K video
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_PLAIN = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,10})(?:\s+|#[^\n]*\n)+(\d{1,10})\s")
+_PLAIN = re.compile(rb"P[1-6Ff]\s")  # portable maps, whose headers are text
+_GAP = re.compile(rb"\s+|#[^\n\r]*[\n\r]")  # blanks, or a comment
+_NUMBER = re.compile(rb"0*(\d{1,10})")
 _TAGS = 4096  # of a TIFF file that are looked through
-
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 
 
 def check_image_size(content: bytes) -> None:
@@ -59,8 +58,20 @@ def size_of_image(content: bytes) -> tuple[int, int] | None:
             return _size_of_tiff(content)
     except (struct.error, IndexError):
         return None  # cut short: the decoder says it
-    match = _PLAIN.match(content[:1000])
-    return (int(match[2]), int(match[1])) if match else None
+    return _size_of_plain(content) if _PLAIN.match(content) else None
+
+
+def _size_of_plain(content: bytes) -> tuple[int, int] | None:
+    sides, position = [], 2
+    for _ in range(2):
+        while gap := _GAP.match(content, position):  # one after another: no pattern backtracks
+            position = gap.end()
+        number = _NUMBER.match(content, position)
+        if number is None:
+            return None
+        sides.append(int(number[1]))
+        position = number.end()
+    return sides[1], sides[0]
 
 
 def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:

@@ -1,7 +1,11 @@
 """The size of an image is read off its header, whatever form it has, before it is decoded."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -97,6 +101,41 @@ def test_the_largest_size_is_allowed():
     check_image_size(png(8192, 8192))
     with pytest.raises(ValueError, match="claims 8193 x 8192 pixels"):
         check_image_size(png(8192, 8193))
+
+
+@pytest.mark.parametrize("form", [b"P5", b"P6", b"Pf"])
+@pytest.mark.parametrize(
+    "gap", [b" " * 900, b"\n# note" * 90 + b"\n", b"# " + b"x" * 2000 + b"\n", b"# note\r", b" 000"]
+)
+def test_the_header_of_a_portable_map_is_read_over_any_gap(form, gap):
+    head = form + b"\n" + gap
+    assert size_of_image(head + b"30000 " + gap + b"20000\n255\n") == (20_000, 30_000)
+    assert size_of_image(head + b"x") is None
+    assert size_of_image(head) in (None, (0, 0))
+
+
+def test_a_million_blanks_and_comments_are_passed_over_at_once():
+    for gap in (b" " * 10**6, b"#" * 10**6, b"#\n" * 10**5):
+        assert size_of_image(b"P5 " + gap + b"x") is None
+
+
+def test_opencv_has_the_limit_in_every_command_for_forms_whose_header_is_not_read():
+    bomb = struct.pack(">8I", 0x59A66A95, 8193, 8192, 8, 8193 * 8192, 1, 0, 0).hex()
+    program = (
+        "import check, cv2, os, numpy as np\n"
+        "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'])\n"
+        "try:\n"
+        f"    cv2.imdecode(np.frombuffer(bytes.fromhex('{bomb}'), np.uint8), 1)\n"
+        "except cv2.error as fault:\n"
+        "    print(fault)\n"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program]
+    env = {**os.environ, "PYTHONPATH": str(root / "datasets" / "prep")}
+    env.pop("OPENCV_IO_MAX_IMAGE_PIXELS", None)
+    said = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(f"{MOST_PIXELS}\n")
+    assert "CV_IO_MAX_IMAGE_PIXELS" in said.stdout
 
 
 @pytest.mark.parametrize("form", FORMS)
