@@ -127,7 +127,8 @@ class _OldFile:
 
     def load(self) -> Any:
         """Return what it holds."""
-        if _load(self._source) != _MAGIC:
+        magic = _load(self._source)
+        if type(magic) is not int or magic != _MAGIC:  # an array would be compared by its values
             raise BrokenPickleError("a pickle, but none of torch.save")
         _load(self._source)  # the version of the form
         facts = _load(self._source)

@@ -4,6 +4,7 @@ import argparse
 import collections
 import json
 import os
+import pickle
 import struct
 import zipfile
 
@@ -187,6 +188,14 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, zipped):
         path.write_bytes(whole[:kept])
         with pytest.raises(BrokenPickleError):
             read_weight_file(path)
+
+
+@pytest.mark.parametrize("value", [np.arange(3), np.arange(0), [1], "text", 1.0, None, True])
+def test_a_pickle_that_is_none_of_torch_is_refused_whatever_it_holds(tmp_path, value):
+    path = tmp_path / "w.pt"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(BrokenPickleError, match="a pickle, but none of torch.save"):
+        read_weight_file(path)
 
 
 @pytest.mark.parametrize(
