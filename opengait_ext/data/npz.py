@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from tokenize import TokenError
 
@@ -35,6 +36,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         EOFError,
         RuntimeError,  # encrypted; NotImplementedError: another compression; RecursionError
         MemoryError,
+        zlib.error,
         TypeError,
         SyntaxError,
         TokenError,  # of the header, which is read as Python reads constants
@@ -43,6 +45,10 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is compressed in another way than numpy does")
+    if member.header_offset < 0:
+        raise ValueError("an array before the beginning of the file")
     with archive.open(member) as stream:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

@@ -76,3 +76,26 @@ def test_a_damaged_archive_is_refused_wherever_it_is_cut(tmp_path):
         path.write_bytes(whole.getvalue()[:kept])
         with pytest.raises(ValueError, match="BadZipFile|EOF"):
             read_arrays(path)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_archive_with_a_changed_byte_is_read_or_refused(tmp_path, save):
+    whole, path = io.BytesIO(), tmp_path / "a.npz"
+    save(whole, a=np.arange(50), b=np.array(["x", "y"]))
+    refused = 0
+    for place in range(len(whole.getvalue())):
+        content = bytearray(whole.getvalue())
+        content[place] ^= 0xFF
+        path.write_bytes(content)
+        try:
+            read_arrays(path)
+        except ValueError:
+            refused += 1
+    assert refused > len(content) // 3
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_compression_than_numpys_is_refused(tmp_path, compression):
+    path = packed(tmp_path / "a.npz", npy("'u1'", "(3,)", b"abc"), compression)
+    with pytest.raises(ValueError, match="compressed in another way than numpy does"):
+        read_arrays(path)
