@@ -1,7 +1,8 @@
 """YAML of config files: plain values, read within bounds, with the line of what is wrong.
 
 A config of this project has some hundred values. What is far larger than that, repeats itself
-without end or means other things than it shows (a key twice, a date, an object) is refused.
+without end or means other things than it shows (a key twice, a number of base 8 or 60, an
+object) is refused. A date is the text that stands there.
 """
 
 import codecs
@@ -23,6 +24,7 @@ _MARKS = (
 )
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")  # 010 is 8 to YAML, and 1:30 is 90
 _NESTED = re.compile(rf"(?:[\[{{]\s*){{{_DEEPEST + 1}}}")
 
 
@@ -128,7 +130,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def number(self, node: yaml.ScalarNode) -> int | float:
-        """Return an integer of 64 bits, or a finite number."""
+        """Return an integer of 64 bits, or a finite number, that is what it looks like."""
         kind = node.tag.removeprefix(_PREFIX)
         try:
             if len(node.value) > _SHOWN:
@@ -139,6 +141,11 @@ class _Loader(yaml.SafeLoader):
         if not -(2**63) <= value < 2**63 if kind == "int" else not math.isfinite(value):
             raise YAMLError(
                 f"{_line(node)}: {_short(node.value)} is no {kind} that can be computed with"
+            )
+        if _OTHER_BASE.fullmatch(node.value):
+            raise YAMLError(
+                f"{_line(node)}: {_short(node.value)} means {value} to YAML; write a number in "
+                "base 10 without a leading 0, and a text in quotes"
             )
         return value
 

@@ -33,6 +33,15 @@ BAD = {
     "digits": ("a: " + "9" * 5000, "line 1: '9999.* is no int that can be computed with"),
     "digits of base 16": ("\na: 0x" + "f" * 40, "line 2: '0xfff.* is no int"),
     "two to the 63": ("a: 9223372036854775808", "'9223372036854775808' is no int"),
+    "base 8": (
+        "a: 1\nb: 010",
+        "line 2: '010' means 8 to YAML; write a number in base 10 without a",
+    ),
+    "base 8 below 0": ("a: -0_17", "line 1: '-0_17' means -15 to YAML; .* a text in quotes"),
+    "base 8 as a key": ("010: 1", "line 1: '010' means 8 to YAML"),
+    "base 60": ("a: [1:30]", "line 1: '1:30' means 90 to YAML; write a number in base 10"),
+    "base 60 with a fraction": ("a: 1:30.5", "line 1: '1:30.5' means 90.5 to YAML"),
+    "base 8 by a tag": ("a: !!int '010'", "line 1: '010' means 8 to YAML"),
     "infinity": ("a: .inf", "line 1: '.inf' is no float that can be computed with"),
     "not a number": ("a: .NaN", "'.NaN' is no float"),
     "a large exponent": ("a: 1.0e+999", "'1.0e.999' is no float"),
@@ -80,6 +89,9 @@ def test_plain_values_are_what_they_look_like():
         "f": "2024-01-02", 1: "x",
     }  # fmt: skip
     assert parse("") is None
+    assert parse("[0, -0, 0.5, 00.5, 0b11, '010', '1:30', 1_000]") == [
+        0, 0, 0.5, 0.5, 3, "010", "1:30", 1000,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -100,7 +112,12 @@ def test_a_change_of_one_section_does_not_reach_another_that_shares_it(tmp_path)
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("[1", "expected ',' or ']'"), ("&a [*a]", "an alias"), (".inf", "no float")],
+    [
+        ("[1", "expected ',' or ']'"),
+        ("&a [*a]", "an alias"),
+        ("010", "means 8"),
+        (".inf", "no float"),
+    ],
 )
 def test_a_change_that_is_no_yaml_is_told_with_the_option(tmp_path, value, said):
     path = tmp_path / "config.yaml"
