@@ -8,11 +8,12 @@ at the edge; doing so twice changes nothing more.
 import logging
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 LONGEST = 2400  # bytes of a message: twenty lines of it fit
+_SOME = 5  # names of tracklets in a message
 _TAIL = 600  # of them at the end, where messages say what to do
 # Of our pages: they load nothing, and run no script but one of a known digest.
 POLICY = (
@@ -37,6 +38,12 @@ def escaped(text: object, keep: str = "") -> str:
         else sign.encode("unicode_escape").decode("ascii")
         for sign in text
     )  # fmt: skip
+
+
+def some(names: Sequence[Any]) -> str:
+    """Return the first few names, escaped, and how many there are beside."""
+    more = f" and {len(names) - _SOME} more" if len(names) > _SOME else ""
+    return ", ".join(map(escaped, names[:_SOME])) + more
 
 
 def told(message: object) -> str:

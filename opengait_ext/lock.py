@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .errors import UserError
+from .escaping import escaped
 
 _LONGEST = 200  # characters of a holder's own account that a message repeats
 
@@ -75,8 +76,7 @@ def _account_in(holder: Path) -> str:
         account = holder.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         account = ""
-    printable = "".join(letter for letter in account if letter.isprintable())
-    return printable[:_LONGEST] or "a process that did not say which"
+    return escaped(account)[:_LONGEST] or "a process that did not say which"
 
 
 def _remove_if_unused(folder: Path, path: Path, holder: Path, is_new: bool) -> None:

@@ -12,8 +12,7 @@ import pytest
 from opengait import main as launcher
 from opengait_ext import cli
 from opengait_ext.errors import UserError
-from opengait_ext.escaping import Formatter, cell, escaped, escaped_output, told
-from opengait_ext.evaluation.faults import some
+from opengait_ext.escaping import Formatter, cell, escaped, escaped_output, some, told
 from opengait_ext.gallery.answers import told as answer_told
 from opengait_ext.gallery.pictures import write_pictures
 from opengait_ext.report import svg

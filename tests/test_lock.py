@@ -47,6 +47,7 @@ def test_what_stands_beside_the_lock_is_repeated_short_and_printable(tmp_path, a
     said = str(error.value)
     assert len(said) < 400 + len(str(tmp_path))
     assert said.isprintable()
+    assert r"\x1b[31mred\x00xx" in said or not str(account).startswith("\x1b")
     assert account or "a process that did not say which" in said
 
 

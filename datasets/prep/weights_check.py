@@ -6,10 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
-from weights_files import DINOV2, DINOV2_HF, Source, is_finite, kind_of, plain, some_lines
+from weights_files import DINOV2, DINOV2_HF, Source, is_finite, kind_of, some_lines
 from weights_fit import vit_sizes
 
 from opengait_ext.dinov2_names import WIDTHS, heads_of, metas_names
+from opengait_ext.escaping import escaped
 from opengait_ext.weights import bare_names
 
 
@@ -37,10 +38,10 @@ def tell(source: Source, names: bool) -> None:
         print(f"  {title:<12}{value}")
     print("\n" + "\n".join(some_lines(list(_table(weights)))))
     if names:
-        width = max(map(len, map(plain, weights)), default=0)
+        width = max(map(len, map(escaped, weights)), default=0)
         print()
         for name, tensor in weights.items():
-            print(f"{plain(name):<{width}}  {_type(tensor):<9} {list(tensor.shape)}")
+            print(f"{escaped(name):<{width}}  {_type(tensor):<9} {list(tensor.shape)}")
 
 
 def _kind(content: Any, weights: Mapping[str, Tensor]) -> str:
@@ -52,8 +53,8 @@ def _kind(content: Any, weights: Mapping[str, Tensor]) -> str:
         return f"imported checkpoint: {described}"
     if "iteration" in content:
         model = _within(content, "config", "model_cfg", "model")
-        of_model = f" of {plain(model)}" if model is not None else ""
-        return f"checkpoint{of_model} at iteration {plain(content['iteration'])}: {described}"
+        of_model = f" of {escaped(model)}" if model is not None else ""
+        return f"checkpoint{of_model} at iteration {escaped(content['iteration'])}: {described}"
     return described
 
 
@@ -77,16 +78,16 @@ def _entries(content: Any, entry: Any) -> Iterator[tuple[str, str]]:
     """Tells which entry is described, what is beside it, and where the weights come from."""
     if not isinstance(entry, Mapping):
         return
-    beside = [plain(key) for key in content if key != "model"]
+    beside = [escaped(key) for key in content if key != "model"]
     yield "entry", f"model; beside it: {', '.join(beside) or 'nothing'}"
     origin = content.get("source")
     if not isinstance(origin, Mapping):
         return
-    yield "imported by", f"{plain(origin.get('tool'))}, version {plain(origin.get('version'))}"
+    yield "imported by", f"{escaped(origin.get('tool'))}, version {escaped(origin.get('version'))}"
     files = origin.get("files")
     for facts in files.values() if isinstance(files, Mapping) else ():
         name, size, digest = (_within(facts, key) for key in ("name", "bytes", "sha256"))
-        yield "from", f"{plain(name)}, {plain(size)} bytes, sha256 {plain(digest)}"
+        yield "from", f"{escaped(name)}, {escaped(size)} bytes, sha256 {escaped(digest)}"
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
@@ -117,10 +118,10 @@ def _table(weights: Mapping[str, Tensor]) -> Iterator[str]:
         group = ".".join(name.split(".")[:2])
         tensors[group] += 1
         values[group] += value.numel()
-    width = max([*map(len, map(plain, tensors)), len("group")])
+    width = max([*map(len, map(escaped, tensors)), len("group")])
     yield f"{'group':<{width}}{'tensors':>10}{'values':>14}"
     for group, number in tensors.items():
-        yield f"{plain(group):<{width}}{number:>10,}{values[group]:>14,}"
+        yield f"{escaped(group):<{width}}{number:>10,}{values[group]:>14,}"
 
 
 def _values(weights: Mapping[str, Tensor]) -> int:
@@ -137,4 +138,6 @@ def _type(value: Tensor) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{len(names):,}: {', '.join(some_lines(list(map(plain, names))))}" if names else "none"
+    return (
+        f"{len(names):,}: {', '.join(some_lines(list(map(escaped, names))))}" if names else "none"
+    )

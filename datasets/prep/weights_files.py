@@ -151,12 +151,6 @@ def is_finite(value: Tensor) -> bool:
         return False
 
 
-def plain(text: object) -> str:
-    """Gives a name out of a file as it can be shown: a terminal would obey some characters."""
-    text = str(text)
-    return text if text.isprintable() else ascii(text)
-
-
 def some_lines(lines: Sequence[str]) -> list[str]:
     """Return the first twenty lines, and one that counts the others."""
     more = [f"... and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from weights_files import is_finite, plain
+from weights_files import is_finite
 
 from opengait_ext.dinov2_names import heads_of
+from opengait_ext.escaping import escaped
 from opengait_ext.layers.gait import MaskBranch
 from opengait_ext.layers.vit import VisionTransformer
 from opengait_ext.models import MODELS
@@ -126,7 +127,7 @@ def misfits(state: Tensors, found: Translation, expected: Tensors, names: Names)
         names: Those of this file.
     """
     lines = [
-        f"{plain(name)}: {_shape(state[name])} in the file, no such tensor expected"
+        f"{escaped(name)}: {_shape(state[name])} in the file, no such tensor expected"
         for name in [*found.unknown, *_surplus(found, expected)]
     ]
     for ours, value in expected.items():

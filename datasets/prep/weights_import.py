@@ -19,7 +19,6 @@ from weights_files import (
     Source,
     check_target,
     kind_of,
-    plain,
     read_source,
     some_lines,
     write_target,
@@ -39,6 +38,7 @@ from weights_fit import (
 from opengait_ext import __version__
 from opengait_ext.dinov2_names import metas_names
 from opengait_ext.errors import UserError
+from opengait_ext.escaping import escaped
 from opengait_ext.released import (
     APPEARANCE,
     ATTENTION,
@@ -253,7 +253,7 @@ def _tell_ignored(pairs: Iterable[tuple[Source, Translation]]) -> dict[str, list
     for source, found in pairs:
         for name, reason in found.ignored.items():
             ignored.setdefault(reason, []).append(name)
-            lines.setdefault(reason, []).append(f"  {source.path.name}: {plain(name)}")
+            lines.setdefault(reason, []).append(f"  {source.path.name}: {escaped(name)}")
     for reason, names in lines.items():
         print("\n".join([f"left out, {reason} ({len(names)}):", *some_lines(names)]))
     return ignored

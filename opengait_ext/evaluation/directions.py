@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..escaping import some
 from .distance import distance_blocks
-from .faults import EvaluationError, some
+from .faults import EvaluationError
 from .inputs import Side
 from .intervals import bootstrap_intervals
 from .metrics import QueryScores, cmc_curve, score_identities

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..escaping import some
 from .distance import distance_blocks
-from .faults import EvaluationError, some
+from .faults import EvaluationError
 from .gait_protocols import GAIT_PROTOCOLS, Rules, checked
 from .gait_result import ConditionResult, GaitViewResult
 from .inputs import Side, named_embeddings, read_partition, rows_by_path

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..escaping import some
 from .embeddings import Chosen, as_tensor
-from .faults import EvaluationError, some
+from .faults import EvaluationError
 
 _KEYS = ("embeddings", "labels", "types", "views")
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.layout import FOLDERS
+from ..escaping import some
 from .access import is_free, writing
-from .records import GalleryError, Hits, ModelMark, Record, check_embeddings, some
+from .records import GalleryError, Hits, ModelMark, Record, check_embeddings
 from .state import STATE, State, append, read_log, read_state, record_line, removal_line
 
 METHODS = ("auto", "exact", "faiss")

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import UserError
-
-SHOWN = 5  # tracklets named in a message
+from ..escaping import some
 
 
 class GalleryError(UserError):
@@ -133,9 +132,3 @@ def check_finite(embeddings: np.ndarray, names: Sequence[str]) -> None:
             f"{some(named)}: {len(named)} of {len(names)} embeddings are not finite. Look at the "
             "frames and at the losses of the training, or embed with precision float32"
         )
-
-
-def some(names: Sequence[Any]) -> str:
-    """Gives the first few names, and how many there are beside."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(str, names[:SHOWN])) + more

@@ -274,6 +274,7 @@ def test_the_check_is_not_led_astray_by_a_file(tmp_path, capsys):
     assert "  tensors     3, with 6 values" in said
     assert "\x1b" not in said
     assert r"\x1b[2J" in said
+    assert r"'\x1b[2J'" not in said  # as everywhere else
     doubled.append(doubled)
     torch.save(content, tmp_path / "any.pt")
     assert main(["check", str(tmp_path / "any.pt")]) == 1
