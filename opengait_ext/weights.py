@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,19 @@ def some_names(names: Iterable[Any]) -> str:
     every = list(names)
     more = [f"and {len(every) - _SHOWN} more"] if len(every) > _SHOWN else []
     return ", ".join([*(str(name)[:80] for name in every[:_SHOWN]), *more])
+
+
+def shares(lengths: Sequence[int], room: int = _SHOWN) -> list[int]:
+    """Return how many lines of each list a message shows, so that all together are twenty.
+
+    Short lists are shown whole before long ones share the rest.
+    """
+    found, left = [0] * len(lengths), room
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for place, index in enumerate(order):
+        found[index] = min(lengths[index], left // (len(order) - place))
+        left -= found[index]
+    return found
 
 
 def _renamed(

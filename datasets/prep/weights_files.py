@@ -151,10 +151,10 @@ def is_finite(value: Tensor) -> bool:
         return False
 
 
-def some_lines(lines: Sequence[str]) -> list[str]:
-    """Return the first twenty lines, and one that counts the others."""
-    more = [f"... and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
-    return [*lines[:_SHOWN], *more]
+def some_lines(lines: Sequence[str], most: int = _SHOWN) -> list[str]:
+    """Return the first lines, and one that counts the others."""
+    more = [f"... and {len(lines) - most:,} more"] if len(lines) > most else []
+    return [*lines[:most], *more]
 
 
 def check_target(target: Path, sources: Iterable[Source]) -> None:

@@ -50,6 +50,7 @@ from opengait_ext.released import (
     Translation,
     translate,
 )
+from opengait_ext.weights import shares
 
 _CONFIG = "configs/dinogrl_released_vcm.yaml"
 _BIGGAIT_CONFIG = "configs/biggait_ccpg.yaml"
@@ -236,12 +237,15 @@ def _translated(file: Published, kept: bool) -> Translation:
 def _refuse_misfits(
     files: Sequence[Published], found: Sequence[Translation], expected: Tensors, network: str
 ) -> None:
+    every = [
+        misfits(file.state, translation, expected, file.names)
+        for file, translation in zip(files, found, strict=True)
+    ]
     lines = []
-    for file, translation in zip(files, found, strict=True):
-        wrong = misfits(file.state, translation, expected, file.names)
+    for file, wrong, most in zip(files, every, shares([len(w) for w in every]), strict=True):
         if wrong:
             head = f"{file.source.option}: {file.source.path} does not fit {network} ({len(wrong)})"
-            lines.append("\n  ".join([f"{head}:", *some_lines(wrong)]))
+            lines.append("\n  ".join([f"{head}:", *some_lines(wrong, most)]))
     if lines:
         raise UserError("\n".join([*lines, "Nothing was written."]))
 

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..weights import bare_names, read_file, some_names
+from ..weights import bare_names, read_file, shares, some_names
 from .best_note import checked_note, noted_in
 from .files import put_aside, write_json, write_whole
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 20
 _FOREIGN = "loss_aggregator."
 
 
@@ -271,7 +270,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, 
 
 
 def differences_of(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """Lists in which keys and shapes a model (``own``) and weights differ, a line each."""
+    """List in which keys and shapes a model (``own``) and weights differ, twenty of them."""
     shapes = [
         f"{key}: the model has {list(own[key].shape)}, the file {list(weights[key].shape)}"
         for key in own
@@ -279,18 +278,17 @@ def differences_of(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> 
     ]
     missing = [f"{key} {list(own[key].shape)}" for key in own if key not in weights]
     unknown = [f"{key} {list(weights[key].shape)}" for key in weights if key not in own]
-    return [
-        *_listed("of another shape", shapes),
-        *_listed("not in the file", missing),
-        *_listed("not in the model", unknown),
-    ]
+    lists = {"of another shape": shapes, "not in the file": missing, "not in the model": unknown}
+    counts = shares([len(lines) for lines in lists.values()])
+    listed = zip(lists.items(), counts, strict=True)
+    return [line for (title, lines), count in listed for line in _listed(title, lines, count)]
 
 
-def _listed(title: str, lines: list[str]) -> list[str]:
+def _listed(title: str, lines: list[str], count: int) -> list[str]:
     if not lines:
         return []
-    more = [f"    ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return [f"  {title} ({len(lines)}):", *(f"    {line}" for line in lines[:_SHOWN]), *more]
+    more = [f"    ... and {len(lines) - count} more"] if len(lines) > count else []
+    return [f"  {title} ({len(lines)}):", *(f"    {line}" for line in lines[:count]), *more]
 
 
 def _cause(fault: BaseException) -> str:

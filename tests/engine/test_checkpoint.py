@@ -173,6 +173,19 @@ def test_of_many_differences_the_first_twenty_are_shown_and_all_are_counted():
     assert lines[-2:] == ["    layer19 [1]", "    ... and 10 more"]
 
 
+def test_differences_of_all_kinds_share_twenty_lines_and_short_lists_are_whole():
+    own = {f"a{n}": torch.ones(1) for n in range(40)} | {f"b{n}": torch.ones(1) for n in range(30)}
+    weights = {f"a{n}": torch.ones(2) for n in range(40)} | {"c": torch.ones(1)}
+    lines = differences_of(own, weights)
+    assert [line for line in lines if "(" in line or "more" in line] == [
+        "  of another shape (40):", "    ... and 30 more",
+        "  not in the file (30):", "    ... and 21 more",
+        "  not in the model (1):",
+    ]  # fmt: skip
+    assert len(lines) == 20 + 5
+    assert lines[-1] == "    c [1]"
+
+
 def test_what_fits_is_loaded_if_the_rest_may_differ(tmp_path, caplog):
     weights = layers(identities=5).state_dict()
     model = layers()
