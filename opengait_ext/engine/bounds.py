@@ -8,6 +8,7 @@ _SIDE, _COUNT, _STEPS = 10_000, 100_000, 10**9
 _BOUNDS: Mapping[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),  # what numpy takes
     "num_workers": (0, 1_000),
+    "loader_timeout": (1, _STEPS),
     "total_iter": (1, _STEPS),
     "log_iter": (1, _STEPS),
     "save_iter": (1, _STEPS),

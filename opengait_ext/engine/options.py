@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal
 
 from ..data.layout import FRAMES
@@ -12,6 +13,7 @@ Compile = Literal["never", "auto"]
 Keep = Literal["last", "best", "best_on_test"]
 
 VALIDATION_SPLIT = "val"
+_WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _PLAIN_NAME = re.compile(r"\w[\w.+-]*")
 
 
@@ -58,8 +60,6 @@ class DataOptions:
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""
         yield from _name_faults("dataset_name", self.dataset_name)
-        yield from _least("num_workers", self.num_workers, 0)
-        yield from _least("loader_timeout", self.loader_timeout, 1)
         if not self.stream or set("/\\:") & set(self.stream):
             yield f"stream: expected the name of a file without its ending, found {self.stream!r}"
         if not self.train_splits:
@@ -118,10 +118,8 @@ class TrainerOptions:
     def faults(self) -> Iterator[str]:
         """Names the values that no run can have."""
         yield from _name_faults("save_name", self.save_name)
-        for name in ("total_iter", "log_iter", "save_iter", "accumulate"):
-            yield from _least(name, getattr(self, name), 1)
-        for name in ("seed", "eval_iter", "clip_grad_norm", "keep_checkpoints"):
-            yield from _least(name, getattr(self, name), 0)
+        if self.clip_grad_norm < 0:
+            yield f"clip_grad_norm: expected 0 or more, found {self.clip_grad_norm}"
         yield from _hint_faults(self.restore_hint)
         if self.keep != "last" and not self.eval_iter:
             yield f"keep: {self.keep!r} needs tests during the training: set eval_iter above 0"
@@ -161,18 +159,21 @@ class EvaluatorOptions:
         yield from _hint_faults(self.restore_hint)
 
 
+def is_weight_file(value: Any) -> bool:
+    """Return whether a value is the name of a file of weights."""
+    return isinstance(value, str) and PurePath(value).suffix.lower() in _WEIGHT_FILES
+
+
 def _name_faults(name: str, value: str) -> Iterator[str]:
     if not _PLAIN_NAME.fullmatch(value):
         yield f"{name}: expected letters, digits and any of . _ - +, found {value!r}"
 
 
-def _least(name: str, value: float, least: int) -> Iterator[str]:
-    if value < least:
-        yield f"{name}: expected {least} or more, found {value}"
-
-
 def _hint_faults(hint: int | str) -> Iterator[str]:
     if isinstance(hint, int) and hint < 0:
         yield f"restore_hint: expected auto, 0, an iteration or a path, found {hint}"
-    elif isinstance(hint, str) and not (hint == "auto" or hint.endswith((".pt", ".pth"))):
-        yield f"restore_hint: expected auto, an iteration or the path of a .pt file, found {hint!r}"
+    elif isinstance(hint, str) and not (hint == "auto" or is_weight_file(hint)):
+        yield (
+            "restore_hint: expected auto, an iteration or the path of a file of weights "
+            f"({', '.join(_WEIGHT_FILES)}), found {hint!r}"
+        )

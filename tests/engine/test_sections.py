@@ -98,9 +98,13 @@ def test_losses_need_different_names_by_which_the_model_addresses_them():
         ({"trainer_cfg.keep": "bst"}, "keep: expected one of last, best, best_on_test"),
         ({"trainer_cfg.precision": "fp16"}, "precision: expected one of float32, bfloat16"),
         ({"trainer_cfg.restore_hint": -2}, "trainer_cfg.restore_hint: expected auto, 0, an iter"),
-        ({"trainer_cfg.restore_hint": "last"}, "or the path of a .pt file, found 'last'"),
+        ({"trainer_cfg.restore_hint": "last"}, ".safetensors), found 'last'"),
         ({"data_cfg.stream": ""}, "data_cfg.stream: expected the name of a file without its endin"),
         ({"data_cfg.stream": "../0-frames"}, "without its ending, found '../0-frames'"),
+        ({"trainer_cfg.clip_grad_norm": -1.0}, "clip_grad_norm: expected 0 or more, found -1.0"),
+        ({"evaluator_cfg.restore_hint": "a.npz"}, "expected auto, an iteration or the path of a f"),
+        ({"data_cfg.loader_timeout": 0}, "data_cfg.loader_timeout: expected 1 or more, found 0"),
+        ({"data_cfg.loader_timeout": 10**18}, "loader_timeout: expected 1,000,000,000 or less"),
         ({"data_cfg.num_workers": -1}, "data_cfg.num_workers: expected 0 or more, found -1"),
         ({"data_cfg.train_splits": []}, "data_cfg.train_splits: expected at least one split"),
         ({"data_cfg.dataset_name": "../x"}, "data_cfg.dataset_name: expected letters, digits"),
@@ -115,6 +119,12 @@ def test_losses_need_different_names_by_which_the_model_addresses_them():
 )
 def test_values_that_no_run_can_have_are_named_before_data_are_touched(changes, message):
     assert message in faults(changes)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".ckpt", ".safetensors"])
+def test_every_file_that_can_be_read_can_be_a_hint(ending):
+    for section in ("trainer_cfg", "evaluator_cfg"):
+        assert check(changed(CONFIG, {f"{section}.restore_hint": f"a/b{ending}"}), CATALOG)
 
 
 def test_a_test_alone_needs_a_checkpoint():
