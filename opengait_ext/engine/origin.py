@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .options import is_weight_file
 from .run import OUTPUT
-from .shaping import is_weight_file
+from .shaping import names_weights
 
 _DEPTH = 4  # <output>/<dataset>/<model>/<save_name>/<checkpoints or test>/<file>
 
@@ -53,7 +54,11 @@ def resolved(config: Mapping[str, Any], begin: Sequence[Path]) -> dict[str, Any]
     return result
 
 
-def _files_resolved(value: Any, begin: Sequence[Path]) -> Any:
+def _files_resolved(value: Any, begin: Sequence[Path], key: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _files_resolved(inner, begin) for key, inner in value.items()}
-    return str(located(value, begin)) if is_weight_file(value) else value
+        return {key: _files_resolved(inner, begin, str(key)) for key, inner in value.items()}
+    if not names_weights(key, value):
+        return value
+    place = located(value, begin)
+    # A text without an ending may be a name that the model knows, and no path.
+    return str(place) if is_weight_file(value) or place.exists() else value

@@ -7,13 +7,12 @@ change. Losses are compared by their ``log_prefix``; one of weight 0 is the same
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from ..schema import with_dataclasses
 from .catalog import Catalog, Config
 from .optimizer import SOLVERS, entries_of
-from .options import DataOptions, TrainerOptions
+from .options import DataOptions, TrainerOptions, is_weight_file
 from .schedule import SCHEDULES, derived
 
 # Paths, workers, logging, what only a test reads, and how (not what) is computed.
@@ -28,7 +27,7 @@ _HARMLESS = {
     ),
     "optimizer_cfg": ("fused", "foreach", "capturable"),
 }  # fmt: skip
-_WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".safetensors")
+_NO_FILES = ("imagenet",)  # values of such keys that name weights, but no file
 _LONGEST = 120  # characters of a value in a message
 
 
@@ -51,19 +50,23 @@ class Difference:
     @property
     def is_of_start(self) -> bool:
         """Return whether it is the weights that training started from: checkpoints hold theirs."""
-        key = self.place.rsplit(".", 1)[-1]
-        named = key.endswith("_weights") or key.startswith("pretrained")
         return self.place.startswith("model_cfg.") and (
-            named or is_weight_file(self.before) or is_weight_file(self.after)
+            _is_of_weights(self.place) or is_weight_file(self.before) or is_weight_file(self.after)
         )
 
     def __str__(self) -> str:
         return f"{self.place}: {_short(self.before)} -> {_short(self.after)}"
 
 
-def is_weight_file(value: Any) -> bool:
-    """Return whether a value is the name of a file of weights."""
-    return isinstance(value, str) and PurePath(value).suffix.lower() in _WEIGHT_FILES
+def _is_of_weights(place: str) -> bool:
+    key = place.rsplit(".", 1)[-1]
+    return key.endswith("_weights") or key.startswith("pretrained")
+
+
+def names_weights(place: str, value: Any) -> bool:
+    """Return whether a value of ``model_cfg`` names a file of weights, by its key or itself."""
+    is_path = isinstance(value, str) and value not in ("", *_NO_FILES)
+    return is_weight_file(value) or is_path and _is_of_weights(place)
 
 
 def weight_files(model_cfg: Any, place: str = "model_cfg") -> Iterator[tuple[str, str]]:
@@ -71,7 +74,7 @@ def weight_files(model_cfg: Any, place: str = "model_cfg") -> Iterator[tuple[str
     if isinstance(model_cfg, Mapping):
         for key, value in model_cfg.items():
             yield from weight_files(value, f"{place}.{key}")
-    elif is_weight_file(model_cfg):
+    elif names_weights(place, model_cfg):
         yield place, model_cfg
 
 
@@ -101,7 +104,15 @@ def shape_of(config: Config, catalog: Catalog) -> dict[str, Any]:
         _without("optimizer_cfg", _named(SOLVERS, entry, "solver"))
         for _, entry in entries_of(config.get("optimizer_cfg") or {})
     ]
-    schedule = derived(config.get("scheduler_cfg") or {}, config.get("trainer_cfg") or {})
+    schedule = _named(
+        SCHEDULES,
+        derived(config.get("scheduler_cfg") or {}, config.get("trainer_cfg") or {}),
+        "scheduler",
+    )
+    if schedule.get("scheduler") == "OneCycleLR":
+        solvers = [_under_cycle(solver, schedule.get("cycle_momentum")) for solver in solvers]
+    if schedule.get("unit") == "iteration":
+        schedule["iterations_per_epoch"] = 0  # without effect
     return {
         "data_cfg": data,
         "model_cfg": _model(config, catalog),
@@ -115,9 +126,18 @@ def shape_of(config: Config, catalog: Catalog) -> dict[str, Any]:
             if entry.get("loss_term_weight", 1.0) != 0
         },
         "optimizer_cfg": solvers[0] if len(solvers) == 1 else solvers,
-        "scheduler_cfg": _named(SCHEDULES, schedule, "scheduler"),
+        "scheduler_cfg": schedule,
         "trainer_cfg": trainer,
     }
+
+
+def _under_cycle(solver: Mapping[str, Any], cycle_momentum: Any) -> dict[str, Any]:
+    """Return a solver without the values that OneCycleLR sets."""
+    moved = ("lr", "momentum") if cycle_momentum else ("lr",)
+    left = {key: value for key, value in solver.items() if key not in moved}
+    if cycle_momentum and isinstance(left.get("betas"), list):
+        left["betas"] = [None, *left["betas"][1:]]
+    return left
 
 
 def _section(config: Config, name: str, options: type) -> dict[str, Any]:

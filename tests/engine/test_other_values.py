@@ -18,6 +18,8 @@ from engine_parts import (
 
 from opengait_ext.data.layout import read_partition, write_partition
 from opengait_ext.engine import run
+from opengait_ext.engine.origin import resolved
+from opengait_ext.engine.shaping import weight_files
 from opengait_ext.engine.trained import OtherRunError
 
 FOLDER = "output/Toy/Tiny/toy"
@@ -319,6 +321,41 @@ def test_the_file_of_weights_may_move_but_not_change(toy_root, work):
         go(config, catalog=catalog)
     (work / "a.pt").unlink()
     go(config, catalog=catalog)
+
+
+def test_weights_without_an_ending_are_found_by_their_key(tmp_path):
+    section = {"dinov2_weights": "w/plain", "backbone_weights": "imagenet", "pretrained_x": "none"}
+    section |= {"mask_weights": None, "branch": {"file": "w/b.pt"}}
+    assert dict(weight_files(section)) == {
+        "model_cfg.dinov2_weights": "w/plain",
+        "model_cfg.pretrained_x": "none",
+        "model_cfg.branch.file": "w/b.pt",
+    }
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "plain").write_text("a")
+    assert resolved({"model_cfg": section}, [tmp_path])["model_cfg"] == {
+        **section,
+        "dinov2_weights": str(tmp_path / "w" / "plain"),
+        "branch": {"file": str(tmp_path / "w" / "b.pt")},
+    }
+
+
+@pytest.mark.parametrize("name", ["a.pt", "plain"])
+def test_weights_seen_from_another_folder_are_no_difference_in_a_test(toy_root, work, caplog, name):
+    class Loading(Tiny):
+        def build(self, own_weights: str):
+            super().build(4)
+
+    Loading.__name__ = "Tiny"
+    catalog = catalog_of(Loading)
+    model = {"model_cfg": {"model": "Tiny", "own_weights": f"w/{name}"}}
+    config = make_config(toy_root, {"trainer_cfg.total_iter": 1, **model})
+    go(config, catalog=catalog)
+    loose = changed(config, {"evaluator_cfg.restore_strict": False})
+    go(changed(loose, {"model_cfg.own_weights": f"/far/w/{name}"}), "test", catalog)
+    assert "was trained with other values" not in caplog.text
+    go(changed(loose, {"model_cfg.own_weights": "other"}), "test", catalog)
+    assert f"  model_cfg.own_weights: 'w/{name}' -> 'other'" in caplog.text
 
 
 def test_a_test_alone_under_another_model_is_refused_and_other_values_are_kept_apart(
