@@ -66,18 +66,15 @@ def _length_keys(section: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {section.get(key)}" for key in keys)
 
 
-def without_effect(
-    config: Config, catalog: Catalog, epoch: int, processes: int = 1
-) -> Iterator[str]:
+def without_effect(config: Config, catalog: Catalog, epoch: int) -> Iterator[str]:
     """Name what changes nothing in a training, or not what one may expect.
 
     Args:
         config: A checked one.
         catalog: What it names.
         epoch: Iterations of an epoch.
-        processes: Of the run.
     """
-    yield from _of_trainer(config["trainer_cfg"], processes)
+    yield from _of_trainer(config["trainer_cfg"])
     section = config["model_cfg"]
     idle = getattr(catalog.models[section["model"]], "idle", lambda section: ())
     for key in idle(section):
@@ -94,14 +91,18 @@ def without_effect(
     yield from _OF_SCHEDULES.get(config["scheduler_cfg"]["scheduler"], _nothing)(config, epoch)
 
 
-def _of_trainer(trainer: Mapping[str, Any], processes: int) -> Iterator[str]:
+def of_several_processes(config: Config, processes: int) -> Iterator[str]:
+    """Name what only several processes need, and a config for any number of them may hold."""
+    for key in ("sync_batch_norm", "find_unused_parameters"):
+        if processes == 1 and config["trainer_cfg"].get(key):
+            yield f"trainer_cfg.{key}: without effect in a single process"
+
+
+def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
     total = trainer["total_iter"]
     for key, what in (("log_iter", "log line"), ("save_iter", "checkpoint"), ("eval_iter", "test")):
         if trainer[key] > total:
             yield f"trainer_cfg.{key}: {trainer[key]}: the only {what} comes at the end, at {total}"
-    for key in ("sync_batch_norm", "find_unused_parameters"):
-        if processes == 1 and trainer.get(key):
-            yield f"trainer_cfg.{key}: without effect in a single process"
     if trainer["restore_hint"] == 0 and not trainer["restore_strict"]:
         yield "trainer_cfg.restore_strict: without effect, restore_hint 0 loads nothing"
 

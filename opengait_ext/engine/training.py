@@ -16,7 +16,7 @@ from .catalog import build_schedule, losses_of
 from .checkpoint import load_weights
 from .data import check_identities, make_dataset, make_sampler
 from .devices import Computation
-from .effects import without_effect
+from .effects import of_several_processes, without_effect
 from .embedding import embed, embedded_halves
 from .holding import agreed, set_run_aside
 from .journal import Journal
@@ -118,8 +118,10 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
         f", computed in {pieces} pieces" if pieces > 1 else "", epoch,
     )  # fmt: skip
     if run.group.leads:
-        for line in without_effect(settings.config, settings.catalog, epoch, run.group.size):
+        for line in without_effect(settings.config, settings.catalog, epoch):
             logger.warning("%s", line)
+        for line in of_several_processes(settings.config, run.group.size):
+            logger.info("%s", line)
     return epoch
 
 

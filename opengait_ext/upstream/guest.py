@@ -17,6 +17,7 @@ from ..engine.catalog import Catalog, build_schedule
 from ..engine.checkpoint import load_weights, read_checkpoint
 from ..engine.data import check_identities, make_dataset, make_sampler
 from ..engine.devices import Computation
+from ..engine.effects import without_effect
 from ..engine.embedding import embed
 from ..engine.loader import make_loader
 from ..engine.optimizer import build_optimizer
@@ -102,6 +103,9 @@ class Guest:
             "training data: %d tracklets of %d identities; %d tracklets a batch; an epoch is "
             "%d iterations", len(dataset), len(dataset.pids), batch, self.epoch,
         )  # fmt: skip
+        if run.group.leads:
+            for line in without_effect(settings.config, settings.catalog, self.epoch):
+                logger.warning("%s", line)
         return make_loader(
             dataset, sampler, settings.data.num_workers, run.device, settings.data.loader_timeout
         )

@@ -10,8 +10,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from opengait_ext.config import ConfigError
 from opengait_ext.engine import run
-from opengait_ext.engine.effects import without_effect
+from opengait_ext.engine.effects import of_several_processes, without_effect
 from opengait_ext.engine.sections import check
+from opengait_ext.engine.shaping import training_differences
 from opengait_ext.engine.trained import OtherRunError
 
 CONFIG = make_config(Path("data"), {"trainer_cfg.save_iter": 6})
@@ -88,8 +89,6 @@ def test_a_cycle_fits_the_training_if_it_does_not_say_how_long_it_is(toy_root, w
         ({"trainer_cfg.save_iter": 7}, "trainer_cfg.save_iter: 7: the only checkpoint comes at"),
         ({"trainer_cfg.log_iter": 9}, "trainer_cfg.log_iter: 9: the only log line comes at the en"),
         ({"trainer_cfg.eval_iter": 8}, "trainer_cfg.eval_iter: 8: the only test comes at the end"),
-        ({"trainer_cfg.sync_batch_norm": True}, "sync_batch_norm: without effect in a single proc"),
-        ({"trainer_cfg.find_unused_parameters": True}, "find_unused_parameters: without effect in"),
         (
             {"trainer_cfg.restore_hint": 0, "trainer_cfg.restore_strict": False},
             "trainer_cfg.restore_strict: without effect, restore_hint 0 loads nothing",
@@ -179,6 +178,19 @@ def test_values_without_effect_stand_in_the_log_of_a_training(toy_root, work, ca
     )
 
 
+def test_what_only_several_processes_need_is_no_warning(toy_root, work, caplog):
+    keys = ("sync_batch_norm", "find_unused_parameters")
+    config = changed(CONFIG, {f"trainer_cfg.{key}": True for key in keys})
+    lines = [f"trainer_cfg.{key}: without effect in a single process" for key in keys]
+    assert list(of_several_processes(config, 1)) == lines
+    assert not list(of_several_processes(config, 2))
+    changes = {f"trainer_cfg.{key}": True for key in keys}
+    with caplog.at_level("INFO"):
+        train(make_config(toy_root, {**changes, "trainer_cfg.total_iter": 1}))
+    levels = {each.message: each.levelname for each in caplog.records}
+    assert [levels[line] for line in lines] == ["INFO", "INFO"]
+
+
 def test_a_finished_run_is_prolonged_where_the_schedule_allows_it(toy_root, work):
     steps = {"scheduler_cfg": {"scheduler": "StepLR", "step_size": 2, "gamma": 0.5}}
     config = make_config(toy_root, {**steps, "trainer_cfg.total_iter": 3})
@@ -204,6 +216,18 @@ def test_a_cycle_that_fitted_its_training_is_not_prolonged_and_says_why(toy_root
     assert "  scheduler_cfg.total_steps: 4 -> 6" in said
     assert "OneCycleLR is laid over the whole training, so such a run cannot be prolonged" in said
     assert train(changed(config, {"scheduler_cfg.total_steps": 4})) == {"iteration": 3}
+
+
+def test_values_that_a_cycle_sets_may_be_left_out_of_a_run_that_goes_on(toy_root, work):
+    solver = {"optimizer_cfg": {"solver": "SGD", "lr": 0.01, "momentum": 0.9}}
+    config = make_config(toy_root, {**cycle(total_steps=5), **solver, "trainer_cfg.total_iter": 2})
+    train(config)
+    left = {"optimizer_cfg": {"solver": "SGD"}, "trainer_cfg.total_iter": 3}
+    assert train(changed(config, left)) == {"iteration": 3}
+    fixed = {"scheduler_cfg.cycle_momentum": False}
+    before, now = (changed(changed(config, change), fixed) for change in ({}, left))
+    differences = {each.place: each for each in training_differences(before, now, CATALOG)}
+    assert list(differences) == ["optimizer_cfg.momentum"]
 
 
 def test_a_cycle_of_another_length_is_found_without_a_config_as_well(toy_root, work):
