@@ -1,5 +1,6 @@
 """Devices, precision, and the batch on its way to the device."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from .options import Compile
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
+_NO_MEMORY = re.compile("allocate memory|out of memory")  # of the CPU, and of other devices
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -159,10 +161,10 @@ def choose_computation(
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether an error means that the device has no memory left."""
+    """Return whether an error means that the device has no memory left."""
     if isinstance(fault, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)  # the CPU
+    return isinstance(fault, RuntimeError) and _NO_MEMORY.search(str(fault)) is not None
 
 
 def computes_bfloat16(device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from ..config import ConfigError
 from ..errors import UserError
 from .catalog import Settings
 from .checkpoint import CheckpointStore, load_weights
-from .devices import Computation, choose_computation
+from .devices import Computation, choose_computation, is_out_of_memory
 from .distributed import Group
 from .options import Compile
 from .progress import LiveLine
@@ -26,7 +26,7 @@ __all__ = ["OUTPUT", "Run", "load_model", "make_model", "now", "provenance"]
 
 OUTPUT = Path("output")
 _MOST_VALUES = 4 * 10**9  # 16 GB; the largest published DINOv2 has 1.1 * 10**9
-_NO_ROOM = re.compile("allocate memory|out of memory|overflow|too large")
+_TOO_LARGE = re.compile("overflow|too large")  # sizes that torch cannot even count
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def make_model(
     except ValueError as fault:
         raise ConfigError(f"model_cfg ({section['model']}): {fault}") from fault
     except (MemoryError, RuntimeError) as fault:
-        if isinstance(fault, RuntimeError) and not _NO_ROOM.search(str(fault)):
+        if not (is_out_of_memory(fault) or _TOO_LARGE.search(str(fault))):
             raise
         raise ConfigError(
             f"model_cfg ({section['model']}): there is no memory for a model of these sizes; "
