@@ -49,6 +49,7 @@ class Embedder:
         config: The sections of the config file that it was trained with.
         about: ``checkpoint``, its ``sha256``, ``selection``, ``iteration``, ``model``, ``metric``,
             ``frames``, ``frame_rule``, ``precision``, ``device``.
+        trained_on: What the checkpoint says about the data of its training; empty: nothing.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Embedder:
     ) -> None:
         self.config: Mapping[str, Any] = run.settings.config
         self.about = about
+        self.trained_on: Mapping[str, Any] = {}
         self._run, self._model, self._computation = run, model.eval(), computation
         section = self.config["evaluator_cfg"]
         self._sampler = section["sampler"]
@@ -222,7 +224,10 @@ def load(
         "precision": computation.precision,
         "device": str(run.device),
     }
-    return Embedder(run, model, computation, about)
+    embedder = Embedder(run, model, computation, about)
+    if isinstance(content.get("data"), Mapping):
+        embedder.trained_on = content["data"]
+    return embedder
 
 
 def _run(config: Mapping[str, Any], catalog: Catalog, device: str) -> Run:

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--split {arguments.split}: the model was trained on it (data_cfg.train_splits), "
                 "and knows these persons too well; take one that it has not seen"
             )
+        if not arguments.data:
+            _check_same_data(model, partition, path)
         pairs = _pairs(model, root, partition, arguments.split, str(path))
     found = calibrated(pairs, arguments.far, arguments.samples)
     about = {name: model.about[name] for name in ("sha256", "metric", "frames", "frame_rule")}
@@ -94,6 +96,17 @@ def described(content: dict[str, Any]) -> list[str]:
         f"(wanted {content['wanted_far']:g})",
         f"true accept rate there {content['tar']:.4f} ({tar_low:.4f} to {tar_high:.4f})",
     ]
+
+
+def _check_same_data(model: "Embedder", partition: "Partition", path: Path) -> None:
+    """Refuse data that merely stand where the config says that those of the training do."""
+    before, now = model.trained_on.get("source"), partition.source.get("digest")
+    if before and now and before != now:
+        raise UserError(
+            f"{path}: these data were prepared from another source than those that the model was "
+            f"trained on (digest {str(before)[:12]} -> {str(now)[:12]}); give the folder that is "
+            "meant (--data DIR)"
+        )
 
 
 def _pairs(

@@ -210,6 +210,15 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(program, line, message):
     assert message in program(line, 1)
 
 
+def test_other_data_where_those_of_the_training_were_calibrate_nothing(program, trained, tmp_path):
+    content = torch.load(trained / "checkpoints/agw-00000.pt", weights_only=True)
+    told = {"e": "prepared from another source", "d": "the split 'dev' has no tasks"}
+    for source, said in told.items():
+        path = tmp_path / f"{source}.pt"
+        torch.save({**content, "data": {"digest": "x", "source": source}}, path)
+        assert said in program(f"calibrate {path} --split dev", 1)
+
+
 @pytest.mark.slow
 def test_a_query_that_is_nothing_known_is_refused(program, tmp_path):
     program("embed MODEL --data DATA --target g")
