@@ -13,18 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..weights import bare_names, read_file, shares, some_names
+from ..weights import shares
 from .best_note import checked_note, noted_in
+from .checkpoint_file import CheckpointError, read_checkpoint, stored_in
 from .files import put_aside, write_json, write_whole
+
+__all__ = ["CheckpointError", "CheckpointStore", "load_weights", "read_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
 _FOREIGN = "loss_aggregator."
-
-
-class CheckpointError(UserError):
-    """A checkpoint is missing, unreadable, of another model, or cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,8 @@ class CheckpointStore:
         try:
             return read_checkpoint(path)
         except CheckpointError as fault:
+            if path.absolute().parent != self.folder.absolute():
+                raise  # of elsewhere, so this run's checkpoints do not stand in for it
             for iteration, _ in self._whole(but=path):
                 raise CheckpointError(
                     f"{fault}. The newest whole checkpoint of this run is {self.path(iteration)}; "
@@ -111,6 +111,21 @@ class CheckpointStore:
             CheckpointError: If it cannot be written; all earlier checkpoints stay.
         """
         path = self.path(content["iteration"])
+        self.write(path, content)
+        self._prune()
+        return path
+
+    def amend(self, iteration: int, facts: Mapping[str, Any]) -> None:
+        """Add to a checkpoint that another engine wrote; see ``write`` for what it raises."""
+        path = self.path(iteration)
+        self.write(path, {**stored_in(path), **facts})
+
+    def write(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write a checkpoint, and the note of the best one.
+
+        Raises:
+            CheckpointError: If it cannot be written; all files stay as they were.
+        """
         earlier = self.iterations()
         try:
             write_whole(path, lambda temporary: torch.save(dict(content), temporary))
@@ -123,8 +138,6 @@ class CheckpointStore:
                 f"checkpoint: {last}. Free some space, then start the same command again with "
                 "restore_hint: auto to go on from there."
             ) from fault
-        self._prune()
-        return path
 
     def clean(self) -> None:
         """Removes what a run that was killed in the middle of saving left behind."""
@@ -188,34 +201,6 @@ class CheckpointStore:
         for iteration in self.iterations()[: -self.keep]:
             if iteration != best:
                 self.path(iteration).unlink()
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint, which cannot run code while it is read.
-
-    Args:
-        path: A file of this engine, of OpenGait, or a bare state dict.
-
-    Returns:
-        A dict with at least ``model``, a state dict without wrappers' prefixes.
-
-    Raises:
-        CheckpointError: If the file is no such thing.
-    """
-    try:
-        content = read_file(path)
-    except UserError as fault:
-        raise CheckpointError(str(fault)) from fault
-    if isinstance(content, Mapping) and not isinstance(content.get("model"), Mapping):
-        content = {"model": content}
-    weights = content["model"] if isinstance(content, Mapping) else None
-    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        found = some_names(weights) if isinstance(weights, Mapping) else type(content).__name__
-        raise CheckpointError(
-            f"{path}: expected the weights of a model, alone or under 'model', found "
-            f"{found or 'nothing'}"
-        )
-    return {**content, "model": bare_names(weights)}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, path: Path) -> None:

@@ -51,7 +51,7 @@ class PartialEmbeddings:
             self._append(head, anew=True)
 
     def add(self, positions: np.ndarray, embeddings: np.ndarray) -> None:
-        """Add a batch; where the disk takes no more, the test goes on without the file."""
+        """Add a batch; where the disk takes no more, the file keeps what it has so far."""
         self.parts.append((positions, embeddings))
         content = positions.astype("<i8").tobytes() + embeddings.astype("<f4").tobytes()
         shape = struct.pack("<QQQ", *embeddings.shape)
@@ -73,11 +73,12 @@ class PartialEmbeddings:
             append_whole(self._path, content)
         except OSError as fault:
             self._is_kept = False
-            self.remove()
+            kept = len(self.parts) - 1  # the last one has no room
+            then = "begin anew" if anew else f"be taken up behind {kept} batches"
             logger.warning(
-                "%s. The test goes on, but would begin anew if it were stopped",
-                explained(placed(fault, self._path)),
-            )
+                "%s. The test goes on, but would %s if it were stopped",
+                explained(placed(fault, self._path)), then,
+            )  # fmt: skip
 
     def _read(self, head: bytes) -> int:
         """Take over what is there; return where it ends, or 0 if it is of no use."""

@@ -12,9 +12,9 @@ State = dict[str, Any]
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and torch, and asks cuDNN for the same result every time."""
+    """Seed Python, NumPy and torch, and ask cuDNN for the same result every time."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the generator of other people's code
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the generator of other people's code
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 from . import random_state
+from .best_note import checked_note
 from .checkpoint import CheckpointError, load_weights
 from .distributed import Group
 from .objective import Objective
 from .optimizer import JointOptimizer, load_optimizer
+
+# What loading raises for a state of another shape, or for something that is no state at all.
+_MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass
@@ -66,6 +70,7 @@ class TrainingState:
                 f"{', '.join(lacking)}. Give its path as trainer_cfg.restore_hint to start from "
                 "its weights."
             )
+        _check_types(content, path)
         load_weights(self.model, content["model"], strict, path)
         _check_length(self.schedule, content["scheduler"], path)
         try:
@@ -74,7 +79,7 @@ class TrainingState:
             self.schedule.load_state_dict(content["scheduler"])
             if content.get("scaler"):
                 self.scaler.load_state_dict(content["scaler"])
-        except (RuntimeError, ValueError, KeyError) as fault:
+        except _MISFITS as fault:
             raise CheckpointError(
                 f"{path}: losses, optimizer or schedule are others than when it was saved "
                 f"({fault}). Take the config file that it was made with, or give the path as "
@@ -82,16 +87,19 @@ class TrainingState:
             ) from fault
         self.iteration = content["iteration"]
         self.evaluated = content.get("evaluated", 0)
-        self.best = content.get("best")
+        self.best = checked_note(content.get("best"))
 
     def restore_random(
         self, content: Mapping[str, Any], group: Group, device: torch.device
     ) -> bool:
         """Puts this process's random generators back; says whether the checkpoint has them."""
         states = content.get("rng") or []
-        if len(states) != group.size:
+        if not isinstance(states, list) or len(states) != group.size:
             return False
-        random_state.restore(states[group.rank], device)
+        try:
+            random_state.restore(states[group.rank], device)
+        except _MISFITS:
+            return False
         return True
 
 
@@ -109,6 +117,26 @@ def _as_computed_here(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer
     here = [{key: own[key] for key in ways if key in own} for own in optimizer.param_groups]
     changed = [{**old, **new} for old, new in zip(groups, here, strict=True)]
     return {**saved, "param_groups": changed}
+
+
+def _check_types(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse parts that no training saved."""
+    for key in ("objective", "optimizer", "scheduler", "scaler"):
+        value = content.get(key)
+        if value is None and key in ("objective", "scaler"):
+            continue
+        if not isinstance(value, Mapping):
+            raise CheckpointError(
+                f"{path}: its {key} is no state of one ({type(value).__name__}), so training "
+                "cannot go on from it. Give its path as trainer_cfg.restore_hint to start from "
+                "its weights."
+            )
+    evaluated = content.get("evaluated", 0)
+    if type(evaluated) is not int:
+        raise CheckpointError(
+            f"{path}: the iteration of its last test is no whole number ({str(evaluated)[:40]!r}): "
+            "it is damaged. Take another checkpoint"
+        )
 
 
 def _check_length(schedule: Any, saved: Mapping[str, Any], path: Path) -> None:

@@ -3,12 +3,8 @@
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from ..engine.checkpoint import read_checkpoint
-from ..engine.files import write_whole
 from ..engine.holding import agreed, held, set_run_aside
 from ..engine.tester import chosen_checkpoint
 from ..engine.trained import check_goes_on, check_tested
@@ -44,9 +40,7 @@ def let_go() -> None:
 
 def describe_checkpoint(run: GuestRun, iteration: int) -> None:
     """Add to a checkpoint of OpenGait's what one of ours says about its training."""
-    path = run.store.path(iteration)
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    write_whole(path, lambda temporary: torch.save({**content, **run.facts}, temporary))
+    run.store.amend(iteration, run.facts)
 
 
 def _hold(run: GuestRun) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import resource
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ from opengait_ext.engine.events import Events, GrowingFile
 from opengait_ext.engine.files import append_whole, put_aside
 from opengait_ext.engine.partial import PartialEmbeddings
 from opengait_ext.engine.progress import LiveLine, logging_to
+from opengait_ext.engine.random_state import seed_everything
 from opengait_ext.engine.summary import Summary
 
 GARBAGE = [
@@ -130,6 +132,58 @@ def test_a_damaged_checkpoint_is_refused_and_the_newest_whole_one_named(toy_root
         go(config, "test")
 
 
+def test_for_a_damaged_checkpoint_of_elsewhere_none_of_this_run_is_named(tmp_path):
+    store = CheckpointStore(tmp_path / "checkpoints", "a")
+    store.save({"model": {"w": torch.zeros(1)}, "iteration": 4})
+    (tmp_path / "b.pt").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="b.pt") as error:
+        store.read(tmp_path / "b.pt")
+    assert "of this run" not in str(error.value)
+    assert "is whole" not in str(error.value)
+
+
+STRANGE = {
+    "optimizer": [5, [1], None, {}, {"param_groups": [5]}, {"state": {}, "param_groups": 3}],
+    "scheduler": [3, None],
+    "objective": [[1], 3],
+    "scaler": [3],
+    "iteration": ["x", -1, 1.5, True, None],
+    "evaluated": ["x"],
+}
+
+
+@pytest.mark.parametrize("key", STRANGE)
+def test_a_checkpoint_with_something_else_in_a_part_is_refused_by_line(toy_root, work, key):
+    config = make_config(toy_root, {"trainer_cfg.total_iter": 1})
+    go(config, "train")
+    path = FOLDER / "checkpoints" / "toy-00001.pt"
+    content = torch.load(path, weights_only=True)
+    for value in STRANGE[key]:
+        torch.save({**content, key: value}, path)
+        with pytest.raises(CheckpointError, match="toy-00001.pt"):
+            go(changed(config, {"trainer_cfg.total_iter": 2}), "train")
+
+
+@pytest.mark.parametrize("states", [5, [3], [{}], [{"python": 1}]])
+def test_random_states_that_are_none_are_told_as_missing(toy_root, work, states, caplog):
+    config = make_config(toy_root, {"trainer_cfg.total_iter": 1})
+    go(config, "train")
+    path = FOLDER / "checkpoints" / "toy-00001.pt"
+    torch.save({**torch.load(path, weights_only=True), "rng": states}, path)
+    assert go(changed(config, {"trainer_cfg.total_iter": 2}), "train") == {"iteration": 2}
+    assert "holds no random states for 1 processes" in caplog.text
+
+
+def test_a_seed_above_what_numpy_takes_draws_the_same_each_time():
+    for seed in (2**32 - 1, 2**32 + 4):  # the highest of a config, and one gone on with
+        draws = []
+        for _ in range(2):
+            seed_everything(seed)
+            array = np.random.rand()  # noqa: NPY002 - what is seeded
+            draws.append((random.random(), array, float(torch.rand(()))))
+        assert draws[0] == draws[1]
+
+
 def test_a_damaged_note_without_checkpoints_tells_that_no_best_is_known(tmp_path, caplog):
     store = CheckpointStore(tmp_path, "a")
     (tmp_path / "best.json").write_text("{}")
@@ -232,8 +286,27 @@ def test_a_test_without_room_for_its_cache_goes_on_without_it(tmp_path):
 
     (line,) = on_a_full_disk(work, 4000)
     assert f"{path}: File too large" in line
+    kept = len(PartialEmbeddings(path, "c").parts)
+    assert 0 < kept < 100
+    assert f"The test goes on, but would be taken up behind {kept} batches if it" in line
+
+
+def test_a_test_without_room_for_any_batch_says_that_it_would_begin_anew(tmp_path):
+    (line,) = on_a_full_disk(lambda: PartialEmbeddings(tmp_path / "x.partial", "c"), 10)
     assert "The test goes on, but would begin anew if it were stopped" in line
-    assert not path.exists()
+
+
+def test_facts_without_room_leave_the_checkpoint_of_the_other_engine(tmp_path):
+    store = CheckpointStore(tmp_path, "a")
+    torch.save({"model": {"w": torch.zeros(900)}, "more": [1]}, store.path(3))
+    before = store.path(3).read_bytes()
+    (line,) = on_a_full_disk(lambda: store.amend(3, {"b": 1}), 1000)
+    assert "CheckpointError" in line
+    assert "a-00003.pt is whole" in line
+    assert store.path(3).read_bytes() == before
+    store.amend(3, {"b": 1})
+    content = torch.load(store.path(3), weights_only=True)
+    assert (content["more"], content["b"]) == ([1], 1)
 
 
 def test_a_checkpoint_without_room_keeps_the_last_one(tmp_path):

@@ -1,0 +1,57 @@
+"""Reading of one checkpoint, of whatever engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import UserError
+from ..weights import bare_names, read_file, some_names
+
+
+class CheckpointError(UserError):
+    """A checkpoint is missing, unreadable, of another model, or cannot be written."""
+
+
+def stored_in(path: Path) -> Any:
+    """Return what a checkpoint holds as it was written; nothing of it is run.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    try:
+        return read_file(path)
+    except UserError as fault:
+        raise CheckpointError(str(fault)) from fault
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, which cannot run code while it is read.
+
+    Args:
+        path: A file of this engine, of OpenGait, or a bare state dict.
+
+    Returns:
+        A dict with at least ``model``, a state dict without wrappers' prefixes.
+
+    Raises:
+        CheckpointError: If the file is no such thing.
+    """
+    content = stored_in(path)
+    if isinstance(content, Mapping) and not isinstance(content.get("model"), Mapping):
+        content = {"model": content}
+    weights = content["model"] if isinstance(content, Mapping) else None
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        found = some_names(weights) if isinstance(weights, Mapping) else type(content).__name__
+        raise CheckpointError(
+            f"{path}: expected the weights of a model, alone or under 'model', found "
+            f"{found or 'nothing'}"
+        )
+    iteration = content.get("iteration", 0)
+    if type(iteration) is not int or iteration < 0:
+        raise CheckpointError(
+            f"{path}: its iteration is no whole number from 0 on ({str(iteration)[:40]!r}): it is "
+            "damaged or something else. Take another checkpoint"
+        )
+    return {**content, "model": bare_names(weights)}
