@@ -4,6 +4,7 @@ The arrays are those of the whole set where there is one, else the smaller ``net
 """
 
 import functools
+import gc
 import os
 import random
 from collections.abc import Mapping
@@ -104,6 +105,7 @@ class Step:
         backward: bool = True,
         place: Any = None,
     ) -> None:
+        gc.collect()  # networks of earlier tests refer to themselves
         model = golden_network(weights_of(arrays), mask_dropout=0.0, blackout=0.0).train()
         self.dtype, self.model = dtype, place(model) if place else model
         tame(model.to(dtype) if whole else _widened(model, dtype))
