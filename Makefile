@@ -18,7 +18,7 @@ test-fast: $(VENV)/.installed
 
 # The whole golden training step, in float64 (9.5 GiB of memory) and in float32.
 test-large: $(VENV)/.installed
-	$(BIN)/python -m pytest -m large -v
+	$(BIN)/python -m pytest -m large -vv
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
