@@ -120,7 +120,8 @@ def _numbers_read_as_text(value: Any, where: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _numbers_read_as_text(inner, f"{where}[{place}]")
-    elif isinstance(value, str) and _NUMBER.fullmatch(value):
+    elif isinstance(value, str) and "e" in value.lower() and _NUMBER.fullmatch(value):
+        # Without an exponent, only quotes make text of a number, and those are meant.
         yield f"{where}: YAML reads {value} as text - write {_with_dot(value)}"
 
 
@@ -156,10 +157,13 @@ def _unshared(value: Any) -> Any:
 
 
 def _step(node: Any, name: str, change: str) -> Any:
-    if isinstance(node, list) and name.isdigit() and int(name) < len(node):
+    is_place = name.isascii() and name.isdecimal()
+    if isinstance(node, list) and is_place and int(name) < len(node):
         return node[int(name)]
     if isinstance(node, dict) and name in node:
         return node[name]
+    if not isinstance(node, (dict, list)):
+        raise ConfigError(f"--set {change}: what stands before {name!r} is {node!r}, without keys")
     known = list(node) if isinstance(node, dict) else [str(place) for place in range(len(node))]
     near = get_close_matches(name, [str(key) for key in known], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, known))}"

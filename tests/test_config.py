@@ -76,6 +76,11 @@ def test_a_number_that_yaml_reads_as_text_is_refused_with_the_fix(tmp_path):
     )
 
 
+def test_a_number_in_quotes_is_meant_as_text(tmp_path):
+    path = written(tmp_path, 'trainer_cfg: {save_name: "2024"}\n')
+    assert load_config(path)["trainer_cfg"] == {"save_name": "2024"}
+
+
 def test_a_key_that_is_there_twice_is_refused(tmp_path):
     path = written(tmp_path, "data_cfg:\n  root: a\n  root: b\n")
     with pytest.raises(ConfigError, match=r"the key \['root'\] is there twice"):
@@ -103,6 +108,8 @@ def test_a_change_sets_one_value_also_inside_a_list(tmp_path):
         ("trainer_cfg.total_itr=7", "no key 'total_itr' - did you mean 'total_iter'"),
         ("trainer.total_iter=7", "did you mean 'trainer_cfg'"),
         ("loss_cfg.3.margin=1.0", "no key '3' - known: 0"),
+        ("loss_cfg.².margin=1.0", "no key '²' - known: 0"),
+        ("trainer_cfg.total_iter.x=1", "what stands before 'x' is 5, without keys"),
         ("trainer_cfg.total_iter", "expected section.key=value"),
         ("trainer_cfg.total_iter=1e3", "write 1.0e\\+3"),
     ],

@@ -9,6 +9,15 @@ from torch import Tensor
 from ..errors import UserError
 from ..weights import bare_names, read_file, some_names
 
+# What our own engine writes beside the weights, and of which kind it is.
+_FACTS = {
+    "config": Mapping,
+    "data": Mapping,
+    "weights": Mapping,
+    "precision": str,
+    "started_in": str,
+}
+
 
 class CheckpointError(UserError):
     """A checkpoint is missing, unreadable, of another model, or cannot be written."""
@@ -54,4 +63,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: its iteration is no whole number from 0 on ({str(iteration)[:40]!r}): it is "
             "damaged or something else. Take another checkpoint"
         )
+    _check_facts(content, path)
     return {**content, "model": bare_names(weights)}
+
+
+def _check_facts(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint whose account of its training has another form than ours."""
+    odd = [
+        name
+        for name, kind in _FACTS.items()
+        if content.get(name) is not None and not isinstance(content[name], kind)
+    ]
+    config = content.get("config")
+    if isinstance(config, Mapping):
+        odd += [
+            f"config.{str(name)[:40]}"
+            for name, section in config.items()
+            if not isinstance(
+                section, Mapping if name not in ("loss_cfg", "optimizer_cfg") else (Mapping, list)
+            )
+        ]
+    if odd:
+        raise CheckpointError(
+            f"{path}: what it says about its training has another form than expected "
+            f"({some_names(odd)}): it is damaged or something else. Take another checkpoint"
+        )

@@ -243,3 +243,18 @@ def test_a_checkpoint_may_lack_what_only_training_uses(tmp_path, caplog):
 def test_what_only_training_uses_has_to_fit_if_it_is_there(tmp_path):
     with pytest.raises(CheckpointError, match=r"classifier.bias: the model has \[3\], the file"):
         load_weights(WithClassifier(3), WithClassifier(4).state_dict(), True, tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("config", [1, 2]), ("config", {"model_cfg": 5}), ("config", {"trainer_cfg": "x"}),
+        ("data", "x"), ("weights", [1, 2]), ("precision", ["x"]), ("started_in", 3),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_says_strange_things_of_its_training_is_refused(tmp_path, name, value):
+    path = tmp_path / "odd.pt"
+    torch.save({**content(3), name: value}, path)
+    with pytest.raises(CheckpointError, match=f"says about its training .*{name}") as error:
+        read_checkpoint(path)
+    assert str(path) in str(error.value)
