@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -47,8 +47,7 @@ def locked(path: Path) -> Iterator[None]:
             "not be removed, the lock ends with its process"
         ) from fault
     except (OSError, NotImplementedError) as fault:
-        lock.release()
-        _remove_if_unused(folder, path, holder, is_new)
+        _let_go(lock, path, holder, is_new)
         raise UserError(
             f"{folder}: cannot be written ({getattr(fault, 'strerror', None) or fault}). Make it "
             "writable, or work in another folder"
@@ -56,9 +55,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.unlink(missing_ok=True)  # while the lock is held: nobody else's is taken away
-        lock.release()
-        _remove_if_unused(folder, path, holder, is_new)
+        _let_go(lock, path, holder, is_new)
 
 
 def lock_files(path: Path) -> tuple[str, str]:
@@ -79,11 +76,19 @@ def _account_in(holder: Path) -> str:
     return escaped(account)[:_LONGEST] or "a process that did not say which"
 
 
-def _remove_if_unused(folder: Path, path: Path, holder: Path, is_new: bool) -> None:
-    """Remove a folder that holds nothing but the lock it was made for."""
-    if not is_new or not folder.is_dir():
-        return
-    if {entry.name for entry in folder.iterdir()} <= {path.name, holder.name}:
-        for file in (path, holder):
-            file.unlink(missing_ok=True)
-        folder.rmdir()
+def _let_go(lock: FileLock, path: Path, holder: Path, is_new: bool) -> None:
+    """Release a lock; a folder that holds nothing but the lock it was made for is removed.
+
+    Files go while the lock is held, so that nobody else's are taken away.
+    """
+    folder = path.parent
+    if lock.is_locked:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        if is_new and folder.is_dir() and {entry.name for entry in folder.iterdir()} == {path.name}:
+            with suppress(OSError):  # Windows keeps a file that is open
+                path.unlink()
+    lock.release()
+    if is_new:
+        with suppress(OSError):  # it holds something, or was never made
+            folder.rmdir()
