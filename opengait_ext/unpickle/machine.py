@@ -21,6 +21,9 @@ _INTEGER = 255  # bytes, and digits
 # What wrong numbers and arguments raise; torch's errors are RuntimeErrors.
 _FAULTS = (ValueError, TypeError, LookupError, struct.error, ArithmeticError, RuntimeError)
 _COPIES = 4  # of the file's bytes that may be made while it is read
+_OBJECTS = 300_000  # lists, sets, tensors ...: a byte of the file makes 200 and more in memory
+_PLAIN = (int, float, complex, str, bytes)
+_SPARE = 10_000  # members that are copied beside as many as the file has bytes
 
 Makers = Mapping[str, Callable[..., Any] | Inert | None]
 
@@ -48,6 +51,8 @@ class Machine:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
         self._room = _COPIES * source.left + LARGE
+        self._members = min(source.left, most) + _SPARE
+        self._objects = _OBJECTS
 
     def load(self) -> Any:
         """Return what the pickle holds: plain values and what the makers make.
@@ -160,7 +165,7 @@ class Machine:
     def _dict(self) -> None:
         made: dict[Any, Any] = {}
         fill_keys(made, self._marked())
-        self._push(made)
+        self._push_object(made)
 
     def _get(self, place: int) -> None:
         if place not in self._memo:
@@ -172,13 +177,13 @@ class Machine:
 
     def _global(self) -> None:
         module, name = self.source.short_line(), self.source.short_line()
-        self._push(self._named(module, name))
+        self._push_object(self._named(module, name))
 
     def _global_of_stack(self) -> None:
         name, module = self._pop(), self._pop()
         if not isinstance(name, str) or not isinstance(module, str):
             raise BrokenPickleError("a name that is no text")
-        self._push(self._named(module, name))
+        self._push_object(self._named(module, name))
 
     def _named(self, module: str, name: str) -> Inert:
         if module == "numpy.core" or module.startswith("numpy.core."):
@@ -196,7 +201,7 @@ class Machine:
         if function.make is None:
             raise ForeignObjectError(f"a call of {function.name}")
         self._charge(arguments)
-        self._push(function.make(*arguments))
+        self._push_object(function.make(*arguments))
 
     def _build(self) -> None:
         state, target = self._pop(), self._top()
@@ -207,11 +212,21 @@ class Machine:
             raise BrokenPickleError("it describes what is no object")
 
     def _charge(self, values: Any) -> None:
-        """Count what is copied: one text, used often, would fill the memory."""
+        """Count what is copied: one text or list, used often, would fill the memory."""
         parts = values if type(values) is tuple else ()
         self._room -= sum(len(part) for part in parts if isinstance(part, (str, bytes, Blob)))
-        if self._room < 0:
+        self._members -= sum(
+            len(part) for part in parts if isinstance(part, (list, tuple, dict, set, frozenset))
+        )
+        if self._room < 0 or self._members < 0:
             raise BrokenPickleError("it uses its own bytes too often")
+
+    def _push_object(self, value: Any) -> None:
+        """Push what takes far more memory than its instruction has bytes."""
+        self._objects -= not isinstance(value, _PLAIN)
+        if self._objects < 0:
+            raise BrokenPickleError(f"more than {_OBJECTS:,} lists, dictionaries and objects")
+        self._push(value)
 
     def _object(self, values: list[Any]) -> None:
         for value in values:
@@ -225,7 +240,7 @@ class Machine:
     def _persistent_id(self, key: Any) -> None:
         if self._persistent is None:
             raise BrokenPickleError("it refers to something outside of the file")
-        self._push(self._persistent(key))
+        self._push_object(self._persistent(key))
 
 
 _Step = Callable[[Machine], Any]
@@ -244,10 +259,10 @@ _STEPS: dict[bytes, _Step] = {
     pickle.NONE: _plain(lambda: None),
     pickle.NEWTRUE: _plain(lambda: True),
     pickle.NEWFALSE: _plain(lambda: False),
-    pickle.EMPTY_LIST: _plain(list),
+    pickle.EMPTY_LIST: lambda machine: machine._push_object([]),
     pickle.EMPTY_TUPLE: _plain(tuple),
-    pickle.EMPTY_DICT: _plain(dict),
-    pickle.EMPTY_SET: _plain(set),
+    pickle.EMPTY_DICT: lambda machine: machine._push_object({}),
+    pickle.EMPTY_SET: lambda machine: machine._push_object(set()),
     pickle.INT: Machine._integer_line,
     pickle.LONG: Machine._integer_line,
     pickle.BININT: lambda machine: machine._push(machine.source.number("<i")),
@@ -268,13 +283,15 @@ _STEPS: dict[bytes, _Step] = {
     pickle.SHORT_BINBYTES: lambda machine: machine._bytes("<B"),
     pickle.BINBYTES8: lambda machine: machine._bytes("<Q"),
     pickle.BYTEARRAY8: lambda machine: machine._bytes("<Q"),
-    pickle.LIST: lambda machine: machine._push(machine._marked()),
+    pickle.LIST: lambda machine: machine._push_object(machine._marked()),
     pickle.TUPLE: lambda machine: machine._push(tuple(machine._marked())),
     pickle.TUPLE1: lambda machine: machine._tuple(1),
     pickle.TUPLE2: lambda machine: machine._tuple(2),
     pickle.TUPLE3: lambda machine: machine._tuple(3),
     pickle.DICT: Machine._dict,
-    pickle.FROZENSET: lambda machine: machine._push(frozenset(map(as_key, machine._marked()))),
+    pickle.FROZENSET: lambda machine: machine._push_object(
+        frozenset(map(as_key, machine._marked()))
+    ),
     pickle.APPEND: lambda machine: machine._append([machine._pop()]),
     pickle.APPENDS: lambda machine: machine._append(machine._marked()),
     pickle.SETITEM: Machine._one_item,

@@ -87,7 +87,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Te
     kind = next((part.value() for part in rest if isinstance(part, _Type)), storage.kind)
     if any(isinstance(part, dict) and part for part in rest):  # marks of conjugate and negative
         raise ForeignObjectError("a tensor with marks or hooks")
-    size, stride = tuple(size), tuple(stride)
+    size, stride = tuple(_listed(size)), tuple(_listed(stride))
     numbers = (offset, *size, *stride)
     if len(size) != len(stride) or any(
         type(number) is not int or not 0 <= number < 2**62 for number in numbers
@@ -112,7 +112,7 @@ def _parameter(tensor: Any, *rest: Any) -> Tensor:
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    return {as_key(key): value for key, value in pairs}
+    return {as_key(key): value for key, value in _listed(pairs)}
 
 
 def _counter(counts: Any = None) -> Counter[Any]:
@@ -126,7 +126,7 @@ def _default(kind: Any = None) -> dict[Any, Any]:
 
 
 def _size(sides: Any = ()) -> tuple[Any, ...]:
-    return tuple(sides)
+    return tuple(_listed(sides))
 
 
 def _device(kind: Any, number: Any = None) -> str:
@@ -134,7 +134,14 @@ def _device(kind: Any, number: Any = None) -> str:
 
 
 def _set(values: Any = ()) -> set[Any]:
-    return set(map(as_key, values))
+    return set(map(as_key, _listed(values)))
+
+
+def _listed(values: Any) -> Any:
+    """Return what is copied member by member: a tensor can have more than its file has bytes."""
+    if not isinstance(values, (list, tuple, dict, set, frozenset)):
+        raise BrokenPickleError(f"a list that is of type {type(values).__name__}")
+    return values
 
 
 TORCH: dict[str, Any] = {

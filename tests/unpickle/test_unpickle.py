@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from opengait_ext.unpickle import NUMPY, BrokenPickleError, ForeignObjectError, Machine, Source
+from opengait_ext.unpickle.tensors import TORCH
 
 VALUES = {
     "texts": ["", "a", "ä" * 300, "\n'\"\\", "x" * 2000],
@@ -235,6 +236,47 @@ def test_bytes_that_are_used_too_often_are_refused():
         read(b"\x80\x04(" + once + again + b"t.")
         with pytest.raises(BrokenPickleError, match="uses its own bytes too often"):
             read(b"\x80\x04(" + once + again * 40 + b"t.")
+
+
+def members(kind, start, end, one, count):
+    return start + b"(" + one * count + end + b"q\x01" + kind + b"q\x02("
+
+
+COPIED = {
+    "counter": (name("collections", "Counter"), b"}", b"u", b"K\x01K\x01"),
+    "set": (name("builtins", "set"), b"]", b"e", b"K\x01"),
+    "size": (name("torch", "Size"), b"]", b"e", b"K\x01"),
+    "pairs": (name("collections", "OrderedDict"), b"]", b"e", b"K\x01K\x01\x86"),
+}
+
+
+@pytest.mark.parametrize("case", COPIED)
+def test_a_list_that_is_copied_too_often_is_refused(case):
+    kind, start, end, one = COPIED[case]
+    one = one if case != "counter" else b"".join(b"M" + struct.pack("<H", k) + b"K\x01"
+                                                 for k in range(9000))  # fmt: skip
+    content = members(kind, start, end, one, 9000 if case != "counter" else 1)
+    read(b"\x80\x04" + content + b"h\x02h\x01\x85Rt.", TORCH)
+    with pytest.raises(BrokenPickleError, match="uses its own bytes too often"):
+        read(b"\x80\x04" + content + b"h\x02h\x01\x85R" * 40 + b"t.", TORCH)
+
+
+def test_what_is_copied_must_be_a_list():
+    for kind in ("set", "OrderedDict"):
+        module = "builtins" if kind == "set" else "collections"
+        with pytest.raises(BrokenPickleError, match="a list that is of type str"):
+            read(b"\x80\x04" + name(module, kind) + text("ab") + b"\x85R.", TORCH)
+
+
+@pytest.mark.parametrize(
+    "one", [b"]", b"}", b"\x8f", b"(l", b"(d", b"(\x91", b"h\x01h\x02R", b"h\x03h\x04\x93"]
+)
+def test_more_objects_than_any_file_of_weights_has_are_refused(one):
+    start = b"\x80\x04" + name("collections", "defaultdict") + b"q\x01)q\x02"
+    start += text("builtins") + b"q\x03" + text("set") + b"q\x04("
+    read(start + one * 1000 + b"t" + b"0N.", TORCH)
+    with pytest.raises(BrokenPickleError, match="more than 300,000 lists, dictionaries and obj"):
+        read(start + one * 300_001 + b"t0N.", TORCH)
 
 
 def test_a_pickle_of_too_many_instructions_is_refused():
