@@ -13,17 +13,14 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .parts import LARGE, Blob, BrokenPickleError, ForeignObjectError, Inert, Named, Source
+from .budget import Budget
+from .parts import LARGE, BrokenPickleError, ForeignObjectError, Inert, Named, Source
 from .values import as_key, fill_keys, settled
 
 _MOST = 5_000_000  # instructions
 _INTEGER = 255  # bytes, and digits
 # What wrong numbers and arguments raise; torch's errors are RuntimeErrors.
 _FAULTS = (ValueError, TypeError, LookupError, struct.error, ArithmeticError, RuntimeError)
-_COPIES = 4  # of the file's bytes that may be made while it is read
-_OBJECTS = 300_000  # lists, sets, tensors ...: a byte of the file makes 200 and more in memory
-_PLAIN = (int, float, complex, str, bytes)
-_SPARE = 10_000  # members that are copied beside as many as the file has bytes
 
 Makers = Mapping[str, Callable[..., Any] | Inert | None]
 
@@ -50,9 +47,7 @@ class Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._room = _COPIES * source.left + LARGE
-        self._members = min(source.left, most) + _SPARE
-        self._objects = _OBJECTS
+        self._budget = Budget(source.left, most)
 
     def load(self) -> Any:
         """Return what the pickle holds: plain values and what the makers make.
@@ -200,32 +195,19 @@ class Machine:
             raise BrokenPickleError("it calls what is no function")
         if function.make is None:
             raise ForeignObjectError(f"a call of {function.name}")
-        self._charge(arguments)
+        self._budget.copy(arguments)
         self._push_object(function.make(*arguments))
 
     def _build(self) -> None:
         state, target = self._pop(), self._top()
         if isinstance(target, Inert):
-            self._charge(state)
+            self._budget.copy(state)
             target.build(state)
         elif type(target) is not dict:  # whose attributes (versions of modules) are left out
             raise BrokenPickleError("it describes what is no object")
 
-    def _charge(self, values: Any) -> None:
-        """Count what is copied: one text or list, used often, would fill the memory."""
-        parts = values if type(values) is tuple else ()
-        self._room -= sum(len(part) for part in parts if isinstance(part, (str, bytes, Blob)))
-        self._members -= sum(
-            len(part) for part in parts if isinstance(part, (list, tuple, dict, set, frozenset))
-        )
-        if self._room < 0 or self._members < 0:
-            raise BrokenPickleError("it uses its own bytes too often")
-
     def _push_object(self, value: Any) -> None:
-        """Push what takes far more memory than its instruction has bytes."""
-        self._objects -= not isinstance(value, _PLAIN)
-        if self._objects < 0:
-            raise BrokenPickleError(f"more than {_OBJECTS:,} lists, dictionaries and objects")
+        self._budget.make(value)
         self._push(value)
 
     def _object(self, values: list[Any]) -> None:
