@@ -13,6 +13,8 @@ from opengait_ext.dinov2_names import WIDTHS, heads_of, metas_names
 from opengait_ext.escaping import escaped
 from opengait_ext.weights import bare_names
 
+_LONGEST = 120  # characters of a name in a table
+
 
 def tell(source: Source, names: bool) -> None:
     """Prints what kind of weights a file holds, how many, and whether their values are sound.
@@ -38,10 +40,10 @@ def tell(source: Source, names: bool) -> None:
         print(f"  {title:<12}{value}")
     print("\n" + "\n".join(some_lines(list(_table(weights)))))
     if names:
-        width = max(map(len, map(escaped, weights)), default=0)
+        width = max(map(len, map(_short, weights)), default=0)
         print()
         for name, tensor in weights.items():
-            print(f"{escaped(name):<{width}}  {_type(tensor):<9} {list(tensor.shape)}")
+            print(f"{_short(name):<{width}}  {_type(tensor):<9} {list(tensor.shape)}")
 
 
 def _kind(content: Any, weights: Mapping[str, Tensor]) -> str:
@@ -118,10 +120,16 @@ def _table(weights: Mapping[str, Tensor]) -> Iterator[str]:
         group = ".".join(name.split(".")[:2])
         tensors[group] += 1
         values[group] += value.numel()
-    width = max([*map(len, map(escaped, tensors)), len("group")])
+    width = max([*map(len, map(_short, tensors)), len("group")])
     yield f"{'group':<{width}}{'tensors':>10}{'values':>14}"
     for group, number in tensors.items():
-        yield f"{escaped(group):<{width}}{number:>10,}{values[group]:>14,}"
+        yield f"{_short(group):<{width}}{number:>10,}{values[group]:>14,}"
+
+
+def _short(name: str) -> str:
+    """Return a name as a table shows it: one that is very long would make every line so."""
+    text = escaped(name)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _values(weights: Mapping[str, Tensor]) -> int:

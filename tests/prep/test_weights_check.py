@@ -265,6 +265,15 @@ def test_the_check_counts_groups_and_lists_names(tmp_path, capsys):
     ]
 
 
+def test_a_long_name_does_not_widen_the_tables(tmp_path, capsys):
+    state = {"x" * 5000: torch.ones(2), "\x1b" * 900 + ".w": torch.ones(1), "short": torch.ones(3)}
+    said = checked(state, tmp_path, capsys, "--names")
+    assert f"\n{'x' * 117}...         1             2\n" in said
+    assert f"\n{'x' * 117}...  float32   [2]\n" in said
+    assert f"\n{'short':<120}  float32   [3]\n" in said
+    assert max(map(len, said.splitlines())) < 200
+
+
 def test_the_check_is_not_led_astray_by_a_file(tmp_path, capsys):
     doubled = [torch.ones(3)]
     for _ in range(60):
