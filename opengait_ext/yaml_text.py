@@ -22,6 +22,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNEXPECTED = (LookupError, AttributeError, TypeError, ValueError, OverflowError)
+_SCALARS = ("int", "float", "bool", "timestamp", "str", "null")
+_FORMS = {  # of a node that has such a tag
+    **{_PREFIX + kind: (yaml.ScalarNode, "a scalar") for kind in _SCALARS},
+    _PREFIX + "map": (yaml.MappingNode, "a mapping"),
+    _PREFIX + "seq": (yaml.SequenceNode, "a sequence"),
+}
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")  # 010 is 8 to YAML, and 1:30 is 90
@@ -55,6 +62,12 @@ def parse(content: bytes | str) -> Any:
         return loader.get_single_data()
     except yaml.MarkedYAMLError as fault:
         raise YAMLError(_told(fault)) from None
+    except YAMLError:
+        raise
+    except _UNEXPECTED as fault:
+        line = loader.get_mark().line + 1
+        text = ascii(str(fault))[1:-1][:80]
+        raise YAMLError(f"line {line} or before: a value that cannot be read ({text})") from fault
     finally:
         loader.dispose()
 
@@ -97,6 +110,7 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         if node is None:
             return None
+        _check_form(node)
         if id(node) not in self._sizes:
             if node.start_mark != mark and isinstance(node, yaml.CollectionNode):
                 raise YAMLError(f"line {mark.line + 1}: an alias (*) of what it stands in")
@@ -136,7 +150,7 @@ class _Loader(yaml.SafeLoader):
             if len(node.value) > _SHOWN:
                 raise ValueError
             value = getattr(self, f"construct_yaml_{kind}")(node)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, IndexError):  # an empty text, a sign alone
             value = math.inf
         if not -(2**63) <= value < 2**63 if kind == "int" else not math.isfinite(value):
             raise YAMLError(
@@ -153,17 +167,34 @@ class _Loader(yaml.SafeLoader):
         """Return a date as it is written: nothing in a config is one, but names may be."""
         try:
             self.construct_yaml_timestamp(node)
-        except ValueError:
+        except (ValueError, AttributeError):  # the second for what looks like none
             raise YAMLError(
                 f"{_line(node)}: {_short(node.value)} is an impossible date; write it in quotes if "
                 "it is a name"
             ) from None
         return str(node.value)
 
+    def truth(self, node: yaml.ScalarNode) -> bool:
+        """Return true or false."""
+        if str(self.construct_scalar(node)).lower() not in self.bool_values:
+            raise YAMLError(f"{_line(node)}: {_short(node.value)} is no bool; write true or false")
+        return bool(self.construct_yaml_bool(node))
+
     def unknown(self, node: yaml.Node) -> Any:
         """Refuse a value of another kind."""
         tag = node.tag.replace(_PREFIX, "!!")
         raise YAMLError(f"{_line(node)}: {_short(tag)} is no kind of value that a config has")
+
+
+def _check_form(node: yaml.Node) -> None:
+    """Refuse ``!!map 3`` and the like, of which PyYAML makes other errors or other values."""
+    form, name = _FORMS.get(node.tag, (yaml.Node, ""))
+    if not isinstance(node, form):
+        mark = node.start_mark
+        raise YAMLError(
+            f"line {mark.line + 1}, column {mark.column + 1}: expected {name} behind "
+            f"{node.tag.replace(_PREFIX, '!!')}, but found a {node.id}"
+        )
 
 
 def _line(node: yaml.Node) -> str:
@@ -178,6 +209,7 @@ def _short(value: Any) -> str:
 for _kind in ("int", "float"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.number)
 _Loader.add_constructor(_PREFIX + "timestamp", _Loader.date)
+_Loader.add_constructor(_PREFIX + "bool", _Loader.truth)
 for _kind in ("binary", "set", "omap", "pairs"):
     _Loader.add_constructor(_PREFIX + _kind, _Loader.unknown)
 _Loader.add_constructor(None, _Loader.unknown)
