@@ -24,6 +24,7 @@ from .unpickle.tensors import TORCH, Storage, storage_of, typed
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first value of torch's older form
 _LOCAL_HEADER = struct.Struct("<4s2xH18xHH")
 _LARGEST_TABLE = 2**26  # bytes of the table of a safetensors file
+_TORCHS = (RuntimeError, OverflowError)  # of shapes that it cannot have
 _SAFE_TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -191,18 +192,20 @@ def _read_safetensors(source: Source) -> dict[str, Tensor]:
             found[name], end = _safe_tensor(source, entry, stop - start), stop
     except BrokenPickleError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError) as fault:
+    except (LookupError, TypeError, ValueError, AttributeError, *_TORCHS) as fault:
         text = ascii(str(fault))[:60]
         raise BrokenPickleError(f"a table that is not understood ({text})") from fault
     return found
 
 
 def _safe_tensor(source: Source, entry: Any, size: int) -> Tensor:
-    kind, count = _SAFE_TYPES[entry["dtype"]], 1
+    kind, count, reach = _SAFE_TYPES[entry["dtype"]], 1, 1
     for side in entry["shape"]:
-        if type(side) is not int or side < 0:
+        if type(side) is not int or not 0 <= side < 2**62:
             raise BrokenPickleError("a tensor of an impossible shape")
-        count *= side
+        count, reach = count * side, reach * max(side, 1)
+    if reach >= 2**62:  # torch refuses it even where a side is 0
+        raise BrokenPickleError("a tensor of an impossible shape")
     if size != count * kind.itemsize:
         raise BrokenPickleError("a tensor whose bytes and shape do not agree")
     return typed(source.fill(size), kind).reshape(entry["shape"])

@@ -203,6 +203,8 @@ def test_a_pickle_that_is_none_of_torch_is_refused_whatever_it_holds(tmp_path, v
     [
         ("b", {"shape": [10**9, 10**9]}, "bytes and shape do not agree"),
         ("b", {"shape": [-2, -3, 4]}, "an impossible shape"),
+        ("b", {"shape": [2**62, 0]}, "an impossible shape"),
+        ("b", {"shape": [2**61, 2**61, 0]}, "an impossible shape"),
         ("b", {"shape": 3}, "a table that is not understood"),
         ("b", {"data_offsets": [1, 97]}, "overlap, or are not side by side"),
         ("b", {"data_offsets": [0]}, "a table that is not understood"),
