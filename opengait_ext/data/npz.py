@@ -36,6 +36,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         EOFError,
         RuntimeError,  # encrypted; NotImplementedError: another compression; RecursionError
         MemoryError,
+        OverflowError,
         zlib.error,
         TypeError,
         SyntaxError,
@@ -56,6 +57,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         held = member.file_size - stream.tell()
     if dtype.hasobject:
         raise ValueError("it holds objects, expected numbers and texts")
+    if math.prod(max(side, 1) for side in shape) >= 2**62:  # even where another side is 0
+        raise ValueError("an array of an impossible shape")
     claimed = math.prod(shape) * dtype.itemsize
     if min(shape, default=1) < 0 or claimed != held:
         raise ValueError(f"an array of {claimed:,} bytes, with {held:,} bytes for it")

@@ -52,6 +52,8 @@ def test_what_numpy_saves_is_read(tmp_path, save):
         (npy("'" + "(" * 3000 + "'", "(1,)", b"a"), "not a valid|Invalid|Error"),
         (npy("(" * 3000, "(1,)", b"a"), "parse|Error|invalid"),
         (b"\x93NUMPY\x09\0", "version|EOF|magic|header"),
+        (npy("'u1'", f"(0, {2**63})", b""), "an array of an impossible shape"),
+        (npy("'u1'", f"(0, {'9' * 4000})", b""), "an array of an impossible shape"),
         (b"none", "magic|EOF|expected"),
     ],
 )
