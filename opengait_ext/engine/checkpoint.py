@@ -23,6 +23,7 @@ __all__ = ["CheckpointError", "CheckpointStore", "load_weights", "read_checkpoin
 logger = logging.getLogger(__name__)
 
 _FOREIGN = "loss_aggregator."
+_PROBE = 2**20  # bytes that a disk with room takes
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class CheckpointStore:
         """
         earlier = self.iterations()
         try:
-            write_whole(path, lambda temporary: torch.save(dict(content), temporary))
+            write_whole(path, lambda temporary: _save(dict(content), temporary))
             if content.get("best"):
                 write_json(self._note, content["best"])
         except (OSError, RuntimeError) as fault:  # torch reports a full disk as RuntimeError
@@ -276,6 +277,19 @@ def _listed(title: str, lines: list[str], count: int) -> list[str]:
     return [f"  {title} ({len(lines)}):", *(f"    {line}" for line in lines[:count]), *more]
 
 
+def _save(content: dict[str, Any], temporary: Path) -> None:
+    """Save as torch does, which tells of a full disk in words of its own: ask the system then."""
+    try:
+        torch.save(content, temporary)
+    except RuntimeError:
+        with temporary.open("ab", buffering=0) as file:
+            file.write(bytes(_PROBE))
+            file.write(bytes(_PROBE))  # the first may fill what was left
+        raise
+
+
 def _cause(fault: BaseException) -> str:
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
     text = str(fault).strip().split("\n")[0]
     return f"{type(fault).__name__}: {text[:200]}"

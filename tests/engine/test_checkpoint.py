@@ -100,7 +100,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_nothing_half_written(st
     with pytest.raises(CheckpointError) as error:
         store.save(content(30, size=100000))
     message = str(error.value)
-    assert message.startswith(f"{store.path(30)}: the checkpoint could not be written (")
+    assert message.startswith(
+        f"{store.path(30)}: the checkpoint could not be written (File too large)"
+    )
     assert f"The last good checkpoint: {store.path(20)} is whole. Free some space" in message
     assert names(store) == ["toy-00010.pt", "toy-00020.pt"]
     assert read_checkpoint(store.path(20))["iteration"] == 20
