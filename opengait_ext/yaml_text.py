@@ -190,10 +190,10 @@ def _check_form(node: yaml.Node) -> None:
     """Refuse ``!!map 3`` and the like, of which PyYAML makes other errors or other values."""
     form, name = _FORMS.get(node.tag, (yaml.Node, ""))
     if not isinstance(node, form):
-        mark = node.start_mark
+        mark, found = node.start_mark, type(node).__name__.removesuffix("Node").lower()
         raise YAMLError(
             f"line {mark.line + 1}, column {mark.column + 1}: expected {name} behind "
-            f"{node.tag.replace(_PREFIX, '!!')}, but found a {node.id}"
+            f"{node.tag.replace(_PREFIX, '!!')}, but found a {found}"
         )
 
 
