@@ -1,10 +1,13 @@
-"""What every test stands on: one thread, so that tests run side by side and give equal sums."""
+"""Common set-up of all tests: one thread, unless OMP_NUM_THREADS asks for more; a fixed seed."""
+
+import os
 
 import cv2
 import pytest
 import torch
 
-torch.set_num_threads(1)
+if "OMP_NUM_THREADS" not in os.environ:
+    torch.set_num_threads(1)  # tests run side by side
 cv2.setNumThreads(0)
 
 
