@@ -15,7 +15,7 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore $(GOLDEN)
 	$(BIN)/python -m pytest $(GOLDEN)
 
-# What takes no more than about two seconds each: one to three minutes.
+# Without what takes more than about a tenth of a second or writes a whole data set: under a minute.
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 

@@ -1,6 +1,7 @@
-"""Common set-up of all tests: one thread, unless OMP_NUM_THREADS asks for more; a fixed seed."""
+"""Common set-up of all tests: one thread unless OMP_NUM_THREADS asks for more, Ctrl-C, a seed."""
 
 import os
+import signal
 
 import cv2
 import pytest
@@ -9,6 +10,8 @@ import torch
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(1)  # tests run side by side
 cv2.setNumThreads(0)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # the shell started the tests by "&"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

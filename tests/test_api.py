@@ -60,6 +60,7 @@ def test_importing_the_package_needs_no_torch_and_loading_is_a_name_of_it():
         _ = opengait_ext.lod
 
 
+@pytest.mark.slow
 def test_embeddings_of_frames_are_those_of_the_test(model, finished):
     stored = stored_of(finished)
     for place in (0, 2, 7):

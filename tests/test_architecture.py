@@ -87,6 +87,7 @@ def test_sources_were_found():
     assert len(ALL_SOURCES) > len(SOURCES) + 4
 
 
+@pytest.mark.slow
 def test_imports_point_downwards():
     wrong = {}
     for path in SOURCES:
@@ -111,6 +112,7 @@ def test_no_source_file_is_longer_than_300_lines():
     assert not {name: length for name, length in lengths.items() if length > 300}
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_60_lines():
     long = [
         f"{named(path)}:{node.lineno} {node.name}"
@@ -141,6 +143,7 @@ def test_the_package_has_one_door_to(module, door):
     assert users <= ({door} if door else set())
 
 
+@pytest.mark.slow
 def test_only_the_engine_names_a_device():
     wrong = []
     for path in SOURCES:
@@ -153,6 +156,7 @@ def test_only_the_engine_names_a_device():
     assert not wrong
 
 
+@pytest.mark.slow
 def test_no_source_holds_an_absolute_path():
     wrong = []
     for path in ALL_SOURCES:
@@ -164,6 +168,7 @@ def test_no_source_holds_an_absolute_path():
     assert not wrong
 
 
+@pytest.mark.slow
 def test_the_command_line_and_the_prepared_form_need_no_torch():
     program = (
         "import sys; sys.modules['torch'] = None\n"

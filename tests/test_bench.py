@@ -92,6 +92,7 @@ def test_a_row_of_which_nothing_is_wanted_shows_a_dash_and_its_rates():
     assert line({**result, "ratio_wanted": 3}, "full")[3] == "3 x missed"
 
 
+@pytest.mark.slow
 def test_the_file_of_a_run_holds_growth_and_the_rows_of_the_gpu(monkeypatch, tmp_path, capsys):
     import bench
     import bench_gpu

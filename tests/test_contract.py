@@ -104,6 +104,7 @@ def test_a_gradient_reaches_every_parameter_that_asks_for_one(model, config):
     assert all(value.grad.isfinite().all() for value in asking.values())
 
 
+@pytest.mark.slow
 def test_embeddings_are_tracklets_by_channels_by_parts(model):
     with torch.no_grad():
         output = model.eval()(batch(["rgb", "ir", "ir"]))
@@ -113,6 +114,7 @@ def test_embeddings_are_tracklets_by_channels_by_parts(model):
     assert output["training_feat"] == {}
 
 
+@pytest.mark.slow
 def test_a_tracklet_is_embedded_alike_alone_and_in_company(model):
     inputs = batch(["rgb", "ir", "rgb"])
     model.eval()
@@ -129,6 +131,7 @@ def test_a_tracklet_is_embedded_alike_alone_and_in_company(model):
             )
 
 
+@pytest.mark.slow
 def test_tracklets_of_unequal_length_share_a_batch(model):
     inputs = batch(["rgb", "ir", "ir"], lengths=[1, 3, 2])
     model.eval()
@@ -145,6 +148,7 @@ def test_tracklets_of_unequal_length_share_a_batch(model):
             start += length
 
 
+@pytest.mark.slow
 def test_pictures_are_between_0_and_1_and_few(model):
     with torch.no_grad():
         pictures = model.eval()(batch(["rgb", "ir"] * 6))["visual_summary"]
@@ -157,6 +161,7 @@ def test_pictures_are_between_0_and_1_and_few(model):
         assert image.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_state_dict_survives_a_round_trip(model, config):
     other = MODELS[config["model_cfg"]["model"]]()
     other.build_network(config["model_cfg"])

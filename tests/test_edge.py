@@ -148,6 +148,7 @@ def test_all_scripts_were_found():
     assert len(SCRIPTS) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_hears_ctrl_c_before_it_imports_anything_slow(script, tmp_path):
     # A module that takes its time, in the place of one that every script imports.

@@ -29,6 +29,7 @@ def taken_by_another(path):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_another_process_hears_who_holds_the_lock_and_gets_it_afterwards(tmp_path):
     with locked(tmp_path / "lock"):
         said = taken_by_another(tmp_path / "lock")

@@ -134,6 +134,7 @@ def test_a_config_that_says_so_names_every_key_of_every_component(path):
     assert missing == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", OWN, ids=name_of)
 def test_the_entries_of_a_shipped_optimizer_share_its_model_out(path):
     config = load_config(path)
@@ -153,6 +154,7 @@ def on_meta(config):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [path for path in PAPER if path.stem.endswith("_vcm")], ids=name_of
 )
@@ -225,6 +227,7 @@ def test_a_config_of_the_paper_has_the_values_that_the_paper_states(path):
     assert trainer["total_iter"] == 200 * schedule["iterations_per_epoch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAPER, ids=name_of)
 def test_the_departures_are_named_and_the_literal_rate_is_valid(path):
     text = path.read_text()

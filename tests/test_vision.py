@@ -42,6 +42,7 @@ def defined(monkeypatch):
     forget_torchvision()
 
 
+@pytest.mark.slow
 def test_torchvision_has_the_models_and_transforms_that_this_package_uses():
     assert vision.torchvision.models.resnet18(num_classes=2).fc.out_features == 2
     frames = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)

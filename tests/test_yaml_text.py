@@ -82,6 +82,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD)
 def test_a_config_that_is_wrong_is_told_in_one_line_with_its_place(tmp_path, case):
     content, said = BAD[case]

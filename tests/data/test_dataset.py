@@ -226,6 +226,7 @@ def test_loader_workers_give_the_batches_of_the_main_process(tmp_path, prepared,
         assert batch.types == ["rgb", "rgb", "ir", "ir"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_worker_passes_the_path_of_a_corrupt_file_on(tmp_path, prepared):
     partition = prepared({"0001": (1, 1)})
@@ -236,6 +237,7 @@ def test_a_worker_passes_the_path_of_a_corrupt_file_on(tmp_path, prepared):
         list(loader)
 
 
+@pytest.mark.slow
 def test_the_registries_are_there_and_layout_alone_does_not_load_torch():
     from opengait_ext import data
 

@@ -119,6 +119,7 @@ def test_a_million_blanks_and_comments_are_passed_over_at_once():
         assert size_of_image(b"P5 " + gap + b"x") is None
 
 
+@pytest.mark.slow
 def test_opencv_has_the_limit_in_every_command_for_forms_whose_header_is_not_read():
     bomb = struct.pack(">8I", 0x59A66A95, 8193, 8192, 8, 8193 * 8192, 1, 0, 0).hex()
     program = (

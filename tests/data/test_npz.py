@@ -62,6 +62,7 @@ def test_an_array_that_claims_what_it_has_not_is_refused(tmp_path, content, said
         read_arrays(packed(tmp_path / "a.npz", content))
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_far_more_than_its_bytes_is_refused(tmp_path):
     content = npy("'u1'", "(30000000,)", bytes(30_000_000))
     path = packed(tmp_path / "a.npz", content, zipfile.ZIP_DEFLATED)
@@ -80,6 +81,7 @@ def test_a_damaged_archive_is_refused_wherever_it_is_cut(tmp_path):
             read_arrays(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_an_archive_with_a_changed_byte_is_read_or_refused(tmp_path, save):
     whole, path = io.BytesIO(), tmp_path / "a.npz"

@@ -41,6 +41,7 @@ def test_every_identity_and_every_tracklet_comes_equally_often():
         assert drawn[position] / labels[label] == pytest.approx(expected, abs=0.08)
 
 
+@pytest.mark.slow
 def test_tracklets_are_drawn_with_replacement_each_by_itself():
     dataset = data({"0001": (3, 2)})
     batches = list(sampler(dataset, identities=1, visible=2, infrared=2, total=3000))

@@ -115,6 +115,7 @@ def test_without_a_compiler_a_part_stays_as_it_is_and_the_log_says_why(caplog):
     assert "no-such-compiler" in line
 
 
+@pytest.mark.slow
 def test_a_model_without_frozen_parts_says_so_once_a_section_and_runs(toy_root, work, caplog):
     caplog.set_level(logging.INFO)
     config = make_config(toy_root, {"trainer_cfg.total_iter": 2})
@@ -136,6 +137,7 @@ def test_a_model_without_frozen_parts_says_so_once_a_section_and_runs(toy_root, 
     assert lines == 2 * ["compile: Tiny has no frozen part; left as it is"]
 
 
+@pytest.mark.slow
 def test_a_training_step_compiles_only_what_is_frozen():
     model, asked = Gait(), []
     model.build(4)

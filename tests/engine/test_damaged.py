@@ -42,6 +42,7 @@ def asides(folder):
     return [path.name for path in folder.iterdir() if ".damaged" in path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [*GARBAGE, b"", None])
 def test_damaged_files_of_a_run_are_put_aside_and_the_run_goes_on(toy_root, work, caplog, content):
     config = changed(make_config(toy_root), BEST)
@@ -106,6 +107,7 @@ def test_a_changed_byte_in_the_cache_of_a_test_is_found_and_the_rest_embedded_ag
     assert "is damaged behind 1 batches; what comes after them is embedded again" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 5000, None])
 def test_a_damaged_checkpoint_is_refused_and_the_newest_whole_one_named(toy_root, work, content):
     config = changed(make_config(toy_root), {"trainer_cfg.save_iter": 2})
@@ -152,6 +154,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", STRANGE)
 def test_a_checkpoint_with_something_else_in_a_part_is_refused_by_line(toy_root, work, key):
     config = make_config(toy_root, {"trainer_cfg.total_iter": 1})
@@ -231,6 +234,7 @@ def test_a_record_that_finds_no_room_leaves_the_file_as_it_was(tmp_path):
     assert path.read_bytes() == b"whole\n"
 
 
+@pytest.mark.slow
 def test_curves_without_room_are_told_once_and_do_not_stop_the_training(tmp_path):
     def work():
         summary = Summary(tmp_path)

@@ -30,6 +30,7 @@ def with_lists(toy_root, folder, lists):
     return {"data_cfg.dataset_partition": str(path)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lists", "note"),
     [
@@ -68,6 +69,7 @@ def test_an_account_of_another_form_is_refused_before_the_test(toy_root, work, l
     assert not list(work.rglob("test/*"))
 
 
+@pytest.mark.slow
 def test_a_test_that_was_broken_off_does_not_go_on_with_other_images(toy_root, work):
     seen = []
 

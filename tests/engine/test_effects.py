@@ -68,6 +68,7 @@ def test_a_config_of_the_past_may_still_be_read():
         assert check(stored, CATALOG, phase).trainer.total_iter == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [None, 7])
 def test_a_cycle_fits_the_training_if_it_does_not_say_how_long_it_is(toy_root, work, length):
     trained = make_config(toy_root, {**cycle(total_steps=length), "trainer_cfg.log_iter": 1})
@@ -191,6 +192,7 @@ def test_what_only_several_processes_need_is_no_warning(toy_root, work, caplog):
     assert [levels[line] for line in lines] == ["INFO", "INFO"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_prolonged_where_the_schedule_allows_it(toy_root, work):
     steps = {"scheduler_cfg": {"scheduler": "StepLR", "step_size": 2, "gamma": 0.5}}
     config = make_config(toy_root, {**steps, "trainer_cfg.total_iter": 3})
@@ -199,6 +201,7 @@ def test_a_finished_run_is_prolonged_where_the_schedule_allows_it(toy_root, work
     assert math.isclose(weights(work, 5)["scheduler"]["_last_lr"][0], 0.01 * 0.25)
 
 
+@pytest.mark.slow
 def test_a_cycle_that_leaves_room_is_prolonged_up_to_its_end(toy_root, work):
     config = make_config(toy_root, {**cycle(total_steps=5), "trainer_cfg.total_iter": 3})
     train(config)
@@ -243,6 +246,7 @@ def test_a_cycle_of_another_length_is_found_without_a_config_as_well(toy_root, w
         train(changed(config, {"trainer_cfg.total_iter": 5}))
 
 
+@pytest.mark.slow
 def test_a_run_computes_its_steps_as_this_machine_does(toy_root, work):
     config = make_config(toy_root, {"optimizer_cfg.foreach": False, "trainer_cfg.total_iter": 1})
     train(config)

@@ -105,6 +105,7 @@ def test_this_machine_is_asked():
         assert files is None or free_descriptors() == files - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0, 100_000, 10**9])
 def test_the_batches_are_the_same_with_little_shared_memory(dataset, toy_root, memory, caplog):
     sampler = sampler_of(dataset, toy_root, 6)

@@ -118,6 +118,7 @@ def test_a_model_for_another_number_of_identities_is_refused(dataset):
     assert "Set num_identities: 4" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_reading_process_gives_what_the_main_process_gives(toy_root, dataset):
     section = make_config(toy_root)["trainer_cfg"]
     sampler = make_sampler(dataset, section, "trainer_cfg", CATALOG, seed=1, start=2, total=4)
@@ -133,6 +134,7 @@ def test_a_reading_process_gives_what_the_main_process_gives(toy_root, dataset):
         assert one.types == other.types
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_wrong_with_a_file_is_said_as_it_was_said_where_it_was_read(
     toy_root, tmp_path, workers

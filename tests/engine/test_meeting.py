@@ -63,6 +63,7 @@ def test_a_process_names_whom_it_waits_for(rank, size, others):
     assert Place(rank, size, "h:1").others == others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_who_waits_in_vain_says_so_at_once_and_gives_up_in_bounded_time(monkeypatch, caplog, rank):
     with socket.socket() as listener:

@@ -278,6 +278,7 @@ def train(config):
     return run(config, "train", "cpu", False, [], CATALOG)
 
 
+@pytest.mark.slow
 def test_a_run_with_two_solvers_stopped_and_resumed_is_the_unbroken_run(
     toy_root, tmp_path, monkeypatch, caplog
 ):
@@ -308,6 +309,7 @@ def test_a_run_with_two_solvers_stopped_and_resumed_is_the_unbroken_run(
     assert [line["learning_rate/1"] for line in curves] == pytest.approx([0.02, 0.002, 0.002])
 
 
+@pytest.mark.slow
 def test_a_clipped_gradient_is_that_of_all_entries(toy_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = [{**REST, "match": ["convolution.", "normalization."]}, REST]

@@ -135,6 +135,7 @@ SHAPING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPING)
 def test_what_shapes_training_is_refused_with_the_key_and_what_to_do(stored, work, kind):
     changes, message = SHAPING[kind]
@@ -193,6 +194,7 @@ def test_what_does_not_shape_training_goes_on(stored, work, kind, monkeypatch):
     assert weights(work, total)["iteration"] == total
 
 
+@pytest.mark.slow
 def test_one_entry_of_several_may_not_change_and_a_list_of_one_is_that_one(stored, work):
     several = [
         {"solver": "Adam", "lr": 0.01, "match": ["classifier."]},
@@ -239,6 +241,7 @@ def data_of(config, folder, change):
     return changed(config, {f"data_cfg.{key}": value for key, value in places.items()})
 
 
+@pytest.mark.slow
 def test_other_training_data_are_refused_and_other_test_data_are_not(stored, work):
     def without_a_training_tracklet(partition):
         del partition.tracklets[-1], partition.tracklets[0]
@@ -293,6 +296,7 @@ def test_a_run_beyond_its_end_is_refused(stored, work):
     assert go(changed(config, back)) == {"iteration": 2}
 
 
+@pytest.mark.slow
 def test_the_file_of_weights_may_move_but_not_change(toy_root, work):
     class Loading(Tiny):
         def build(self, weights: str, **more):
@@ -340,6 +344,7 @@ def test_weights_without_an_ending_are_found_by_their_key(tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.pt", "plain"])
 def test_weights_seen_from_another_folder_are_no_difference_in_a_test(toy_root, work, caplog, name):
     class Loading(Tiny):

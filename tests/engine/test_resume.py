@@ -35,6 +35,7 @@ def unbroken(toy_root, tmp_path_factory):
     return weights(folder, 3), weights(folder, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_stopped_at_its_third_iteration_and_resumed_is_the_unbroken_run(
     toy_root, work, unbroken, workers
@@ -47,6 +48,7 @@ def test_a_run_stopped_at_its_third_iteration_and_resumed_is_the_unbroken_run(
     assert not same(unbroken[0]["model"], unbroken[1]["model"])
 
 
+@pytest.mark.slow
 def test_tests_between_iterations_leave_the_training_as_it_is(toy_root, work, unbroken):
     train(make_config(toy_root, {"trainer_cfg.eval_iter": 2, "trainer_cfg.log_iter": 1}))
     assert same_training(weights(work, 6), unbroken[1])
@@ -80,6 +82,7 @@ def test_a_run_ended_by_sigterm_to_all_its_processes_goes_on_as_the_unbroken_run
     assert same_training(weights(work, stopped + 1), resumed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_after_the_iteration_and_ends_with_its_status(
     toy_root, work, unbroken, number, status
@@ -103,6 +106,7 @@ def test_a_second_signal_ends_the_run_at_once_and_unsaved(toy_root, work):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.slow
 def test_hint_n_goes_back_and_moves_the_later_checkpoints_away(toy_root, work, unbroken, caplog):
     config = make_config(toy_root, {"trainer_cfg.save_iter": 3})
     train(config)
@@ -114,6 +118,7 @@ def test_hint_n_goes_back_and_moves_the_later_checkpoints_away(toy_root, work, u
     assert "were moved to" in caplog.text
 
 
+@pytest.mark.slow
 def test_hint_0_starts_anew_and_keeps_the_old_run_aside(toy_root, work, unbroken, caplog):
     config = make_config(toy_root, {"trainer_cfg.restore_hint": 0})
     run(changed(config, {"trainer_cfg.seed": 9}), "both", "cpu", True, [], CATALOG)
@@ -131,6 +136,7 @@ def test_hint_0_starts_anew_and_keeps_the_old_run_aside(toy_root, work, unbroken
     assert folder.with_name("toy.old-2").is_dir()
 
 
+@pytest.mark.slow
 def test_a_path_gives_the_weights_alone(toy_root, work, unbroken, caplog):
     caplog.set_level(logging.INFO)
     config = make_config(toy_root)
@@ -144,6 +150,7 @@ def test_a_path_gives_the_weights_alone(toy_root, work, unbroken, caplog):
     assert not same(content["model"], unbroken[1]["model"])
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_left_as_it_is(toy_root, work):
     config = make_config(toy_root)
     train(config)

@@ -49,6 +49,7 @@ def test_a_run_leaves_a_record_of_everything_the_result_depends_on(toy_root, wor
     assert not list(work.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_the_embeddings_are_those_of_the_model_tracklet_by_tracklet(toy_root, work):
     go(make_config(toy_root))
     with np.load(work / FOLDER / "test/embeddings.npz") as file:
@@ -77,6 +78,7 @@ def test_the_first_lines_of_the_log_say_what_runs_where(toy_root, work, caplog):
     assert "iteration 6/6  loss " in log.read_text()
 
 
+@pytest.mark.slow
 def test_the_best_on_the_validation_split_is_tested(toy_root, work):
     changes = {"trainer_cfg.eval_iter": 2, "trainer_cfg.keep": "best"}
     metrics = go(make_config(toy_root, changes))
@@ -98,6 +100,7 @@ def test_the_best_on_the_validation_split_is_tested(toy_root, work):
     assert best["iteration"] == max(means, key=lambda iteration: (means[iteration], -iteration))
 
 
+@pytest.mark.slow
 def test_the_published_habit_of_choosing_on_the_test_split_is_named(toy_root, work):
     changes = {
         "trainer_cfg.eval_iter": 3,
@@ -108,11 +111,13 @@ def test_the_published_habit_of_choosing_on_the_test_split_is_named(toy_root, wo
     assert go(make_config(toy_root, changes))["selection"] == "best on test"
 
 
+@pytest.mark.slow
 def test_a_test_after_training_with_hint_0_takes_the_new_checkpoint(toy_root, work):
     changes = {"trainer_cfg.restore_hint": 0, "evaluator_cfg.restore_hint": 0}
     assert go(make_config(toy_root, changes))["iteration"] == 6
 
 
+@pytest.mark.slow
 def test_a_given_checkpoint_is_tested(toy_root, work):
     config = make_config(toy_root, {"trainer_cfg.save_iter": 3})
     go(config, "train")
@@ -131,6 +136,7 @@ def test_a_test_without_a_checkpoint_says_what_to_do(toy_root, work):
     assert not (work / FOLDER).exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused_with_keys_and_shapes(toy_root, work):
     config = make_config(toy_root)
     go(config, "train")
@@ -148,6 +154,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_keys_and_shapes(toy_root,
         go(other, "train")
 
 
+@pytest.mark.slow
 def test_weights_alone_cannot_be_gone_on_from(toy_root, work):
     config = make_config(toy_root)
     go(config, "train")
@@ -200,6 +207,7 @@ def test_another_number_of_identities_is_found_before_training(toy_root, work):
         go(make_config(toy_root, {"model_cfg.num_identities": 7}))
 
 
+@pytest.mark.slow
 def test_a_split_without_queries_is_named(toy_root, work):
     config = make_config(toy_root, {"evaluator_cfg.split": "train"})
     go(config, "train")
@@ -207,6 +215,7 @@ def test_a_split_without_queries_is_named(toy_root, work):
         go(config, "test")
 
 
+@pytest.mark.slow
 def test_embeddings_of_another_form_are_named(toy_root, work):
     class Flat(Tiny):
         def forward(self, inputs):
@@ -219,6 +228,7 @@ def test_embeddings_of_another_form_are_named(toy_root, work):
         go(make_config(toy_root), catalog=catalog_of(Flat))
 
 
+@pytest.mark.slow
 def test_in_pieces_and_in_bfloat16_a_run_comes_to_its_end(toy_root, work):
     changes = {
         "trainer_cfg.accumulate": 2,
@@ -243,6 +253,7 @@ def test_a_batch_that_does_not_fit_in_memory_names_the_key_that_helps(toy_root, 
     assert "Set trainer_cfg.accumulate to more than 1" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_step_whose_gradient_overflows_is_left_out_and_the_run_goes_on(
     toy_root, work, monkeypatch, caplog
 ):
@@ -277,6 +288,7 @@ def breaking_off(seen):
     return catalog_of(BreakingOff)
 
 
+@pytest.mark.slow
 def test_a_test_that_was_broken_off_goes_on_where_it_was(toy_root, work, caplog):
     caplog.set_level(logging.INFO)
     config, seen = make_config(toy_root), []
@@ -290,6 +302,7 @@ def test_a_test_that_was_broken_off_goes_on_where_it_was(toy_root, work, caplog)
     assert not list((work / FOLDER / "test").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_test_under_other_conditions_starts_anew(toy_root, work):
     config, seen = make_config(toy_root), []
     go(config)

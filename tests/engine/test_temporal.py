@@ -1,10 +1,12 @@
 import logging
 
+import pytest
 from engine_parts import CATALOG, make_config
 
 from opengait_ext.engine import run
 
 
+@pytest.mark.slow
 def test_a_temporal_reranking_embeds_both_halves_of_each_tracklet_too(toy_root, work, caplog):
     run(make_config(toy_root), "both", "cpu", catalog=CATALOG)
     caplog.clear()

@@ -197,6 +197,7 @@ def test_query_and_gallery_of_different_models_are_refused():
         part_distance(embeddings(0, 2), embeddings(0, 2, p=4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("held", [1, 40, 100, 200])
 def test_a_large_gallery_in_pieces_gives_the_distances_of_one_copy(monkeypatch, metric, held):

@@ -62,6 +62,7 @@ SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("missing", [0.0, 0.15])
 @pytest.mark.parametrize("decimals", [2, None])

@@ -90,6 +90,7 @@ def means(content, data, name, direction):
     return [*mean, found.mean_inverse_negative_penalty]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("name", "cameras"), [("all", VISIBLE), ("indoor", (1, 2))])
 def test_the_ten_trial_means_of_sysu_are_those_of_the_published_draw(seed, name, cameras):
@@ -107,6 +108,7 @@ def test_the_ten_trial_means_of_sysu_are_those_of_the_published_draw(seed, name,
     np.testing.assert_allclose(scores, np.mean(trials, axis=0), rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "direction"),
     [

@@ -8,6 +8,7 @@ from opengait_ext.evaluation.distance import Chosen, part_distance
 from opengait_ext.evaluation.rerank import rerank_distances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize(
     ("k1", "k2", "share"), [(20, 6, 0.3), (5, 3, 0.0), (3, 1, 0.5), (1, 1, 1.0), (7, 9, 0.1)]
@@ -23,6 +24,7 @@ def test_reranked_distances_equal_loops_over_the_paper_s_definitions(
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_reranked_distances_equal_loops_in_blocks_of_the_usual_size(seed):
     query, gallery = crowd(seed, 40, 60, people=9)
@@ -31,6 +33,7 @@ def test_reranked_distances_equal_loops_in_blocks_of_the_usual_size(seed):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_settings_change_the_result_as_the_loops_say():
     query, gallery = crowd(3, 30, 40, people=9)
     results = []
@@ -45,6 +48,7 @@ def test_settings_change_the_result_as_the_loops_say():
         assert all((found - other).abs().max() > 1e-6 for other in results[:place])
 
 
+@pytest.mark.slow
 def test_if_nothing_is_said_more_than_two_thirds_must_be_shared_as_published_code_asks():
     query, gallery = crowd(3, 30, 40, people=9)
     found = rerank_distances(query, gallery, {"type": "k_reciprocal", "k1": 10})
@@ -61,6 +65,7 @@ def test_float32_gives_the_distances_of_float64():
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_chosen_tracklets_give_the_distances_of_their_copies(small_blocks):
     query, gallery = crowd(2, 9, 14)
     together = torch.cat((gallery, query))

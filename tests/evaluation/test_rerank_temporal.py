@@ -47,6 +47,7 @@ def test_temporal_distances_leave_the_embeddings_as_they_are(three_samplings):
         assert torch.equal(pair[1], copy[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [20, 160])
 def test_the_root_of_the_published_code_has_nan_here_and_ours_has_none(norm):
     generator = torch.Generator().manual_seed(norm)

@@ -186,6 +186,7 @@ def test_a_gallery_of_another_checkpoint_is_refused(program, trained, tmp_path):
     assert "o.npz: 5/rgb/D0-T0: embedded by checkpoint" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -210,6 +211,7 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(program, line, message):
     assert message in program(line, 1)
 
 
+@pytest.mark.slow
 def test_other_data_where_those_of_the_training_were_calibrate_nothing(program, trained, tmp_path):
     content = torch.load(trained / "checkpoints/agw-00000.pt", weights_only=True)
     told = {"e": "prepared from another source", "d": "the split 'dev' has no tasks"}

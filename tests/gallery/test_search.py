@@ -150,6 +150,7 @@ def test_compressed_candidates_find_what_the_exact_search_finds(tmp_path, monkey
     )
 
 
+@pytest.mark.slow
 @needs_faiss
 def test_the_reported_recall_is_that_of_a_count(tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "FLAT", 100)

@@ -19,6 +19,7 @@ def maps(frames=6):
     return torch.randn(frames, 3, 16, 8), torch.randn(frames, 3, 16, 8)
 
 
+@pytest.mark.slow
 def test_the_stages_are_those_of_torchvision_with_a_last_stride_of_one():
     torch.manual_seed(0)
     whole = torchvision.models.resnet.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])

@@ -52,6 +52,7 @@ def test_a_stem_without_its_relu_takes_the_maximum_of_negative_values_too():
     assert not (resnet_stem()(frames()) < 0).any()
 
 
+@pytest.mark.slow
 def test_non_local_blocks_follow_the_last_blocks_of_their_stage():
     torch.manual_seed(0)
     stages = ResNetStages("resnet18", non_local=[0, 1, 2, 0])
@@ -66,6 +67,7 @@ def test_non_local_blocks_follow_the_last_blocks_of_their_stage():
     ]
 
 
+@pytest.mark.slow
 def test_the_two_stream_network_keeps_the_order_of_the_frames():
     net = network().eval()
     whole = net(frames(), INFRARED)
@@ -74,6 +76,7 @@ def test_the_two_stream_network_keeps_the_order_of_the_frames():
         torch.testing.assert_close(whole[number : number + 1], one)
 
 
+@pytest.mark.slow
 def test_each_modality_has_a_stem_and_both_share_the_stages():
     net = network().eval()
     stages = list(net.stages.parameters())
@@ -89,6 +92,7 @@ def test_each_modality_has_a_stem_and_both_share_the_stages():
     assert not torch.equal(net(one, INFRARED[:1]), net(one, INFRARED[1:2]))
 
 
+@pytest.mark.slow
 def test_training_normalizes_stems_by_modality_and_stages_together():
     net, stems = network(), network()
     seen = []
@@ -99,6 +103,7 @@ def test_training_normalizes_stems_by_modality_and_stages_together():
     torch.testing.assert_close(maps[INFRARED], stems.infrared_stem(frames()[INFRARED]))
 
 
+@pytest.mark.slow
 def test_training_works_on_a_batch_of_one_modality():
     net = network()
     assert net(frames(), torch.zeros(5, dtype=torch.bool)).isfinite().all()
@@ -106,6 +111,7 @@ def test_training_works_on_a_batch_of_one_modality():
     assert net.infrared_stem.bn1.num_batches_tracked == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["visible", "infrared"])
 def test_a_network_of_one_modality_is_the_part_of_the_other_that_its_frames_go_through(modality):
     both, one = network().eval(), network(modalities=[modality]).eval()
@@ -118,6 +124,7 @@ def test_a_network_of_one_modality_is_the_part_of_the_other_that_its_frames_go_t
     assert all(parameter.grad is not None for parameter in one.parameters())
 
 
+@pytest.mark.slow
 def test_frames_of_a_modality_without_a_stem_are_refused():
     net = network(modalities=["visible"])
     with pytest.raises(ValueError, match=r"3 infrared frames, .*\['visible'\] .*modalities"):
@@ -195,6 +202,7 @@ def test_imagenet_weights_are_taken_from_the_cache_of_torch(tmp_path, monkeypatc
     assert_holds(net, whole)
 
 
+@pytest.mark.slow
 def test_imagenet_weights_that_cannot_be_had_are_named_with_their_place(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -209,6 +217,7 @@ def test_imagenet_weights_that_cannot_be_had_are_named_with_their_place(tmp_path
     assert str(tmp_path / "hub" / "checkpoints") in str(e.value)
 
 
+@pytest.mark.slow
 def test_no_weights_leave_the_random_start():
     net = network()
     net.load_pretrained(None, "model_cfg.backbone_weights")
@@ -226,11 +235,13 @@ def test_weights_of_another_depth_are_refused(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_missing_file_of_weights_says_what_else_may_be_given():
     with pytest.raises(UserError, match="no file at nowhere.pth .*Give 'imagenet'"):
         network().load_pretrained("nowhere.pth", "model_cfg.backbone_weights")
 
 
+@pytest.mark.slow
 def test_a_process_without_a_modality_still_takes_part_in_its_statistics():
     torch.manual_seed(0)
     whole = nn.Module()

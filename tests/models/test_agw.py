@@ -27,6 +27,7 @@ def batch(types=("rgb", "ir", "ir", "rgb"), frames=2):
     return ipts, torch.arange(n) % 5, list(types), ["D1-T1"] * n, None
 
 
+@pytest.mark.slow
 def test_agw_gives_what_its_losses_compare():
     result = model()(batch())
     identity, triplet = (result["training_feat"][f"appearance_{key}"] for key in ("id", "triplet"))
@@ -35,6 +36,7 @@ def test_agw_gives_what_its_losses_compare():
     assert identity["labels"].tolist() == triplet["labels"].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_agw_gives_embeddings_of_unit_length_and_no_training_features_in_eval_mode():
     result = model().eval()(batch())
     assert result["training_feat"] == {}
@@ -43,6 +45,7 @@ def test_agw_gives_embeddings_of_unit_length_and_no_training_features_in_eval_mo
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(4, 1))
 
 
+@pytest.mark.slow
 def test_agw_compares_at_the_test_what_stands_behind_the_normalization():
     agw = model().eval()
     seen = []
@@ -51,6 +54,7 @@ def test_agw_compares_at_the_test_what_stands_behind_the_normalization():
     torch.testing.assert_close(embeddings[:, :, 0], nn.functional.normalize(seen[0], dim=1))
 
 
+@pytest.mark.slow
 def test_agw_gives_a_gradient_to_every_parameter_that_asks_for_one():
     agw = model()
     for module in agw.modules():
@@ -73,6 +77,7 @@ def test_agw_never_shifts_its_normalization():
     assert not agw.neck.bias.any()
 
 
+@pytest.mark.slow
 def test_agw_gives_equal_features_after_a_round_trip_of_its_state():
     agw = model()
     agw(batch())  # moves the running statistics
@@ -83,6 +88,7 @@ def test_agw_gives_equal_features_after_a_round_trip_of_its_state():
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("set_pooling", ["max", "mean", "attention"])
 def test_agw_takes_tracklets_of_unequal_length(set_pooling):
     agw = model(set_pooling=set_pooling).eval()
@@ -99,6 +105,7 @@ def test_agw_takes_tracklets_of_unequal_length(set_pooling):
     )
 
 
+@pytest.mark.slow
 def test_agw_trains_on_a_batch_of_one_modality():
     agw = model()
     logits = agw(batch(types=("ir", "ir")))["training_feat"]["appearance_id"]["logits"]
@@ -107,6 +114,7 @@ def test_agw_trains_on_a_batch_of_one_modality():
     assert agw.encoder.infrared_stem.conv1.weight.grad.any()
 
 
+@pytest.mark.slow
 def test_agw_shows_its_first_frames_from_0_to_1():
     inputs = batch(frames=3)
     pictures = model()(inputs)["visual_summary"]["image/input"]
@@ -117,6 +125,7 @@ def test_agw_shows_its_first_frames_from_0_to_1():
     torch.testing.assert_close(pictures[1, :, 4, 5], expected)
 
 
+@pytest.mark.slow
 def test_agw_places_the_non_local_blocks_of_the_paper_when_nothing_else_is_asked():
     agw = model(backbone="resnet50", non_local=None)
     assert agw.encoder.stages.non_local_counts == (0, 2, 3, 0)
@@ -133,6 +142,7 @@ def test_agw_refuses_a_size_that_is_not_two_numbers():
         model(image_size=[64])
 
 
+@pytest.mark.slow
 def test_agw_says_why_it_cannot_train_on_one_tracklet():
     with pytest.raises(ValueError, match="a batch of 1 tracklet in training"):
         model()(batch(types=("ir",)))

@@ -158,6 +158,7 @@ def test_the_identity_losses_do_not_reach_the_mask_branch(model):
         assert all(p.grad is not None for p in model.get_submodule(name).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("iteration", [0, 500])
 def test_a_training_step_is_finite(model, dtype, iteration):

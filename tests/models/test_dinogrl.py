@@ -78,6 +78,7 @@ def test_dinogrl_gives_what_its_losses_compare(model):
     assert features["smoothness"]["maps"].shape == (8, 16, 8, 4)
 
 
+@pytest.mark.slow
 def test_the_target_of_the_mask_loss_is_the_last_tokens_where_they_stood(model):
     inputs = batch()
     target = model(inputs)["training_feat"]["mask"]["target"]
@@ -104,6 +105,7 @@ def test_gait_strips_enhance_appearance_and_appearance_strips_gait(model):
     assert parts == [[True, False, False], [False, True, True]]
 
 
+@pytest.mark.slow
 def test_dinogrl_compares_the_normalized_global_vectors_of_gait_then_appearance(model):
     seen = []
     for neck in model.necks.values():
@@ -125,6 +127,7 @@ def test_all_parts_can_be_compared(built):
     torch.testing.assert_close(picked, few)
 
 
+@pytest.mark.slow
 def test_without_enhancement_one_global_vector_a_stream_is_left():
     model = make(enhancement=False)
     assert model(batch())["training_feat"]["gait_id"]["logits"].shape == (4, 3, 1)
@@ -171,6 +174,7 @@ def test_dinov2_runs_once_and_is_never_trained(model):
     assert not any(parameter.requires_grad for parameter in model.dinov2.parameters())
 
 
+@pytest.mark.slow
 def test_each_modality_goes_through_its_own_stem(model):
     visible, infrared = batch(("rgb",)), batch(("ir",))
     assert not torch.allclose(embeddings(model, visible), embeddings(model, infrared))
@@ -207,11 +211,13 @@ def test_with_visible_frames_alone_every_weight_is_trained():
     assert [key for key, value in asking.items() if value.grad is None] == []
 
 
+@pytest.mark.slow
 def test_infrared_frames_are_refused_without_their_stem():
     with pytest.raises(ValueError, match=r"6 infrared frames, .*add infrared to model_cfg\.modali"):
         make(modalities=["visible"])(batch(("rgb", "ir", "ir", "ir")))
 
 
+@pytest.mark.slow
 def test_tracklets_of_unequal_length_share_a_batch(model):
     inputs = batch(("rgb", "ir"), lengths=[3, 1])
     together = embeddings(model, inputs)
@@ -240,10 +246,12 @@ def test_masks_of_frames_are_the_silhouettes_of_the_forward_pass(model):
     torch.testing.assert_close(model.sasg_maps(inputs[0][0].flatten(0, 1)).silhouettes, shown)
 
 
+@pytest.mark.slow
 def test_sizes_of_dinov2_may_come_as_a_dataclass(built):
     assert make(dinov2=DINOv2(**SIZES)).state_dict().keys() == built.state_dict().keys()
 
 
+@pytest.mark.slow
 def test_weights_of_dinov2_and_of_the_mask_branch_are_loaded_from_files(built, tmp_path):
     for name, module in (("vit", built.dinov2), ("mask", built.sasg.mask)):
         torch.save({k: v + 1 for k, v in module.state_dict().items()}, tmp_path / f"{name}.pt")
@@ -253,12 +261,14 @@ def test_weights_of_dinov2_and_of_the_mask_branch_are_loaded_from_files(built, t
             torch.testing.assert_close(ours.state_dict()[name], value + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["dinov2_weights", "mask_weights"])
 def test_a_missing_weight_file_is_named_with_its_key_and_a_way_out(key):
     with pytest.raises(UserError, match=rf"model_cfg\.{key}: no file at lost\.pt .*ive null"):
         make(**{key: "lost.pt"})
 
 
+@pytest.mark.slow
 def test_random_weights_are_said(caplog):
     with caplog.at_level(logging.WARNING):
         make()

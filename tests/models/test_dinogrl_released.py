@@ -90,6 +90,7 @@ def test_it_gives_what_its_losses_compare(model):
     assert features["diversity"]["maps"].shape == (12, 16, 8, 4)
 
 
+@pytest.mark.slow
 def test_the_mask_is_smoothed_in_the_order_of_the_memory(model):
     seen = []
     model.sasg.mask.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -103,12 +104,14 @@ def test_the_mask_is_smoothed_in_the_order_of_the_memory(model):
                 assert maps[frame, half, row, column] == chances[frame, pixel, kind]
 
 
+@pytest.mark.slow
 def test_the_gait_map_is_smoothed_without_its_last_channel(model):
     features = trained(model, batch())
     whole, part = features["diversity"]["maps"], features["gait_smoothness"]["maps"]
     assert torch.equal(part, whole[:, :15])
 
 
+@pytest.mark.slow
 def test_parts_are_the_pyramid_and_then_the_enhanced_vectors(model):
     seen = {}
     for name in ("gait_parts", "appearance_parts", "pbmge"):
@@ -125,6 +128,7 @@ def test_parts_are_the_pyramid_and_then_the_enhanced_vectors(model):
         assert not torch.allclose(parts[:, :, 3], parts[:, :, 0])
 
 
+@pytest.mark.slow
 def test_a_fifth_of_the_tracklets_lose_a_map_in_training_alone(model):
     inputs = batch(("rgb", "ir") * 4, frames=2)
     seen = {}
@@ -145,6 +149,7 @@ def test_a_fifth_of_the_tracklets_lose_a_map_in_training_alone(model):
     assert torch.equal(seen["appearance_stem"], made[1].appearance)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_blacked_out_still_counts_in_its_own_losses(model):
     torch.manual_seed(0)
     made = []
@@ -161,6 +166,7 @@ def test_the_published_start_of_the_part_layers(built):
         assert bound * 0.9 < float(layer.weight.detach().abs().max()) <= bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [[32, 32], [64, 16], [48, 48]])
 def test_frames_of_another_shape_are_brought_to_that_of_the_maps_for_the_transformer(size):
     model = make(image_size=size, bins=[1])
@@ -173,6 +179,7 @@ def test_frames_of_another_shape_are_brought_to_that_of_the_maps_for_the_transfo
     torch.testing.assert_close(seen[0], expected)
 
 
+@pytest.mark.slow
 def test_frames_of_the_maps_shape_go_to_the_transformer_as_they_are():
     model = make(image_size=[64, 32])
     seen = []
@@ -210,6 +217,7 @@ def test_a_training_step_is_finite_in_every_precision(model, dtype):
         assert embeddings(model, batch()).isfinite().all()
 
 
+@pytest.mark.slow
 def test_no_identity_loss_reaches_the_mask_branch_and_no_other_the_appearance_map(model):
     features = trained(model, batch())
     for names, reached in (
@@ -236,18 +244,21 @@ def test_no_identity_loss_reaches_the_mask_branch_and_no_other_the_appearance_ma
         assert found == reached
 
 
+@pytest.mark.slow
 def test_pbmge_has_one_set_of_weights_a_stream_and_counts_every_strip(model):
     trained(model, batch())
     assert len(model.pbmge.gait) == len(model.pbmge.appearance) == 1
     assert int(model.pbmge.gait[0].positive_norm.num_batches_tracked) == 2
 
 
+@pytest.mark.slow
 def test_dinov2_is_never_trained(model):
     trained(model, batch())
     assert not model.dinov2.training
     assert not any(parameter.requires_grad for parameter in model.dinov2.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -263,6 +274,7 @@ def test_sizes_that_do_not_fit_are_refused(changes, said):
         make(**changes)
 
 
+@pytest.mark.slow
 def test_one_tracklet_cannot_be_trained_on(model):
     with pytest.raises(ValueError, match="a batch of 1 tracklet in training"):
         trained(model, batch(("rgb",)))

@@ -18,6 +18,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_no_map_is_normalized_channels_last_in_a_float32_training_on_the_cpu(name):
     make, batch = MODELS[name]

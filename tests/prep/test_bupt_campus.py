@@ -19,6 +19,8 @@ from vcm_tree import ROOT
 
 from opengait_ext.data.layout import DIRECTIONS, FOLDERS, read_frames, read_partition
 
+pytestmark = pytest.mark.slow
+
 CAMIDS = {"TSG1": 4, "TSG2": 5, "CQ1": 2, "W4": 3, "LS3": 0, "G25": 1}
 MODALITIES = {"RGB": "visible", "IR": "infrared"}
 
@@ -227,7 +229,6 @@ def test_queries_without_a_match_are_counted_under_the_camera_rule(tmp_path):
         assert tuple(counts[f"test {direction}"] for direction in DIRECTIONS) == unmatched
 
 
-@pytest.mark.slow
 def test_the_script_needs_no_torch(raw, out):
     program = (
         "import runpy, sys; sys.modules['torch'] = None\n"

@@ -9,6 +9,8 @@ from bupt_tree import edit_index, image_of, jpeg, prepare_tree, write_bupt_tree
 
 from opengait_ext.data.layout import FAKE_IR, read_frames, read_partition
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def raw(tmp_path):

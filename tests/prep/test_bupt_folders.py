@@ -7,6 +7,8 @@ from bupt_tree import contents_of, edit, prepare_tree, refused, write_bupt_tree
 
 from opengait_ext.data.layout import read_partition
 
+pytestmark = pytest.mark.slow
+
 
 def moved(raw):
     """Moves the lists and the index into DinoGRL's folder."""

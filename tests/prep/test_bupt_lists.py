@@ -16,6 +16,8 @@ from bupt_tree import (
 
 from opengait_ext.data.layout import read_partition
 
+pytestmark = pytest.mark.slow
+
 
 def test_line_ends_blank_lines_and_backslashes_change_nothing_but_a_remark(tmp_path, capsys):
     digests = []

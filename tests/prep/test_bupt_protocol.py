@@ -10,6 +10,8 @@ from opengait_ext.data.layout import DIRECTIONS, FOLDERS, read_partition
 from opengait_ext.errors import UserError
 from opengait_ext.evaluation.evaluators import evaluate_cross_modality
 
+pytestmark = pytest.mark.slow
+
 
 def prepared(folder, *options, walks=None):
     write_bupt_tree(folder / "raw", walks or walks_of(9))

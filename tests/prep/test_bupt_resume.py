@@ -19,6 +19,8 @@ from vcm_tree import ROOT
 
 from opengait_ext.data.layout import read_partition
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def raw(tmp_path):
@@ -75,7 +77,6 @@ sys.exit(bupt_campus.main({command!r}))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", [1, 2, 3, 25, 40, 73, 74, 75, 76])
 def test_a_run_killed_before_any_of_its_renamings_leaves_whole_files_and_goes_on(
     raw, tmp_path, place
@@ -96,7 +97,6 @@ def test_a_run_killed_before_any_of_its_renamings_leaves_whole_files_and_goes_on
     assert contents_of(out) == expected
 
 
-@pytest.mark.slow
 def test_a_run_killed_from_outside_goes_on_with_what_is_there(tmp_path, out, capsys):
     raw = tmp_path / "raw"
     write_bupt_tree(raw, [*walks_of(3), *longer(60)[6:]])
@@ -120,7 +120,6 @@ def test_a_run_killed_from_outside_goes_on_with_what_is_there(tmp_path, out, cap
     assert contents_of(out) == contents_of(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_several_processes_give_the_same_files_as_one(raw, tmp_path):
     assert prepare_tree(raw, tmp_path / "one", "--fake-ir") == 0
     assert prepare_tree(raw, tmp_path / "two", "--fake-ir", "--workers", "2") == 0

@@ -26,6 +26,7 @@ def data(tmp_path):
     return sound_prepared(tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_the_exit_status_tells_faults_warnings_and_misuse(data, tmp_path, capsys):
     assert check_alone(data) == 0
     (data / "notes.txt").write_text("mine")

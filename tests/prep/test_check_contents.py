@@ -142,6 +142,7 @@ PLANTED = {
 CASES = [(name, form) for name, planted in PLANTED.items() for form in planted.forms]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), CASES, ids=[f"{n}, {f}" for n, f in CASES])
 def test_a_planted_fault_is_found_by_its_check_and_by_no_other(tmp_path, monkeypatch, name, form):
     check_planted(tmp_path, monkeypatch, PLANTED[name], form)

@@ -134,6 +134,7 @@ def any_form(request, tmp_path):
     return sound_prepared(tmp_path / "data", request.param)
 
 
+@pytest.mark.slow
 def test_sound_data_have_neither_faults_nor_warnings(any_form):
     status, report = run_check(any_form)
     assert status == 0

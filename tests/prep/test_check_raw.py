@@ -25,6 +25,8 @@ from check_plants import (
 from check_trees import encoded, named, picture, results, run_check, sound_raw, texts
 from vcm_tree import WALKS, Walk, prepare_tree, shorten
 
+pytestmark = pytest.mark.slow
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 BIG = encoded(picture(900, False, (96, 64)))
 ZEROED = BIG[:1500] + bytes(600) + BIG[2100:]
@@ -260,7 +262,6 @@ def test_a_planted_fault_is_found_by_its_check_and_by_no_other(raw, planted):
     assert named(report, "fault") == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "planted", [p for n, p in PLANTED.items() if p.severity == "fault" and n not in ACCEPTED],
     ids=[n for n, p in PLANTED.items() if p.severity == "fault" and n not in ACCEPTED],

@@ -7,6 +7,8 @@ from bupt_tree import edit_index, image_of, prepare_tree, write_bupt_tree
 from check_trees import named, paint, results, run_check, sound_raw, texts
 from vcm_tree import edit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def campus(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 from check_trees import results, run_check
 from gait_trees import prepare, rgbs, silhouettes, write_files, write_tree
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = [
     ("casia_b", "silhouettes"),
     ("ccpg", "rgb"),

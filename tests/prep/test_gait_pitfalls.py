@@ -11,6 +11,8 @@ from gait_trees import prepare, rgbs, silhouettes, write_files, write_tree
 
 from opengait_ext.data.layout import read_partition
 
+pytestmark = pytest.mark.slow
+
 ONE = "075/nm-05/018"
 
 

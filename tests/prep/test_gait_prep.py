@@ -11,6 +11,8 @@ from opengait_ext.data.dataset import TrackletDataset
 from opengait_ext.data.layout import read_partition
 from opengait_ext.evaluation.gait import evaluate_gait_views
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def made(tmp_path):

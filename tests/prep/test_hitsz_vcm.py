@@ -23,6 +23,8 @@ from vcm_tree import (
 
 from opengait_ext.data.layout import DIRECTIONS, read_frames, read_partition
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def raw(tmp_path):
@@ -236,7 +238,6 @@ def test_an_image_of_another_time_or_size_is_prepared_again(raw, out, seconds):
     assert read_frames(out / "0001" / "ir" / "D2-T1", [0]) == [changed]
 
 
-@pytest.mark.slow
 def test_several_processes_give_the_same_files_as_one(raw, tmp_path):
     assert prepare_tree(raw, tmp_path / "one") == 0
     assert prepare_tree(raw, tmp_path / "two", "--workers", "2") == 0

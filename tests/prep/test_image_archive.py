@@ -120,6 +120,7 @@ def test_an_archive_that_was_cut_off_is_named(tmp_path, out, files, capsys, suff
     assert not list(out.rglob("0-frames.zip"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damage_inside_a_zip_is_told_with_the_member_and_can_be_left_out(
     tmp_path, out, files, capsys, method

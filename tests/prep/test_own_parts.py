@@ -15,6 +15,7 @@ class Bomb:
         return os._exit, (1,)
 
 
+@pytest.mark.slow
 def test_a_process_that_died_is_told_with_what_to_do():
     from own_processes import run_all
     from progress import Progress

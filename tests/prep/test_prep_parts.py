@@ -167,6 +167,7 @@ def test_validation_takes_a_fixed_share_that_others_do_not_change():
     assert len(validation_identities({"1", "2"}, 0.99)) == 1
 
 
+@pytest.mark.slow
 def test_official_counts_are_compared_only_with_data_of_that_size():
     from vcm_report import official_differences
     from vcm_source import Row

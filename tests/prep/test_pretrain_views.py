@@ -64,6 +64,7 @@ def test_the_place_of_a_patch_is_where_its_pixels_come_from(grid, shifted):
                     assert abs(patch[..., 0].mean() / 250 - x) < 0.02
 
 
+@pytest.mark.slow
 def test_a_shifted_view_hides_where_in_the_frame_it_begins():
     rng = np.random.default_rng(0)
     boxes = [draw_box((6, 4), True, rng) for _ in range(2000)]

@@ -28,6 +28,7 @@ def hold(path):
     return process
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_and_goes_on_when_the_first_was_killed(tmp_path, capsys):
     write_vcm_tree(tmp_path / "raw")
     out = tmp_path / "out"

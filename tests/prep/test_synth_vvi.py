@@ -57,6 +57,7 @@ def test_sine_and_cosine_equal_those_of_the_math_library():
         assert cosine(turns) == pytest.approx(math.cos(2 * math.pi * turns), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_arrays_are_the_same_on_every_machine_and_with_every_version_of_opencv():
     digest = hashlib.sha256()
     for pid in (1, 2, 3, 4):
@@ -83,6 +84,7 @@ def test_frames_are_color_in_visible_and_gray_in_three_channels_in_infrared():
     assert (visible[..., 0] != visible[..., 2]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_person_fills_most_of_the_height_and_little_of_the_box():
     for pid in range(1, 9):
         rows = render(pid, 1 if pid % 2 else 3, "visible").silhouettes.any(axis=2)
@@ -133,6 +135,7 @@ def test_the_nearer_part_hides_the_farther_one():
     assert canvas[0, 16, 16, :3].tolist() == [9, 8, 7]
 
 
+@pytest.mark.slow
 def test_key_points_are_hidden_on_the_far_side_and_seen_on_the_near_one():
     seen = Counter()
     for pid in range(1, 13):
@@ -146,6 +149,7 @@ def test_key_points_are_hidden_on_the_far_side_and_seen_on_the_near_one():
     assert seen["near"] > 2 * seen["far"] > 0
 
 
+@pytest.mark.slow
 def test_key_points_lie_on_the_silhouette_where_they_are_seen():
     for pid in range(1, 7):
         one = render(pid, 2, "infrared")
@@ -180,6 +184,7 @@ def test_lists_have_the_codec_and_the_ranges_of_hitsz_vcm(root):
                 assert (root / split / folder / f"{found[4]}.jpg").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_frame_numbers_step_by_five_and_occur_once_in_identity_modality_and_camera(root):
     for split in SPLITS:
         numbers: dict[tuple, list[int]] = {}
@@ -286,6 +291,7 @@ def test_numbers_out_of_range_are_refused_with_their_flag_and_range(tmp_path, ca
     assert "--train-identities is 9999; expected 1 to 5000." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_says_how_much_it_made(tmp_path, capsys):
     sizes = ["--train-identities", "1", "--test-identities", "1", "--height", "48"]
     rest = ["--tracklets", "1", "--frames", "2", "--workers", "1", "--seed", "3"]

@@ -9,6 +9,8 @@ from vcm_tree import WALKS, Walk, contents_of, people, prepare_tree, shorten, wr
 
 from opengait_ext.data.layout import read_frames, read_partition
 
+pytestmark = pytest.mark.slow
+
 OTHERS = [*people("Train", (2, 3)), *people("Test", (503, 504))]
 
 

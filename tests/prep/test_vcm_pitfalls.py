@@ -247,6 +247,7 @@ def test_identities_that_are_left_in_one_modality_go_out_of_training_and_stay_in
     assert partition.source["counts"]["queries_without_match"]["test infrared_to_visible"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("least", "dropped"), [("1", 0), ("2", 1), ("4", 2), ("12", 3), ("13", 4)])
 def test_a_tracklet_is_dropped_below_the_least_length_and_not_at_it(tmp_path, out, least, dropped):
     lengths = (1, 3, 11, 12)

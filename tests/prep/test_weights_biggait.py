@@ -54,6 +54,7 @@ def imported(folder, state):
     return main(["import-biggait", "--source", str(source), "--target", str(folder / "made.pt")])
 
 
+@pytest.mark.slow
 def test_every_tensor_of_ours_has_one_published_name(state):
     assert len(state) == len(ours().state_dict()) + 4
     assert "backbone.blocks.3.mlp.fc2.bias" in state
@@ -68,6 +69,7 @@ def test_every_tensor_of_ours_has_one_published_name(state):
     assert state["gait_net.BNNecks.fc_bin"].shape == (16, 256, 5)
 
 
+@pytest.mark.slow
 def test_a_published_checkpoint_becomes_one_of_ours(tmp_path, state, capsys):
     assert imported(tmp_path, state) == 0
     content = read_checkpoint(tmp_path / "made.pt")
@@ -81,6 +83,7 @@ def test_a_published_checkpoint_becomes_one_of_ours(tmp_path, state, capsys):
     assert "iteration" not in content
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(tmp_path, state, capsys):
     cut = {name: value for name, value in state.items() if name != "gait_net.FCs.fc_bin"}
     assert imported(tmp_path, cut | {"gait_net.extra": torch.zeros(1)}) == 1
@@ -90,6 +93,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(tmp_path, state, capsys):
     assert not (tmp_path / "made.pt").exists()
 
 
+@pytest.mark.slow
 def test_another_file_is_told_from_it(tmp_path, capsys):
     model = ours()
     assert imported(tmp_path, model.dinov2.state_dict()) == 1

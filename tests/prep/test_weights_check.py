@@ -117,6 +117,7 @@ def hugging_face(state):
     return named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [hugging_face, lambda state: {f"module.{n}": v for n, v in state.items()}]
 )

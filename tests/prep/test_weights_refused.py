@@ -22,6 +22,7 @@ def states():
     return published()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "name", "shape"),
     [
@@ -46,6 +47,7 @@ def test_a_renamed_tensor_is_refused_under_both_names(
     ]
 
 
+@pytest.mark.slow
 def test_parts_of_another_number_are_refused_with_both_shapes(states, tmp_path, capsys):
     for option, prefix in (("model", ""), ("shape", "dinov2.gait_net.")):
         states[option][f"{prefix}FCs.fc_bin"] = torch.ones(1).expand(62, 2048, 256)
@@ -121,6 +123,7 @@ def test_files_in_the_wrong_places_are_told_where_they_belong(states, tmp_path, 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", NAMES)
 def test_a_file_that_would_run_code_is_refused_and_does_not_run(states, tmp_path, capsys, option):
     command = write_published(tmp_path, states)
@@ -209,6 +212,7 @@ def test_no_file_that_is_read_is_written_over(states, tmp_path, capsys):
     assert (tmp_path / "best_model.pth").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_stopped_import_leaves_nothing_behind(states, tmp_path, capsys, monkeypatch):
     def stopped(content, path):
         path.write_text("half")

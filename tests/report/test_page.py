@@ -47,6 +47,7 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
+@pytest.mark.slow
 def test_the_results_are_those_of_the_record_in_percent(page, sources):
     rows = Elements(page).tables["results"]
     assert rows[0] == ["percent", "R1", "R5", "R10", "R20", "mAP", "mINP", "queries", "gallery",
@@ -68,6 +69,7 @@ def test_the_average_precision_of_the_lists_averages_to_the_record(page, sources
     assert "give the same scores" in page
 
 
+@pytest.mark.slow
 def test_a_record_with_other_scores_is_told_on_the_page(tmp_path, toy, sources):
     partition = sources.partition
     other = toy_run.embeddings_of(partition, seed=3)
@@ -109,6 +111,7 @@ def test_the_page_asks_for_nothing_outside_itself(page):
     assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
 
 
+@pytest.mark.slow
 def test_what_a_run_says_of_itself_cannot_become_markup(tmp_path):
     partition = toy_run.partition_of(pids=("0001", EVIL))
     toy_run.write_data(tmp_path / "data", partition)
@@ -128,6 +131,7 @@ def test_what_a_run_says_of_itself_cannot_become_markup(tmp_path):
     assert EVIL in {facts[1] for facts in toy_run.data_of(text)["tracklets"].values()}
 
 
+@pytest.mark.slow
 def test_what_a_run_says_of_itself_has_no_character_that_turns_or_hides_text(tmp_path):
     turning = "a\u202eb\x9bc\u200bd"
     partition = toy_run.partition_of(pids=("0001", turning))
@@ -153,6 +157,7 @@ def test_pictures_are_the_middle_frames_of_the_tracklets_shown(page, sources):
         assert pixels.shape == (48, 24, 3)
 
 
+@pytest.mark.slow
 def test_the_page_stays_below_its_limit_by_smaller_then_fewer_pictures(sources, monkeypatch):
     whole = len(make_page(sources, 3).encode())
     alone = whole - sum(map(len, toy_run.data_of(make_page(sources, 3))["pictures"].values()))
@@ -183,6 +188,7 @@ def test_a_very_wide_frame_becomes_no_wider_than_twice_its_height():
     assert cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape == (50, 100, 3)
 
 
+@pytest.mark.slow
 def test_a_limit_below_the_page_without_pictures_is_refused(sources):
     with pytest.raises(ReportError, match="without any picture"):
         make_page(sources, 3, 10_000)
@@ -202,6 +208,7 @@ def test_lists_that_take_too_much_leave_out_the_best_queries(sources):
     assert sorted(kept) == others[: len(kept)]
 
 
+@pytest.mark.slow
 def test_frames_that_cannot_be_read_leave_the_rest_of_the_page_whole(tmp_path, toy, sources):
     for path in sources.partition.tracklets[:2]:
         assert (toy / "data" / path.path).is_dir()
@@ -247,6 +254,7 @@ def test_a_run_that_was_not_tested_is_refused(tmp_path):
         read_sources(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_beside_the_record(toy, tmp_path, sources, capsys):
     toy_run.write_run(tmp_path / "run", sources.partition, sources.embeddings)
     assert main(["report", str(tmp_path / "run"), "--data", str(toy / "data"), "--top", "3"]) == 0

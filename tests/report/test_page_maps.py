@@ -59,6 +59,7 @@ def test_maps_without_their_checkpoint_are_refused(sources):
         checkpoint_of(sources)
 
 
+@pytest.mark.slow
 def test_given_maps_stand_on_the_page_within_their_budget(sources):
     asked = []
 

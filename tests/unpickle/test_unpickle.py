@@ -268,6 +268,7 @@ def test_what_is_copied_must_be_a_list():
             read(b"\x80\x04" + name(module, kind) + text("ab") + b"\x85R.", TORCH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "one", [b"]", b"}", b"\x8f", b"(l", b"(d", b"(\x91", b"h\x01h\x02R", b"h\x03h\x04\x93"]
 )

@@ -54,6 +54,7 @@ def test_a_config_trains_and_tests_alike_in_both_hosts(toy_root, checkout, work,
     assert expected["host"] == "embedded"
 
 
+@pytest.mark.slow
 def test_the_losses_of_each_iteration_are_those_of_our_engine(
     toy_root, checkout, work, monkeypatch
 ):
@@ -71,6 +72,7 @@ def test_the_losses_of_each_iteration_are_those_of_our_engine(
         assert their["scalar/decay"] == pytest.approx(our["loss/decay"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["upstream", "embedded"])
 def test_a_run_that_changes_its_host_goes_on_as_if_it_had_not(toy_root, checkout, work, first):
     whole = plain_config(toy_root, QUIET)
@@ -89,6 +91,7 @@ def test_a_run_that_changes_its_host_goes_on_as_if_it_had_not(toy_root, checkout
     assert found["scheduler"] == expected["scheduler"]
 
 
+@pytest.mark.slow
 def test_several_entries_of_the_optimizer_train_alike_whichever_host_begins(
     toy_root, checkout, work
 ):
@@ -116,6 +119,7 @@ def test_a_loss_that_openGait_wraps_keeps_the_names_of_its_parameters():
     assert _our_name("encoder.layer1.weight") == "encoder.layer1.weight"
 
 
+@pytest.mark.slow
 def test_weights_of_another_run_are_a_start_at_iteration_0(toy_root, checkout, work):
     embedded(plain_config(toy_root, QUIET), "train")
     other = work / "weights.pt"
@@ -131,6 +135,7 @@ def test_weights_of_another_run_are_a_start_at_iteration_0(toy_root, checkout, w
     torch.testing.assert_close(weights(work, 1)["model"], expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_validation_split_is_tested_when_the_run_saves(toy_root, checkout, work):
     changes = {"trainer_cfg.save_iter": 3, "trainer_cfg.eval_iter": 3}
     upstream(checkout, plain_config(toy_root, changes), "train")
@@ -145,6 +150,7 @@ def test_the_validation_split_is_tested_when_the_run_saves(toy_root, checkout, w
     torch.testing.assert_close(weights(work, 6)["model"], trained_alone, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_left_alone(toy_root, checkout, work):
     config = plain_config(toy_root)
     upstream(checkout, config, "train")
@@ -154,6 +160,7 @@ def test_a_finished_training_is_left_alone(toy_root, checkout, work):
     assert before == after
 
 
+@pytest.mark.slow
 def test_checkpoints_of_an_earlier_run_do_not_mix_with_those_of_a_new_one(toy_root, checkout, work):
     upstream(checkout, plain_config(toy_root), "train")
     changes = {"trainer_cfg.restore_hint": 0, "trainer_cfg.total_iter": 2}

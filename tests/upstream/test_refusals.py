@@ -109,12 +109,14 @@ def test_a_config_of_openGaits_own_is_not_taken_for_one_of_ours(stand_in, work, 
         assert "which is one of ours" not in told
 
 
+@pytest.mark.slow
 def test_a_config_of_ours_is_never_taken_for_one_of_openGaits():
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         refuse_opengaits_own(load_config(path))
     refuse_opengaits_own({"data_cfg": {"dataset_name": "forgotten"}, "trainer_cfg": None})
 
 
+@pytest.mark.slow
 def test_the_terms_of_openGait_are_told_once_in_a_run(toy_root, checkout, work, caplog):
     upstream(checkout, plain_config(toy_root, {"trainer_cfg.total_iter": 1}))
     assert sum("academic use only" in line for line in caplog.messages) == 1
@@ -146,6 +148,7 @@ def test_nothing_of_openGaits_defaults_gets_in_unsaid(toy_root, checkout, work, 
     assert added == ["OpenGait's default.yaml adds to data_cfg: {'read_by_a_newer_version': 7}"]
 
 
+@pytest.mark.slow
 def test_the_defaults_of_the_optimizer_are_torchs_own(toy_root, checkout, work):
     from engine_parts import weights
 

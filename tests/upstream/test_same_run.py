@@ -20,6 +20,7 @@ def trained_by(host, checkout, config, phase="train"):
     return upstream(checkout, config, phase) if host == "upstream" else embedded(config, phase)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [HOSTS, HOSTS[::-1], ("upstream", "upstream")])
 def test_other_values_are_refused_whichever_host_trained(toy_root, checkout, work, first, second):
     config = plain_config(toy_root, SHORT)
@@ -34,6 +35,7 @@ def test_other_values_are_refused_whichever_host_trained(toy_root, checkout, wor
     assert before == after
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_openGait_says_how_it_was_trained(toy_root, checkout, work):
     config = plain_config(toy_root, SHORT)
     upstream(checkout, config)
@@ -46,6 +48,7 @@ def test_a_checkpoint_of_openGait_says_how_it_was_trained(toy_root, checkout, wo
     assert record["training_data"] == content["data"]
 
 
+@pytest.mark.slow
 def test_a_folder_in_use_is_refused_before_anything_is_written(toy_root, checkout, work):
     config = plain_config(toy_root, SHORT)
     with locked(work / OUTPUT / ".run.lock"):
@@ -57,6 +60,7 @@ def test_a_folder_in_use_is_refused_before_anything_is_written(toy_root, checkou
         pass  # its holder has let go
 
 
+@pytest.mark.slow
 def test_a_new_start_keeps_the_old_run_aside(toy_root, checkout, work):
     config = plain_config(toy_root, {**SHORT, "trainer_cfg.restore_hint": 0})
     upstream(checkout, config)
@@ -68,6 +72,7 @@ def test_a_new_start_keeps_the_old_run_aside(toy_root, checkout, work):
     assert (aside / "test/metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_loss_of_weight_0_is_not_computed_and_one_left_out_is_told(
     toy_root, checkout, work, caplog
 ):

@@ -68,6 +68,7 @@ def changed(name, place, value):
     return section
 
 
+@pytest.mark.slow
 def test_no_config_that_is_shipped_has_a_fault():
     judged = set()
     for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")):

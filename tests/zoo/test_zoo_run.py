@@ -49,6 +49,7 @@ def weights_of(folder, iteration):
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_foreign_model_is_trained_tested_and_recorded(checkout, toy_gait, work):
     result = run(config_of(toy_gait), "both", "cpu", catalog=zoo_catalog(checkout))
     assert result["iteration"] == 6
@@ -59,6 +60,7 @@ def test_a_foreign_model_is_trained_tested_and_recorded(checkout, toy_gait, work
     assert np.isfinite(embeddings).all()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_unbroken_run(checkout, toy_gait, work, tmp_path_factory, monkeypatch):
     catalog = zoo_catalog(checkout)
     run(config_of(toy_gait), "train", "cpu", catalog=catalog)
@@ -71,6 +73,7 @@ def test_a_resumed_run_is_the_unbroken_run(checkout, toy_gait, work, tmp_path_fa
     assert not same(weights_of(other, 3)["model"], unbroken["model"])
 
 
+@pytest.mark.slow
 def test_a_foreign_model_of_other_values_is_refused(checkout, toy_gait, work):
     catalog = zoo_catalog(checkout)
     config = config_of(toy_gait, {"trainer_cfg.total_iter": 1})
