@@ -1,88 +1,11 @@
-"""Brings published weights under the names of this project, or tells what a file of weights is.
+"""Brings published weights under the names of this project, or tells what a file of weights is."""
 
-    python datasets/prep/weights.py import-dinogrl --model best_model.pth \
-        --attention best_model2.pth --shape best_shape.pth --target data/weights/dinogrl_vcm.pt
-    python datasets/prep/weights.py import-biggait --source BigGait-40000.pt --target F.pt
-    python datasets/prep/weights.py import-dinov2 --source dinov2_vits14_pretrain.pth --target F
-    python datasets/prep/weights.py import-mask --source MaskBranch_vits14.pt --target F
-    python datasets/prep/weights.py check FILE
-
-The first makes a checkpoint of the three that DinoGRL's authors published, the second one of a
-checkpoint of BigGait that OpenGait wrote, the next two make what ``model_cfg.dinov2_weights`` and
-``model_cfg.mask_weights`` take. All names and shapes are
-compared with the network; a file that does not fit is refused with the names that differ, and
-nothing is written. Nothing that a file holds is run. Files are those of torch.save or of
-safetensors; a DINOv2 may have Meta's names, timm's or Hugging Face's.
-"""
-
-import prep_quiet  # isort: skip  # noqa: F401  (Ctrl-C while the others import)
-import argparse
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from weights_check import tell
-from weights_files import read_source
-from weights_import import import_biggait, import_dinogrl, import_dinov2, import_mask
-
-from opengait_ext.edge import status_of
-
-
-def check(arguments: argparse.Namespace) -> None:
-    """Prints what a file of weights is and holds.
-
-    Args:
-        arguments: As `arguments_of` gives them.
-
-    Raises:
-        UserError: If it cannot be read without running code.
-    """
-    tell(read_source(arguments.file, "FILE"), arguments.names)
-
-
-def _checkpoint(text: str) -> Path:
-    if not text.endswith((".pt", ".pth")):  # evaluator_cfg.restore_hint takes no other
-        raise argparse.ArgumentTypeError(f"{text!r}, expected the name of a .pt file")
-    return Path(text)
-
-
-def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description="Import published weights, or check a file.")
-    tasks = parser.add_subparsers(dest="task", required=True)
-
-    def task(name: str, run: Callable[[argparse.Namespace], None], purpose: str) -> Callable:
-        added = tasks.add_parser(name, help=purpose, description=purpose)
-        added.set_defaults(run=run)
-        return added.add_argument
-
-    add = task("import-dinogrl", import_dinogrl, "Make a checkpoint of DinoGRL's published ones.")
-    add("--model", type=Path, required=True, help="best_model.pth, the appearance stream")
-    add("--attention", type=Path, required=True, help="best_model2.pth, PBMGE")
-    add("--shape", type=Path, required=True, help="best_shape.pth, the gait stream with DINOv2")
-    add("--target", type=_checkpoint, required=True, help="file for the checkpoint, .pt")
-    add("--keep-classifier", action="store_true", help="keep what only training uses, too")
-    add = task("import-biggait", import_biggait, "Make a checkpoint of one that OpenGait wrote.")
-    add("--source", type=Path, required=True, help="checkpoint of BigGait__Dinov2_Gaitbase")
-    add("--target", type=_checkpoint, required=True, help="file for the checkpoint, .pt")
-    for name, run, published in (
-        ("import-dinov2", import_dinov2, "dinov2_vits14_pretrain.pth or a larger one"),
-        ("import-mask", import_mask, "MaskBranch_vits14.pt of BigGait"),
-    ):
-        add = task(name, run, f"Check and rename {published}.")
-        add("--source", type=Path, required=True, help=published)
-        add("--target", type=Path, required=True, help="file for the weights")
-    add = task("check", check, "Tell what a file of weights is and holds.")
-    add("file", type=Path, metavar="FILE", help="of torch.save or safetensors; nothing is run")
-    add("--names", action="store_true", help="list all tensors with shape and type")
-    return parser.parse_args(command)
-
-
-def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
-    arguments = arguments_of(command)
-    return status_of(lambda: arguments.run(arguments), "stopped; nothing was written")
-
+from opengait_ext.quiet import be_quiet_from_here
 
 if __name__ == "__main__":
+    be_quiet_from_here()
+    from opengait_ext.pretrained.run import main
+
     sys.exit(main())

@@ -14,20 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "prep"))
-
-from synth_align import align  # noqa: E402
-
-from opengait_ext.config import build, load_config  # noqa: E402
-from opengait_ext.data.layout import read_array  # noqa: E402
-from opengait_ext.engine.sections import check  # noqa: E402
-from opengait_ext.losses import CrossEntropyLoss, TripletLoss  # noqa: E402
-from opengait_ext.schema import faults_of  # noqa: E402
-from opengait_ext.upstream.zoo import STREAMS, zoo_catalog  # noqa: E402
-from opengait_ext.upstream.zoo_keys import KEYS  # noqa: E402
-from opengait_ext.upstream.zoo_model import HostBase  # noqa: E402
-from opengait_ext.upstream.zoo_package import Package  # noqa: E402
-from opengait_ext.upstream.zoo_recorded import Recorded  # noqa: E402
+from opengait_ext.config import build, load_config
+from opengait_ext.data.layout import read_array
+from opengait_ext.engine.sections import check
+from opengait_ext.losses import CrossEntropyLoss, TripletLoss
+from opengait_ext.prepare.synth.align import align
+from opengait_ext.schema import faults_of
+from opengait_ext.upstream.zoo import STREAMS, zoo_catalog
+from opengait_ext.upstream.zoo_keys import KEYS
+from opengait_ext.upstream.zoo_model import HostBase
+from opengait_ext.upstream.zoo_package import Package
+from opengait_ext.upstream.zoo_recorded import Recorded
 
 pytestmark = pytest.mark.needs_opengait
 

@@ -1,0 +1,1 @@
+"""Published data and own recordings become prepared tracklets; needs no torch."""

@@ -1,0 +1,163 @@
+"""Packs the tracklets of BUPTCampus, and keeps frames in step that belong side by side.
+
+The frames of a pair, and those of FakeIR beside the visible ones, go by their numbers: where one is
+damaged and left out, the others of its number leave with it.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from opengait_ext.data.layout import FAKE_IR, FRAMES, atomic_write
+from opengait_ext.errors import UserError
+from opengait_ext.prepare.bupt.rows import Published
+from opengait_ext.prepare.faults import SHOWN, listed
+from opengait_ext.prepare.packing import Job, Prepared, prepare_all
+from opengait_ext.prepare.progress import Progress
+from opengait_ext.prepare.target import DAMAGED, PARTITION
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of the tracklets.
+
+    Args:
+        frames: Of each published row: frames that are whole, also where they have partners.
+        damaged: Images that are not whole.
+    """
+
+    frames: list[int]
+    damaged: int
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The frames of one file, and the row whose they are."""
+
+    row: int
+    job: Job
+
+
+def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespace) -> Packed:
+    """Packs tracklets, in several processes; what is packed already stays.
+
+    Args:
+        published: The published data.
+        kept: Positions of the rows to pack.
+        arguments: Target, form, sizes, ``min_frames``, ``fake_ir``, ``workers`` and
+            ``skip_damaged``.
+
+    Raises:
+        UserError: If a tracklet cannot be written, or an image is damaged and may not be left out.
+    """
+    target = arguments.target
+    (target / PARTITION).unlink(missing_ok=True)  # it stands for what is whole and belongs together
+    groups = list(_groups(published, kept, arguments))
+    streams = [stream for group in groups for stream in group]
+    results = _run([stream.job for stream in streams], arguments.workers)
+    _judge(target, results, arguments.skip_damaged)
+    found = dict(zip(streams, results, strict=True))
+    _leave_out_together(groups, found, arguments.workers)
+    frames = [len(row.files) for row in published.rows]
+    for group in groups:
+        counts = {found[stream].frames for stream in group}
+        assert len(counts) == 1, f"{group[0].job.folder}: {counts} frames side by side"
+        for stream in group:
+            frames[stream.row] = found[stream].frames
+    reused = sum(found[stream].reused for stream in streams)
+    if reused:
+        print(f"{reused:,} of {len(streams):,} files were prepared already")
+    return Packed(frames, sum(len(result.damaged) for result in results))
+
+
+def _groups(
+    published: Published, kept: Sequence[int], arguments: argparse.Namespace
+) -> Iterator[list[_Stream]]:
+    """Gives the streams that go side by side: of a pair, or of a tracklet alone."""
+    used = set(kept)
+    paired = {place for pair in published.pairs for place in pair}
+    alone = [(place,) for place in kept if place not in paired]
+    for places in [*(pair for pair in published.pairs if used.issuperset(pair)), *alone]:
+        group = []
+        for place in places:
+            row = published.rows[place]
+            kinds = [(FRAMES, row.files)]
+            if arguments.fake_ir and row.fake_files:
+                kinds.append((FAKE_IR, row.fake_files))
+            for name, files in kinds:
+                job = Job(
+                    str(arguments.target / row.path),
+                    tuple(f"{published.images}/{file}" for file in files),
+                    arguments.form,
+                    arguments.height,
+                    arguments.width,
+                    arguments.min_frames,
+                    skip_damaged=False,
+                    stream=name,
+                )
+                group.append(_Stream(place, job))
+        yield group
+
+
+def _run(jobs: Sequence[Job], workers: int) -> list[Prepared]:
+    results, failures = [], []
+    with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
+        for job, result in zip(jobs, prepare_all(jobs, workers), strict=True):
+            results.append(result)
+            progress.add(len(job.images))
+            failures += [result.failure] if result.failure else []
+            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+                break
+    if failures:
+        raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
+    return results
+
+
+def _judge(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
+    """Lists damaged images; refuses them unless they are to be left out."""
+    damaged = [text for result in results for text in result.damaged]
+    (target / DAMAGED).unlink(missing_ok=True)
+    if not damaged:
+        return
+    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
+    if not skip_damaged:
+        raise UserError(
+            f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
+            "or add --skip-damaged to leave them out, and with them the frames of the same "
+            "number in their pair."
+        )
+    print(f"left out, with the frames beside them: {shown}")
+
+
+def _leave_out_together(
+    groups: Sequence[list[_Stream]], found: dict[_Stream, Prepared], workers: int
+) -> None:
+    """Packs the groups with damaged images again without these and what stands beside them."""
+    again: dict[_Stream, Job] = {}
+    for group in groups:
+        bad = {number for stream in group for number in _damaged_of(stream.job, found[stream])}
+        for stream in group if bad else []:
+            images = enumerate(stream.job.images)
+            whole = tuple(image for number, image in images if number not in bad)
+            if len(whole) >= stream.job.min_frames:
+                again[stream] = replace(stream.job, images=whole)
+            else:
+                stream.job.remove()
+                found[stream] = Prepared(len(whole), found[stream].damaged)
+    if again:
+        found.update(zip(again, _run(list(again.values()), workers), strict=True))
+
+
+def _damaged_of(job: Job, result: Prepared) -> Iterator[int]:
+    """Gives the numbers of the frames that are damaged; an image may be listed twice."""
+    images = {i for i in job.images if any(text.startswith(f"{i}: ") for text in result.damaged)}
+    return (number for number, image in enumerate(job.images) if image in images)
+
+
+def remove_fakes(target: Path) -> None:
+    """Removes the streams of FakeIR that an earlier preparation wrote, whole or begun."""
+    for view in target.glob("*/rgb/*"):
+        for path in [*view.glob(f"{FAKE_IR}.*"), *view.glob(f".{FAKE_IR}.*.tmp")]:
+            path.unlink()

@@ -1,0 +1,1 @@
+"""The look at prepared and published data before training."""

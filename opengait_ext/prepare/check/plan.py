@@ -1,0 +1,212 @@
+"""A data set as its lists have it, whichever form it is in, and what the lists alone tell."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opengait_ext.data.layout import FOLDERS, INFRARED, SPLITS
+from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
+from opengait_ext.prepare.check.tracklets import Job
+from opengait_ext.prepare.sources import Image
+from opengait_ext.prepare.vcm.report import OFFICIAL_ROWS, OFFICIAL_TRACKLETS
+
+RULES = ("same_pid_camid", "none")  # of the protocol: which gallery tracklets are left out
+_HALVES = {"train": "Train", "val": "Train", "test": "Test"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One tracklet of the lists.
+
+    Args:
+        path: Its name, once in the data.
+        pid: The identity.
+        camid: The camera's number.
+        modality: ``visible`` or ``infrared``.
+        split: ``train``, ``val``, ``test``, or the name of another list.
+        frames: How many the lists say.
+        form: ``IMAGES``, ``PACKED`` or ``PICKLED``.
+        files: Of its frames in order, or the one file with all of them, those that are there.
+        images: Gives what is read of such a file.
+    """
+
+    path: str
+    pid: str
+    camid: int
+    modality: str
+    split: str
+    frames: int
+    form: str
+    files: tuple[str, ...]
+    images: Callable[[str], Image]
+
+
+@dataclass
+class Plan:
+    """A data set as its lists have it.
+
+    Args:
+        root: Its folder.
+        kind: ``prepared``, or the published form: ``hitsz_vcm``, ``bupt_campus``.
+        dataset: Its name.
+        layout: In words.
+        findings: What the lists and the folders told so far.
+        tracklets: All that could be understood.
+        tasks: Positions of query and gallery, ``{"test infrared_to_visible": (..., ...)}``.
+        ignore: Camera rule of the protocol, of ``RULES``.
+        min_frames: That the protocol needs.
+        lists_digest: sha256 of all lists; of published ones that which the preparation notes.
+        published_digest: Of the published lists, as the preparation noted it.
+        refusal: What the preparation or the training says when it refuses the lists.
+        official: Official counts with what is compared: ``(text, official, found)``.
+        stream: Of gait data, the name of each tracklet's file; empty for other data.
+    """
+
+    root: Path
+    kind: str
+    dataset: str
+    layout: str
+    findings: Findings
+    tracklets: list[Listed] = field(default_factory=list)
+    tasks: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+    ignore: str = "same_pid_camid"
+    min_frames: int = 1
+    lists_digest: str = ""
+    published_digest: str = ""
+    refusal: str = ""
+    official: list[tuple[str, int, int]] = field(default_factory=list)
+    stream: str = ""
+
+    def job(self, position: int, quick: bool, known: str) -> Job:
+        """Gives how the files of a tracklet are looked at."""
+        listed = self.tracklets[position]
+        files = tuple(map(listed.images, listed.files))
+        return Job(listed.path, listed.form, files, str(self.root), quick, known)
+
+
+def check_lists(plan: Plan) -> None:
+    """Finds what the lists tell without any file: checks 5, 7, 8, 10 and one-sided identities.
+
+    If they are refused for a reason that no check knows, that is a fault of the lists.
+    """
+    _check_identities(plan)
+    for name in plan.tasks:
+        _check_matches(plan, name)
+    _check_lengths(plan)
+    _check_sides(plan)
+    _check_official(plan)
+    if plan.refusal and not plan.findings.has(FAULT):
+        plan.findings.fault("lists", "lists", plan.refusal)
+
+
+def _check_identities(plan: Plan) -> None:
+    homes: dict[str, dict[str, str]] = {}
+    for tracklet in plan.tracklets:
+        homes.setdefault(tracklet.pid, {}).setdefault(tracklet.split, tracklet.path)
+    for pid, splits in homes.items():
+        if len(splits) > 1:
+            places = " and ".join(f"in {split} ({path})" for split, path in splits.items())
+            plan.findings.fault("identities", f"identity {pid}", f"is {places}")
+
+
+def _check_matches(plan: Plan, name: str) -> None:
+    """Looks for queries whose identity no gallery tracklet that counts has."""
+    findings = plan.findings
+    query, gallery = ([plan.tracklets[p] for p in side] for side in plan.tasks[name])
+    for side, tracklets in (("query", query), ("gallery", gallery)):
+        if not tracklets:
+            findings.fault("matches", f"{name}, {side}", "holds no tracklet")
+    cameras: dict[str, set[int]] = {}
+    for tracklet in gallery:
+        cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
+    unmatched = []
+    for tracklet in query:
+        left = cameras.get(tracklet.pid, set())
+        if plan.ignore == "same_pid_camid":
+            left = left - {tracklet.camid}
+        if not left:
+            unmatched.append(tracklet)
+    if query and len(unmatched) == len(query):
+        findings.fault("matches", name, f"none of the {len(query)} queries has a match")
+    else:
+        rule = "another camera of the gallery" if plan.ignore != "none" else "the gallery"
+        for tracklet in unmatched:
+            findings.warn("matches", tracklet.path, f"{name}: identity is not in {rule}")
+    in_gallery = Counter((tracklet.pid, tracklet.camid) for tracklet in gallery)
+    left_out = sum(in_gallery[tracklet.pid, tracklet.camid] for tracklet in query)
+    findings.results["matches"].numbers[name] = {
+        "queries": len(query),
+        "gallery": len(gallery),
+        "queries_without_match": len(unmatched),
+        "pairs_left_out": left_out if plan.ignore == "same_pid_camid" else 0,
+    }
+
+
+def _check_lengths(plan: Plan) -> None:
+    """Published data hold short tracklets, which the preparation drops; prepared data none."""
+    severity = FAULT if plan.kind == "prepared" else WARNING
+    for tracklet in plan.tracklets:
+        if tracklet.frames < plan.min_frames:
+            text = f"{tracklet.frames} frames, the protocol needs {plan.min_frames}"
+            plan.findings.add("lengths", severity, tracklet.path, text)
+
+
+def _check_sides(plan: Plan) -> None:
+    """Looks for identities in one modality only: no batch, and no query, can pair them."""
+    if plan.stream:  # gait data have one modality
+        return
+    sides: dict[tuple[str, str], set[str]] = {}
+    for tracklet in plan.tracklets:
+        if tracklet.frames >= plan.min_frames:
+            sides.setdefault((tracklet.split, tracklet.pid), set()).add(tracklet.modality)
+    for (split, pid), modalities in sides.items():
+        if len(modalities) == 1:
+            text = f"is seen in {split} in {next(iter(modalities))} only"
+            plan.findings.warn("sides", f"identity {pid}", text)
+
+
+def vcm_official(plan: Plan, rows: dict[str, int] | None) -> Iterator[tuple[str, int, int]]:
+    """Gives the official counts of HITSZ-VCM beside those found.
+
+    Args:
+        plan: With its tracklets.
+        rows: Of the lists of each half; None for prepared data, which have not all of them.
+    """
+    for half, official in OFFICIAL_ROWS.items() if rows else ():
+        yield f"{half}, rows of the list", official, rows[half] if rows else 0
+    if plan.min_frames != 12:
+        return
+    found = Counter(
+        (_HALVES.get(t.split, ""), t.modality) for t in plan.tracklets if t.frames >= 12
+    )
+    for (half, modality), official in OFFICIAL_TRACKLETS.items():
+        name = f"{half}, {modality} tracklets of 12 frames or more"
+        yield name, official, found[half, modality]
+
+
+def _check_official(plan: Plan) -> None:
+    result = plan.findings.results["official"]
+    if not plan.official:
+        result.note = "no official counts are known for these data"
+    for what, official, found in plan.official:
+        result.numbers[what] = {"official": official, "found": found}
+        if official != found:
+            plan.findings.warn("official", what, f"{found:,}, officially {official:,}")
+
+
+def counts_of(plan: Plan) -> dict[str, Any]:
+    """Counts identities, tracklets and frames of every split and modality."""
+    counts: dict[str, Any] = {}
+    splits = [s for s in SPLITS if any(t.split == s for t in plan.tracklets)]
+    splits += sorted({t.split for t in plan.tracklets} - set(splits))
+    for split in splits:
+        for modality in (INFRARED, *(m for m in FOLDERS if m != INFRARED)):
+            chosen = [t for t in plan.tracklets if (t.split, t.modality) == (split, modality)]
+            counts.setdefault(split, {})[modality] = {
+                "identities": len({t.pid for t in chosen}),
+                "tracklets": len(chosen),
+                "frames": sum(t.frames for t in chosen),
+            }
+    return counts

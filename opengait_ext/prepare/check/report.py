@@ -1,0 +1,155 @@
+"""What the check of a data set tells: the table, bars of sizes, the report as JSON."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from opengait_ext.data.layout import INFRARED, VISIBLE
+from opengait_ext.prepare.check.findings import CHECKS, FAULT, WARNING, Findings, Result, printable
+from opengait_ext.prepare.check.plan import Plan, counts_of
+from opengait_ext.prepare.check.tracklets import Checked
+
+FORMAT = "opengait_ext/check/1"
+BARS, WIDTH = 10, 40
+TOLD = 5  # examples of a check on the terminal
+_STEPS = (1, 2, 5)
+Histograms = dict[str, dict[str, Counter[int]]]  # what -> modality -> value -> number
+
+
+def histograms_of(plan: Plan, checked: Sequence[Checked]) -> Histograms:
+    """Counts frames a tracklet, and heights and widths of the whole frames looked at."""
+    names = ("frames a tracklet", "height in pixels", "width in pixels")
+    found: Histograms = {name: {m: Counter() for m in (INFRARED, VISIBLE)} for name in names}
+    for listed, one in zip(plan.tracklets, checked, strict=True):
+        found[names[0]][listed.modality][one.frames] += 1
+        for height, width, number in one.sizes:
+            found[names[1]][listed.modality][height] += number
+            found[names[2]][listed.modality][width] += number
+    return found
+
+
+def content_digest(plan: Plan, checked: Sequence[Checked]) -> str:
+    """Gives the sha256 of all frames looked at, which the order of the lists does not change."""
+    digest = hashlib.sha256()
+    pairs = zip(plan.tracklets, checked, strict=True)
+    for listed, one in sorted(pairs, key=lambda pair: pair[0].path):
+        digest.update(f"\n{ascii(listed.path)} {one.frames} ".encode() + one.digests)
+    return digest.hexdigest()
+
+
+def make_report(
+    plan: Plan, histograms: Histograms, digests: Mapping[str, str], quick: bool
+) -> dict[str, Any]:
+    """Gives all that was found, as JSON holds it; the same data give the same report."""
+    return {
+        "format": FORMAT,
+        "root": str(plan.root),
+        "kind": plan.kind,
+        "layout": plan.layout,
+        "dataset": plan.dataset,
+        "frames_looked_at": "first, middle and last" if quick else "all",
+        "result": plan.findings.severity,
+        "counts": counts_of(plan),
+        "digests": dict(digests),
+        "checks": [
+            {"number": number, "name": name, "what": CHECKS[name], **_plain(result)}
+            for number, (name, result) in enumerate(plan.findings.results.items(), 1)
+        ],
+        "histograms": {
+            what: {m: {str(k): n for k, n in sorted(c.items())} for m, c in sides.items()}
+            for what, sides in histograms.items()
+        },
+    }
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    return {
+        "result": result.severity,
+        "faults": result.counts[FAULT],
+        "warnings": result.counts[WARNING],
+        "note": result.note,
+        "numbers": result.numbers,
+        "examples": [
+            {"severity": severity, "place": place, "text": text}
+            for severity, examples in result.examples.items()
+            for place, text in examples
+        ],
+    }
+
+
+def tell_plan(plan: Plan, quick: bool) -> None:
+    """Prints what was found to look at."""
+    frames = sum(listed.frames for listed in plan.tracklets)
+    name = f"{printable(plan.dataset)}; " if plan.dataset else ""
+    print(f"{plan.root}: {plan.layout}; {name}{len(plan.tracklets):,} tracklets, {frames:,} frames")
+    for split, sides in counts_of(plan).items():
+        for modality, numbers in sides.items():
+            cells = ", ".join(f"{number:,} {what}" for what, number in numbers.items())
+            print(f"  {split} {modality}: {cells}")
+    if quick:
+        print("--quick: of each tracklet only the first, the middle and the last frame")
+
+
+def tell_examples(findings: Findings, report: str) -> None:
+    """Prints the first examples of everything that was found."""
+    for name, result in findings.results.items():
+        for severity, examples in result.examples.items():
+            more = result.counts[severity] - min(len(examples), TOLD)
+            if examples:
+                print(f"\n{name}: {result.counts[severity]:,} {severity}s")
+            for place, text in examples[:TOLD]:
+                print(f"  {printable(place)}: {printable(text)}")
+            if examples and more:
+                print(f"  and {more:,} more{report}")
+
+
+def tell_bars(histograms: Histograms) -> None:
+    """Prints the histograms as bars."""
+    for what, sides in histograms.items():
+        print(f"\n{what}")
+        for line in bars(sum(sides.values(), Counter())):
+            print(f"  {line}")
+
+
+def bars(values: Counter[int]) -> Iterator[str]:
+    """Gives a histogram as lines of text, at most ``BARS`` and one more.
+
+    Args:
+        values: How often each number is there.
+    """
+    if not values:
+        yield "none"
+        return
+    low, high = min(values), max(values)
+    step, power = 1, 0
+    while (high - low) // step >= BARS:
+        power += 1
+        step = _STEPS[power % 3] * 10 ** (power // 3)
+    bins: Counter[int] = Counter()
+    for value, number in values.items():
+        bins[value // step] += number
+    most = max(bins.values())
+    for place in range(min(bins), max(bins) + 1):
+        first, last = place * step, place * step + step - 1
+        label = f"{first}" if step == 1 else f"{first} - {last}"
+        bar = "#" * -(-bins[place] * WIDTH // most)
+        yield f"{label:>13}  {bar:<{WIDTH}} {bins[place]:>9,}".rstrip()
+
+
+def tell_table(findings: Findings) -> None:
+    """Prints the table of all checks."""
+    print(f"\n{'':<4}{'check':<12}{'result':<9}{'count':>9}  first example")
+    for number, (name, result) in enumerate(findings.results.items(), 1):
+        count = f"{result.count:,}" if result.count else ""
+        line = f"{number:>2}  {name:<12}{result.severity:<9}{count:>9}  {printable(result.first)}"
+        print(line.rstrip())
+
+
+def tell_end(findings: Findings, digests: Mapping[str, str]) -> None:
+    """Prints the digests and the result in one line."""
+    print()
+    for what, digest in digests.items():
+        print(f"sha256 of {what:<18}{digest}")
+    totals = {s: sum(r.counts[s] for r in findings.results.values()) for s in (FAULT, WARNING)}
+    print(f"\n{totals[FAULT]:,} faults, {totals[WARNING]:,} warnings")

@@ -1,0 +1,1 @@
+"""OpenGait's pickled gait data sets."""

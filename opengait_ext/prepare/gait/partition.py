@@ -1,0 +1,139 @@
+"""Which tracklets of a gait data set are used, for what, and how many there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opengait_ext.data.layout import SPLITS, VISIBLE, WITHIN_VISIBLE, Partition, Task, Tracklet
+from opengait_ext.evaluation.gait_protocols import checked
+from opengait_ext.prepare.gait.lists import Lists
+from opengait_ext.prepare.gait.sets import GaitSet
+from opengait_ext.prepare.gait.tree import Row
+from opengait_ext.prepare.partition import queries_without_match, validation_identities
+
+_GALLERY_OF_VALIDATION = 2  # tracklets of an identity, as in CCGR-MINI's own gallery
+
+
+def make_partition(
+    rows: Sequence[Row], lists: Lists, gait_set: GaitSet, validation: float
+) -> Partition:
+    """Gives the partition of the used tracklets, without ``source``.
+
+    Args:
+        rows: Used tracklets, measured.
+        lists: Of OpenGait's JSON file.
+        gait_set: What is known of the data set.
+        validation: Fraction of the training identities.
+    """
+    held_out = validation_identities({row.pid for row in rows if row.half == "train"}, validation)
+    numbers = camera_numbers([gait_set.camera(row.kind, row.view) for row in rows])
+    tracklets = [
+        Tracklet(row.path, row.pid, number, VISIBLE, row.shape[0], _split(row, held_out))
+        for row, number in zip(rows, numbers, strict=True)
+    ]
+    tasks = {}
+    for split in ("val", "test"):
+        found = _tasks(tracklets, split, lists, gait_set)
+        if found:
+            tasks[split] = found
+    return Partition(gait_set.title, tracklets, tasks, dict(gait_set.protocol))
+
+
+def camera_numbers(names: Sequence[str]) -> list[int]:
+    """Gives each tracklet's camera as a number: its own if all names are such, else its place."""
+    different = sorted(set(names))
+    if all(name.isascii() and name.isdecimal() for name in different):
+        own = {name: int(name) for name in different}
+        if len(set(own.values())) == len(different):
+            return [own[name] for name in names]
+    place = {name: number for number, name in enumerate(different, 1)}
+    return [place[name] for name in names]
+
+
+def _split(row: Row, held_out: set[str]) -> str:
+    if row.half == "test":
+        return "test"
+    return "val" if row.pid in held_out else "train"
+
+
+def _tasks(
+    tracklets: Sequence[Tracklet], split: str, lists: Lists, gait_set: GaitSet
+) -> dict[str, Task]:
+    """Gives probes and gallery; a condition without one of them has no task."""
+    members = [place for place, each in enumerate(tracklets) if each.split == split]
+    if gait_set.listed:
+        chosen = _listed(tracklets, members, split, lists, gait_set)
+        others = [place for place in members if place not in chosen]
+        inside = sorted(chosen)
+        is_probe = gait_set.listed == "PROBE_SET"
+        task = Task(inside, others) if is_probe else Task(others, inside)
+        return {WITHIN_VISIBLE: task} if inside and others else {}
+    rules = checked(gait_set.protocol)
+    tasks = {}
+    for name in rules.probe:
+        query, gallery = (
+            [place for place in members if of_type(tracklets[place].type, wanted[name], substring)]
+            for wanted, substring in (
+                (rules.probe, rules.probe_substring),
+                (rules.gallery, rules.gallery_substring),
+            )
+        )
+        if query and gallery:
+            tasks[f"{name} {WITHIN_VISIBLE}"] = Task(query, gallery)
+    return tasks
+
+
+def of_type(kind: str, wanted: Sequence[str], substring: bool) -> bool:
+    """Tells whether a type is one of those wanted, or contains one."""
+    return any(text in kind if substring else text == kind for text in wanted)
+
+
+def _listed(
+    tracklets: Sequence[Tracklet],
+    members: Sequence[int],
+    split: str,
+    lists: Lists,
+    gait_set: GaitSet,
+) -> set[int]:
+    """Gives the tracklets that are listed; of validation identities the first, by their paths."""
+    if split == "test":
+        keys = set(lists.listed)
+        return {place for place in members if tracklets[place].path.replace("/", "-") in keys}
+    wanted = 1 if gait_set.listed == "PROBE_SET" else _GALLERY_OF_VALIDATION
+    chosen: dict[str, list[int]] = {}
+    for place in sorted(members, key=lambda place: tracklets[place].path):
+        first = chosen.setdefault(tracklets[place].pid, [])
+        if len(first) < wanted:
+            first.append(place)
+    return {place for places in chosen.values() for place in places}
+
+
+def count(partition: Partition) -> dict[str, Any]:
+    """Counts identities, tracklets and frames of each split, and queries without a match."""
+    counts: dict[str, Any] = {}
+    for split in SPLITS:
+        chosen = [tracklet for tracklet in partition.tracklets if tracklet.split == split]
+        counts[split] = {
+            "identities": len({tracklet.pid for tracklet in chosen}),
+            "tracklets": len(chosen),
+            "frames": sum(tracklet.frames for tracklet in chosen),
+        }
+    counts["queries_without_match"] = queries_without_match(partition)
+    return counts
+
+
+def views_by_side(
+    partition: Partition, gait_set: GaitSet
+) -> Mapping[str, tuple[set[str], set[str]]]:
+    """Gives by condition the views that the probes and the gallery of the test have."""
+    view: Callable[[str], str] = str
+    until = gait_set.protocol.get("view_until")
+    if until:
+        view = lambda text: text.split(until)[0]  # noqa: E731
+    found = {}
+    for name, task in partition.tasks.get("test", {}).items():
+        query, gallery = (
+            {view(partition.tracklets[place].view) for place in places}
+            for places in (task.query, task.gallery)
+        )
+        found[name.rpartition(" ")[0]] = (query, gallery)
+    return found

@@ -1,0 +1,216 @@
+"""Prepares a gait data set as OpenGait publishes or pickles it, for training and testing.
+
+    python datasets/prep/gait.py --benchmark ccpg --source <pickles>
+
+The tracklets, ``identity/type/view/*.pkl``, stay where they are; beside them ``partition.json`` is
+written with the splits of OpenGait's JSON file, validation identities, who queries whom, and the
+protocol. With ``--target`` one stream of them is packed into another folder. Pickles are read
+without running anything that they carry. Needs no checkout of OpenGait, only its JSON file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from opengait_ext import __version__
+from opengait_ext.data.layout import FRAMES, VISIBLE, Partition, write_partition
+from opengait_ext.prepare.faults import SourceError
+from opengait_ext.prepare.gait.faults import faults_of_partition, faults_of_tree, notes, refuse
+from opengait_ext.prepare.gait.lists import Lists, find_lists, read_lists
+from opengait_ext.prepare.gait.pack import pack
+from opengait_ext.prepare.gait.partition import count, make_partition
+from opengait_ext.prepare.gait.report import tell_lists, tell_places, tell_result
+from opengait_ext.prepare.gait.sets import GAIT_SETS, RGB, SILHOUETTES, GaitSet
+from opengait_ext.prepare.gait.tree import Row, Tree, measure, stream_of, walk
+from opengait_ext.prepare.options import fraction, positive, status_of
+from opengait_ext.prepare.partition import Dropped, write_dropped
+from opengait_ext.prepare.target import DROPPED, PARTITION, open_target, sole_run
+
+
+def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description="Prepare a gait data set in OpenGait's form for training and testing."
+    )
+    add = parser.add_argument
+    add("--benchmark", choices=sorted(GAIT_SETS), required=True, help="which data set")
+    add("--source", type=Path, required=True, metavar="DIR", help="folder of the identities")
+    _add_places(parser)
+    add(
+        "--kind",
+        choices=(RGB, SILHOUETTES),
+        help="which pictures (default: rgb, if there are such)",
+    )
+    add(
+        "--stream",
+        help="name of each tracklet's file without .pkl; {view} stands for its folder's name, * "
+        "for any text (default: that of OpenGait)",
+    )
+    add("--name", help="of the data set, printed beside results")
+    add(
+        "--min-frames",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="shorter tracklets are dropped (default: %(default)s)",
+    )
+    add(
+        "--validation",
+        type=fraction,
+        default=0.1,
+        metavar="SHARE",
+        help="of the training identities, held out to choose models (default: %(default)s)",
+    )
+    for option, text in (
+        ("--allow-missing", "work with the listed identities and tracklets that are there"),
+        ("--skip-damaged", "leave out tracklets whose file cannot be used"),
+        ("--anew", "remove what is packed in --target and begin again"),
+    ):
+        add(option, action="store_true", help=text)
+    add("--workers", type=positive, default=8, metavar="N", help="threads (default: %(default)s)")
+    arguments = parser.parse_args(command)
+    if arguments.target and arguments.partition:
+        parser.error("--partition: --target has its own; give one of them")
+    return arguments
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--lists",
+        type=Path,
+        metavar="FILE",
+        help="OpenGait's JSON file of the data set, datasets/<name>/<name>.json of a checkout "
+        "(default: beside the data, or in the checkout of OPENGAIT_ROOT)",
+    )
+    add(
+        "--partition",
+        type=Path,
+        metavar="FILE",
+        help="where to write the partition (default: partition.json in --source)",
+    )
+    add("--target", type=Path, metavar="DIR", help="pack the tracklets and the partition here")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prepares the data.
+
+    Args:
+        arguments: As `arguments_of` gives them.
+
+    Raises:
+        UserError: If the source or the target is not as it must be.
+    """
+    if arguments.target:
+        with sole_run(arguments.target):
+            _run(arguments)
+    else:
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    gait_set, source = GAIT_SETS[arguments.benchmark], arguments.source
+    lists = read_lists(find_lists(arguments.lists, source, gait_set), gait_set)
+    tree = walk(source, lists)
+    stream = arguments.stream or stream_of(source, tree.rows, _candidates(arguments, gait_set))
+    tell_lists(lists, tree, stream)
+    measure(source, tree, stream, arguments.workers)
+    absent, skip = arguments.allow_missing, arguments.skip_damaged
+    refuse(faults_of_tree(tree, lists, gait_set, absent, skip), source)
+    kept, dropped = _select(tree, arguments.min_frames)
+    partition = make_partition(kept, lists, gait_set, arguments.validation)
+    refuse(faults_of_partition(partition, gait_set), source)
+    facts = _facts(partition, gait_set, lists, tree, dropped)
+    partition = replace(
+        partition,
+        dataset=arguments.name or gait_set.title,
+        source={"digest": _digest(kept, lists), **facts, "stream": stream},
+    )
+    place = arguments.partition or source / PARTITION
+    if arguments.target:
+        partition = _pack(arguments, partition, kept, dropped, lists)
+        place = arguments.target / PARTITION
+    write_partition(place, partition)
+    tell_result(partition, gait_set, dropped, notes(tree, partition, gait_set))
+    tell_places(partition, place, arguments.target or source)
+
+
+def _candidates(arguments: argparse.Namespace, gait_set: GaitSet) -> Sequence[str]:
+    if arguments.kind is None:
+        return [name for names in gait_set.streams.values() for name in names]
+    if arguments.kind not in gait_set.streams:
+        raise SourceError(
+            f"--kind {arguments.kind}: {gait_set.title} is published with "
+            f"{' and '.join(gait_set.streams)} only; name another file with --stream"
+        )
+    return gait_set.streams[arguments.kind]
+
+
+def _select(tree: Tree, min_frames: int) -> tuple[list[Row], list[Dropped]]:
+    """Gives the tracklets that are used, and the others with the reason."""
+    kept: list[Row] = []
+    dropped = []
+    for row in tree.rows:
+        reason = row.problem
+        if not reason and row.shape[0] < min_frames:
+            reason = f"{row.shape[0]} frames, at least {min_frames} needed"
+        if reason:
+            dropped.append(Dropped(row.path, row.half, row.pid, VISIBLE, 0, row.shape[0], reason))
+        else:
+            kept.append(row)
+    return kept, dropped
+
+
+def _pack(
+    arguments: argparse.Namespace,
+    partition: Partition,
+    kept: list[Row],
+    dropped: list[Dropped],
+    lists: Lists,
+) -> Partition:
+    """Packs the tracklets and gives the partition of what is packed."""
+    names = ("benchmark", "name", "min_frames", "validation")
+    settings = {
+        **{name: getattr(arguments, name) for name in names},
+        "stream": partition.source["stream"],
+        "digest": _digest(kept, lists),
+    }
+    open_target(arguments.target, settings, arguments.anew)
+    stream = partition.source["stream"]
+    reused = pack(arguments.source, arguments.target, kept, stream, arguments.workers)
+    if reused:
+        print(f"{reused:,} of {len(kept):,} tracklets were packed already")
+    write_dropped(arguments.target / DROPPED, Dropped, dropped)
+    return replace(partition, source={**partition.source, "stream": FRAMES, "packed": stream})
+
+
+def _digest(kept: list[Row], lists: Lists) -> str:
+    content = [lists.digest, *((row.path, row.shape) for row in kept)]
+    return sha256(repr(content).encode()).hexdigest()
+
+
+def _facts(
+    partition: Partition, gait_set: GaitSet, lists: Lists, tree: Tree, dropped: list[Dropped]
+) -> dict[str, Any]:
+    """Gives what ``source`` of the partition says beside digest and stream."""
+    return {
+        "tool": "datasets/prep/gait.py",
+        "version": __version__,
+        "lists": lists.path.name,
+        "counts": count(partition),
+        "published": dict(gait_set.published),
+        "absent": {half: len(pids) for half, pids in tree.absent.items()},
+        "dropped": [
+            {"tracklet": each.tracklet, "frames": each.frames, "reason": each.reason}
+            for each in dropped
+        ],
+    }
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    arguments = arguments_of(command)
+    return status_of(lambda: run(arguments))

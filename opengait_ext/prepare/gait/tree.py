@@ -1,0 +1,170 @@
+"""The folders of a gait data set in OpenGait's form: ``identity/type/view/*.pkl``, measured."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opengait_ext.data.pack import LayoutError, measure_array, named_stream
+from opengait_ext.prepare.faults import SourceError
+from opengait_ext.prepare.gait.lists import Lists
+from opengait_ext.prepare.progress import Progress
+
+_PROBED = 50  # folders that are asked for the name of their files
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tracklet as it lies there.
+
+    Attributes:
+        pid: Its identity.
+        kind: Its type.
+        view: Its view.
+        half: ``train`` or ``test``.
+        shape: Frames, channels, height, width; zeros if the file cannot be used.
+        problem: Why not; empty if it can.
+    """
+
+    pid: str
+    kind: str
+    view: str
+    half: str
+    shape: tuple[int, ...] = (0, 0, 0, 0)
+    problem: str = ""
+
+    @property
+    def path(self) -> str:
+        """Gives ``identity/type/view``."""
+        return f"{self.pid}/{self.kind}/{self.view}"
+
+
+@dataclass
+class Tree:
+    """What lies there.
+
+    Attributes:
+        rows: The tracklets of listed identities, in order.
+        absent: Listed identities without a folder, by half.
+        unlisted: Folders of identities that no list names.
+        strays: Files where only folders should be, and files in a tracklet's folder that are no
+            pickles; OpenGait itself stops at them.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    absent: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "test": []})
+    unlisted: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+
+
+def walk(source: Path, lists: Lists) -> Tree:
+    """Lists the tracklets of all identities that the lists name; no file is opened.
+
+    Raises:
+        SourceError: If the source is no folder, or none of the identities is there.
+    """
+    if not source.is_dir():
+        raise SourceError(f"--source {source}: is no folder; unpack the data set first")
+    tree = Tree()
+    there = set(_folders(source, tree, top=True))
+    for half, pids in (("train", lists.train), ("test", lists.test)):
+        for pid in pids:
+            if pid not in there:
+                tree.absent[half].append(pid)
+                continue
+            for kind in _folders(source / pid, tree):
+                for view in _folders(source / pid / kind, tree):
+                    tree.rows.append(Row(pid, kind, view, half))
+    tree.unlisted = sorted(there - {*lists.train, *lists.test})
+    if not tree.rows:
+        shown = ", ".join(sorted(there)[:5]) or "no folder"
+        raise SourceError(
+            f"--source {source}: holds no identity of {lists.path} ({lists.train[0]}, "
+            f"{lists.test[0]}, ...), but {shown}; give the folder of the identities"
+        )
+    return tree
+
+
+def stream_of(source: Path, rows: Sequence[Row], candidates: Sequence[str]) -> str:
+    """Gives the first name that the file of a tracklet has, tried on some of them.
+
+    Raises:
+        SourceError: If none of the names is there.
+    """
+    probed = rows[:: max(1, len(rows) // _PROBED)]
+    for stream in candidates:
+        for row in probed:
+            folder = source / row.path
+            try:
+                if (folder / f"{named_stream(folder, stream)}.pkl").is_file():
+                    return stream
+            except LayoutError:
+                continue
+    folder = source / probed[0].path
+    there = ", ".join(sorted(os.listdir(folder))) or "no files"
+    names = " or ".join(f"{stream}.pkl" for stream in candidates)
+    raise SourceError(
+        f"{source}: none of {len(probed)} tracklets asked has a file {names} ({folder} has "
+        f"{there}); choose another --kind, or name the file with --stream"
+    )
+
+
+def measure(source: Path, tree: Tree, stream: str, workers: int) -> None:
+    """Measures every tracklet's array and notes what cannot be used; frames are not read.
+
+    Args:
+        source: Folder of the identities.
+        tree: Its rows are replaced by measured ones.
+        stream: Name of each tracklet's file.
+        workers: Threads; the time goes into waiting for disks.
+    """
+    rows: list[Row] = []
+    found = in_threads(lambda row: _measured(source, row, stream), tree.rows, workers)
+    with Progress(len(tree.rows), "looking", "tracklets") as progress:
+        for row, strays in found:
+            rows.append(row)
+            tree.strays += strays
+            progress.add()
+    tree.rows = rows
+
+
+def in_threads(
+    work: Callable[[Row], Any], rows: Sequence[Row], workers: int, ahead: int = 256
+) -> Iterator[Any]:
+    """Gives the results in order; so many are begun ahead that an interrupt is soon heard."""
+    with ThreadPoolExecutor(workers) as pool:
+        for first in range(0, len(rows), ahead):
+            yield from pool.map(work, rows[first : first + ahead])
+
+
+def _measured(source: Path, row: Row, stream: str) -> tuple[Row, list[str]]:
+    folder = source / row.path
+    there = sorted(os.listdir(folder))
+    strays = [str(folder / name) for name in there if not name.endswith(".pkl")]
+    shape, problem = (0, 0, 0, 0), ""
+    if not there:
+        problem = f"{folder}: is empty"
+    else:
+        try:
+            path = folder / f"{named_stream(folder, stream)}.pkl"
+            if path.is_file():
+                shape = measure_array(path)  # type: ignore[assignment]
+            else:
+                problem = f"{path}: is missing (there are: {', '.join(there)})"
+        except LayoutError as fault:
+            problem = str(fault)
+    return Row(row.pid, row.kind, row.view, row.half, shape, problem), strays
+
+
+def _folders(folder: Path, tree: Tree, top: bool = False) -> list[str]:
+    """Gives the names of the folders in a folder, sorted, and notes what else is there."""
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                names.append(entry.name)
+            elif not top:  # beside the identities, archives and lists may lie
+                tree.strays.append(entry.path)
+    return sorted(names)

@@ -1,0 +1,260 @@
+"""From the image files of tracklets to their prepared files, in several processes.
+
+Every image is decoded once, so that a damaged one is found here and not after hours of training.
+What is finished and not older than its images is left as it is: a preparation that was stopped
+goes on where it stopped.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from opengait_ext.data.image_size import check_image_size
+from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
+from opengait_ext.edge import explained, placed
+from opengait_ext.errors import UserError
+from opengait_ext.prepare.sources import (
+    DamagedImageError,
+    Image,
+    close_archives,
+    place_of,
+    read_image,
+    size_and_time,
+)
+from opengait_ext.prepare.target import flush_disks
+from opengait_ext.prepare.work import LACK, Pool
+
+FORMS = ("packed", "opengait")
+CHUNK = 8  # tracklets handed to a process at once
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor restart
+
+
+@dataclass(frozen=True)
+class Job:
+    """One tracklet to prepare.
+
+    Args:
+        folder: Where its file goes.
+        images: The published files in the order of the frames: paths, or members of archives.
+        form: ``packed`` (bytes unchanged) or ``opengait`` (decoded, one array).
+        height: Of the frames in pixels, for the form of OpenGait.
+        width: Likewise.
+        min_frames: With fewer whole frames nothing is written.
+        skip_damaged: Leave damaged frames out; otherwise a tracklet with one is not written.
+        stream: Name of the file.
+    """
+
+    folder: str
+    images: tuple[Image, ...]
+    form: str
+    height: int
+    width: int
+    min_frames: int
+    skip_damaged: bool
+    stream: str = FRAMES
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self.folder, self.stream + (".pkl" if self.form == "opengait" else ".zip"))
+
+    def remove(self) -> None:
+        """Removes its file, in whichever form."""
+        for suffix in (".zip", ".pkl"):
+            Path(self.folder, self.stream + suffix).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a job.
+
+    Args:
+        frames: Whole frames; they are in the file if ``failure`` is empty and they suffice.
+        damaged: Path and reason of every image that is not whole.
+        reused: Whether the file was there already.
+        failure: What went wrong apart from damaged images, with the path; mostly empty.
+    """
+
+    frames: int
+    damaged: list[str] = field(default_factory=list)
+    reused: bool = False
+    failure: str = ""
+
+
+def refuse_large(content: bytes) -> None:
+    """Refuse an image of more pixels than any frame has, before it is decoded.
+
+    Raises:
+        DamagedImageError: With the size that it claims.
+    """
+    try:
+        check_image_size(content)
+    except ValueError as error:
+        raise DamagedImageError(str(error)) from error
+
+
+def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
+    """Decodes a JPEG of one or three channels and refuses one that is cut off or corrupt.
+
+    OpenCV paints the missing rest of a cut JPEG gray without a word. simplejpeg makes an error of
+    every warning of the decoder; what it refuses for another reason than that (a rare form of
+    color, say) OpenCV may still decode.
+
+    Args:
+        content: All bytes of the file.
+        pixels: Whether they are wanted. Without them the image is made in gray and at an eighth
+            of its size, in half the time: the same bytes are read, and the same warnings given.
+
+    Returns:
+        uint8 ``[h, w, 3]``, blue, green, red; something smaller if pixels are not wanted.
+
+    Raises:
+        DamagedImageError: If the image is not whole.
+    """
+    if not content:
+        raise DamagedImageError("the file is empty")
+    if content[:2] != b"\xff\xd8":
+        raise DamagedImageError("not a JPEG file")
+    refuse_large(content)
+    try:
+        if not pixels:
+            return simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
+        return simplejpeg.decode_jpeg(content, "BGR")
+    except ValueError as error:
+        if not _has_end(content):
+            text = f"cut off after {len(content)} bytes (no end mark)"
+            raise DamagedImageError(text) from error
+        if "orrupt" in str(error) and "extraneous" not in str(error):
+            raise DamagedImageError(f"cannot be decoded whole ({error})") from error
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise DamagedImageError(f"cannot be decoded ({error})") from error
+    if image is None:
+        raise DamagedImageError("cannot be decoded")
+    return np.asarray(image)
+
+
+def _has_end(content: bytes) -> bool:
+    """Walks from segment to segment; markers inside a segment (a thumbnail's) do not count."""
+    position = 2
+    while True:
+        marker = _JPEG_MARKER.search(content, position)
+        if marker is None:
+            return False
+        if marker[1] == b"\xd9":
+            return True
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+
+
+def prepare(job: Job) -> Prepared:
+    """Prepares one tracklet, or finds it prepared; never raises, so that no path gets lost."""
+    try:
+        _remove_leftovers(job)
+        if _is_finished(job):
+            return Prepared(len(job.images), reused=True)
+        return _prepare_anew(job)
+    except OSError as error:
+        return Prepared(0, failure=explained(placed(error, error.filename or job.folder)))
+    except Exception as error:  # whatever a process meets is told with the tracklet's folder
+        return Prepared(0, failure=f"{job.folder}: {type(error).__name__}: {error}")
+
+
+def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
+    """Prepares all tracklets; gives the results in the order of the jobs, as they come.
+
+    Args:
+        jobs: One a tracklet.
+        workers: Processes; 1 works in this one.
+
+    Raises:
+        UserError: If a process died, for lack of memory as a rule.
+    """
+    if workers <= 1 or len(jobs) <= CHUNK:
+        try:
+            yield from map(prepare, jobs)
+        finally:
+            close_archives()
+        flush_disks()
+        return
+    pool = Pool(workers)
+    try:
+        yield from pool.map(prepare, jobs, chunksize=CHUNK)
+    except BrokenProcessPool as error:
+        raise UserError(LACK) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    flush_disks()
+
+
+def available_cores() -> int:
+    """Gives the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _prepare_anew(job: Job) -> Prepared:
+    contents, frames, damaged = [], [], []
+    for source in job.images:
+        try:
+            content = read_image(source)
+            image = decode_whole(content, pixels=job.form == "opengait")
+        except DamagedImageError as error:
+            damaged.append(f"{place_of(source)}: {error}")
+            continue
+        contents.append(content)
+        if job.form == "opengait":
+            frames.append(_resized(image, job.height, job.width))
+    if damaged and not job.skip_damaged or len(contents) < job.min_frames:
+        job.remove()
+    elif job.form == "opengait":
+        write_tracklet_array(job.folder, np.stack(frames), durable=False, stream=job.stream)
+    else:
+        write_tracklet(job.folder, contents, durable=False, stream=job.stream)
+    return Prepared(len(contents), damaged)
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Gives ``[3, height, width]``, RGB, of an image ``[h, w, 3]``, BGR."""
+    shrinks = image.shape[0] > height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=method))
+    return resized[:, :, ::-1].transpose(2, 0, 1)
+
+
+def _is_finished(job: Job) -> bool:
+    """Whether the prepared file is whole, of the same sizes and not older than the images."""
+    try:
+        prepared = job.path.stat()
+    except FileNotFoundError:
+        return False
+    sizes, times = zip(*map(size_and_time, job.images), strict=True)
+    if max(times) > prepared.st_mtime:
+        return False
+    if job.form == "opengait":
+        pixels = len(sizes) * 3 * job.height * job.width
+        return pixels < prepared.st_size < pixels + 1024
+    try:
+        with ZipFile(job.path) as archive:
+            return tuple(m.file_size for m in archive.infolist()) == sizes
+    except BadZipFile:
+        return False
+
+
+def _remove_leftovers(job: Job) -> None:
+    """Removes what a stopped run left under a temporary name."""
+    folder = Path(job.folder)
+    if not folder.is_dir():  # as a rule; looking for patterns costs ten times as much
+        return
+    for path in folder.glob(f".{job.stream}.*.tmp"):
+        path.unlink(missing_ok=True)

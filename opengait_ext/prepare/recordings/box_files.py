@@ -1,0 +1,201 @@
+"""The files of boxes: a CSV file with a header, or text in the form of MOT, and what is beside."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from opengait_ext.prepare.recordings.boxes import VIDEOS, About, Boxes, collected, find_videos
+from opengait_ext.prepare.recordings.names import (
+    WORDS,
+    Faults,
+    OwnDataError,
+    modality_of,
+    natural_key,
+    normal,
+    pid_of,
+)
+from opengait_ext.prepare.recordings.plan import Recordings
+from opengait_ext.prepare.recordings.tables import Table, number_of, read_lines
+
+COLUMNS = ("video", "frame", "x", "y", "w", "h", "track")
+MOT = "frame,id,x,y,w,h,conf"
+
+
+def read_about(path: Path | None, camera: str, modality: str, faults: Faults) -> dict[str, About]:
+    """Gives camera and modality by video: of ``video,camera,modality``, and ``""`` for all.
+
+    Args:
+        path: The CSV file, or None.
+        camera: Of every video that the file does not name; may be empty.
+        modality: Likewise: ``visible``, ``infrared`` or empty.
+        faults: Gets what is wrong with single lines.
+    """
+    about = {"": About("", camera, modality)}
+    if path is None:
+        return about
+    for line, (video, name, word) in Table(path, ("video", "camera", "modality"), (), faults):
+        found = modality_of(word)
+        if found is None or not name:
+            faults.add(f"{path}:{line}: {name!r}, {word!r}: expected a camera and one of {WORDS}")
+        else:
+            about[normal(video.replace("\\", "/"))] = About("", normal(name), found)
+    return about
+
+
+def is_mot(path: Path) -> bool:
+    """Whether boxes are in the form of MOT: a folder, or a text that begins with a number."""
+    if not path.is_file():
+        return path.is_dir() or path.suffix.lower() != ".csv"
+    first = re.split(r"[,;\s]+", next(read_lines(path), "").strip())
+    return not math.isnan(number_of(first[0]))
+
+
+def _check_about(
+    about: dict[str, About], videos: dict[str, str], folder: Path, faults: Faults
+) -> None:
+    """A misspelled video would silently get what holds for all."""
+    for name in sorted(about.keys() - videos.keys() - {""}):
+        faults.add(f"--cameras: video {name!r} is not in {folder}")
+
+
+def read_box_table(
+    folder: Path, path: Path, first_frame: int, about: dict[str, About], faults: Faults
+) -> Recordings:
+    """Reads boxes from a CSV file with a header.
+
+    Args:
+        folder: Of the videos.
+        path: The CSV file.
+        first_frame: The number of a video's first frame in it.
+        about: Camera and modality by video (``""``: of all), for a file without these columns.
+        faults: Gets what is wrong with single lines.
+
+    Raises:
+        OwnDataError: If the file or the folder cannot be read, or a column is missing.
+    """
+    videos = find_videos(folder)
+    _check_about(about, videos, folder, faults)
+    table = Table(path, COLUMNS, ("pid", "camera", "modality"), faults)
+    boxes = Boxes(first_frame, faults)
+    unknown: Counter[str] = Counter()
+    for line, values in table:
+        video = normal(values[0].replace("\\", "/"))
+        if video not in videos:
+            unknown[values[0]] += 1
+            if unknown[values[0]] == 1:
+                faults.add(f"{path}:{line}: video {values[0]!r} is not in {folder}")
+            continue
+        if not values[6]:
+            faults.add(f"{path}:{line}: track is empty; number the people of each video")
+            continue
+        place = f"{path}:{line}"
+        known = _about(place, values[7:], about.get(video, about[""]), faults)
+        if known is not None:
+            boxes.add(str(path), line, (videos[video], values[6]), known, values[1:6])
+        if faults.are_many:
+            break
+    return collected(
+        f"videos, boxes of {path.name}", boxes.recorded(str(path)), videos, first_frame, faults
+    )
+
+
+def _about(place: str, values: list[str], default: About, faults: Faults) -> About | None:
+    """Gives what a line says of its track, filled up by what holds for its video."""
+    pid, camera, word = values
+    modality = modality_of(word) if word else default.modality
+    camera = camera or default.camera
+    if not modality:
+        found = f"modality {word!r}" if word else "no modality (give --modality or --cameras)"
+        faults.add(f"{place}: {found}, expected one of {WORDS}")
+        return None
+    if not camera:
+        faults.add(f"{place}: camera is empty (give --camera or --cameras)")
+        return None
+    return About(pid_of(pid), normal(camera), modality)
+
+
+def read_mot(
+    folder: Path, path: Path, first_frame: int, about: dict[str, About], faults: Faults
+) -> Recordings:
+    """Reads boxes in the form of MOT: no header, ``frame,id,x,y,w,h,conf,...``, frames from 1.
+
+    Boxes with 0 in the seventh column are to be ignored in that form, and are left out.
+
+    Args:
+        folder: Of the videos.
+        path: A text file for the only video, or a folder with a ``.txt`` of its name for each.
+        first_frame: The number of a video's first frame, 1 as a rule.
+        about: Camera and modality by video; ``""``: of all.
+        faults: Gets what is wrong with single lines.
+
+    Raises:
+        OwnDataError: If there is no video for a text or the reverse.
+    """
+    videos = find_videos(folder)
+    _check_about(about, videos, folder, faults)
+    recorded, ignored = [], 0
+    for video, text in _pairs(folder, videos, path):
+        known = about.get(normal(video), about[""])
+        if not (known.camera and known.modality):
+            raise OwnDataError(
+                f"{video}: its camera and modality are not known; give --camera and --modality, "
+                "or --cameras FILE with the columns video,camera,modality"
+            )
+        boxes = Boxes(first_frame, faults)
+        for line, fields in _mot_rows(text, faults):
+            if len(fields) > 6 and number_of(fields[6]) == 0.0:
+                ignored += 1
+            else:
+                boxes.add(str(text), line, (video, fields[1]), known, [fields[0], *fields[2:6]])
+        recorded += boxes.recorded(str(text))
+    result = collected("videos, boxes in the form of MOT", recorded, videos, first_frame, faults)
+    if ignored:
+        result.remarks.append(f"{ignored:,} boxes are marked as to be ignored (conf 0): left out")
+    return result
+
+
+def _pairs(folder: Path, videos: dict[str, str], path: Path) -> Iterator[tuple[str, Path]]:
+    """Gives every video with its text."""
+    movies = [name for name in videos.values() if Path(name).suffix.lower() in VIDEOS]
+    if path.is_file():
+        named = [name for name in movies if Path(name).stem == path.stem]
+        chosen = named or movies
+        if len(chosen) != 1:
+            raise OwnDataError(
+                f"--boxes {path}: is for one video, and {folder} holds {len(movies)}; name the "
+                "text as the video, or give a folder with a text for each"
+            )
+        yield chosen[0], path
+        return
+    if not path.is_dir():
+        raise OwnDataError(f"--boxes {path}: no such file or folder")
+    texts = {t.relative_to(path).with_suffix("").as_posix(): t for t in path.rglob("*.txt")}
+    stems: dict[str, list[str]] = {}
+    for name in movies:
+        stems.setdefault(Path(name).with_suffix("").as_posix(), []).append(name)
+    found = ", ".join(movies[:5]) or "none"
+    wrong = sorted(stem for stem in texts if len(stems.get(stem, [])) != 1)
+    if wrong:
+        fitting = ", ".join(stems.get(wrong[0], [])) or "no video"
+        raise OwnDataError(
+            f"{texts[wrong[0]]}: is called as {fitting}, expected one (videos in {folder}: {found})"
+        )
+    if not texts:
+        raise OwnDataError(f"--boxes {path}: no .txt in it (videos in {folder}: {found})")
+    for stem in sorted(texts, key=natural_key):
+        yield stems[stem][0], texts[stem]
+
+
+def _mot_rows(path: Path, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+    for line, text in enumerate(read_lines(path), 1):
+        fields = re.split(r"[,\s]+", text.strip())
+        if fields == [""]:
+            continue
+        if len(fields) < 6 or math.isnan(number_of(fields[0])):
+            faults.add(f"{path}:{line}: {text.strip()[:100]!r}, expected {MOT} without a header")
+            if faults.are_many:
+                return
+            continue
+        yield line, fields

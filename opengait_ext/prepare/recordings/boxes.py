@@ -1,0 +1,162 @@
+"""Boxes of people in videos: collected by track, checked, and brought into order."""
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from opengait_ext.prepare.recordings.names import (
+    Faults,
+    OwnDataError,
+    check_people,
+    natural_key,
+    normal,
+)
+from opengait_ext.prepare.recordings.plan import Recorded, Recordings, digest_of
+from opengait_ext.prepare.recordings.tables import number_of, whole_of
+
+VIDEOS = (
+    *(".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".264", ".265", ".h264", ".h265"),
+)
+
+
+class About(NamedTuple):
+    """What is known of a track: the same in all its boxes."""
+
+    pid: str
+    camera: str
+    modality: str
+
+
+@dataclass
+class _Track:
+    """The boxes of one track as they are read; arrays, because there may be millions."""
+
+    about: About
+    line: int
+    frames: array = field(default_factory=lambda: array("q"))
+    boxes: array = field(default_factory=lambda: array("d"))
+    lines: array = field(default_factory=lambda: array("q"))
+
+
+class Boxes:
+    """Collects boxes by video and track, and notes what is wrong with them.
+
+    Args:
+        first_frame: The number of a video's first frame in these files.
+        faults: Gets every fault, with its file and line.
+    """
+
+    def __init__(self, first_frame: int, faults: Faults) -> None:
+        self._first, self._faults = first_frame, faults
+        self._tracks: dict[tuple[str, str], _Track] = {}
+
+    def add(
+        self, place: str, line: int, key: tuple[str, str], about: About, values: Sequence[str]
+    ) -> None:
+        """Takes one box.
+
+        Args:
+            place: The file, for messages.
+            line: In the file.
+            key: Video and track.
+            about: What is known of the track.
+            values: Frame, left, top, width, height.
+        """
+        frame = whole_of(values[0])
+        if frame is None or frame < self._first:
+            self._faults.add(
+                f"{place}:{line}: frame {values[0]!r}, expected a whole number from "
+                f"{self._first} (--first-frame)"
+            )
+            return
+        box = [number_of(value) for value in values[1:]]
+        if any(map(math.isnan, box)):
+            self._faults.add(f"{place}:{line}: box {','.join(values[1:])!r}, expected x,y,w,h")
+            return
+        track = self._tracks.get(key)
+        if track is None:
+            track = self._tracks[key] = _Track(about, line)
+        if track.about != about:
+            self._faults.add(
+                f"{place}:{line}: track {key[1]!r} of {key[0]} is {_told(about)} here and "
+                f"{_told(track.about)} in line {track.line}; one track is one person in one camera"
+            )
+            return
+        track.frames.append(frame - self._first)
+        track.boxes.extend(box)
+        track.lines.append(line)
+
+    def recorded(self, place: str) -> list[Recorded]:
+        """Gives the tracks in the order of videos and tracks, boxes in the order of frames."""
+        result = []
+        for video, name in sorted(self._tracks, key=lambda k: (*map(natural_key, k),)):
+            track = self._tracks.pop((video, name))
+            frames = np.array(track.frames, np.int64)
+            order = np.argsort(frames, kind="stable")
+            frames, lines = frames[order], np.array(track.lines, np.int64)[order]
+            boxes = np.array(track.boxes, np.float64).reshape(-1, 4)[order]
+            for n in np.flatnonzero(np.diff(frames) == 0)[:1].tolist():
+                self._faults.add(
+                    f"{place}:{lines[n + 1]}: track {name!r} of {video} has a box in frame "
+                    f"{frames[n] + self._first} already (line {lines[n]})"
+                )
+            result.append(
+                Recorded(f"{video}:{name}", *track.about, (), video, frames, boxes, lines)
+            )
+        return result
+
+
+def _told(about: About) -> str:
+    pid = repr(about.pid) if about.pid else "nobody known"
+    return f"{pid}, {about.camera}, {about.modality}"
+
+
+def find_videos(folder: Path) -> dict[str, str]:
+    """Gives the paths of all files below a folder, by their names in one form of letters.
+
+    Raises:
+        OwnDataError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise OwnDataError(f"--videos {folder}: no such folder (give the folder of the videos)")
+    files = (path for path in folder.rglob("*") if path.is_file())
+    below = [path.relative_to(folder).as_posix() for path in files]
+    names = [name for name in below if not any(p.startswith(".") for p in name.split("/"))]
+    return {normal(name): name for name in sorted(names, key=natural_key)}
+
+
+def collected(
+    layout: str,
+    recorded: list[Recorded],
+    videos: dict[str, str],
+    first_frame: int,
+    faults: Faults,
+) -> Recordings:
+    """Gives all tracks of all videos, after a last look at the names.
+
+    Args:
+        layout: What was found, in words.
+        recorded: The tracks.
+        videos: As `find_videos` gives them.
+        first_frame: The number of a video's first frame in the user's files.
+        faults: Gets what is wrong with names.
+
+    Raises:
+        OwnDataError: If there is no track.
+    """
+    check_people((r.pid for r in recorded), faults)
+    used = {r.video for r in recorded}
+    movies = {name for name in videos.values() if Path(name).suffix.lower() in VIDEOS}
+    remarks = []
+    if movies - used:
+        shown = ", ".join(sorted(movies - used, key=natural_key)[:5])
+        remarks.append(f"{len(movies - used):,} videos have no boxes: {shown}")
+    if not recorded and not faults.texts:
+        raise OwnDataError(f"no box in the files given ({layout})")
+    return Recordings(layout, recorded, digest_of(recorded), remarks, first_frame)

@@ -1,0 +1,130 @@
+"""Names in a user's own recordings: modalities, people, cameras, the order of files; faults."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from opengait_ext.data.layout import INFRARED, VISIBLE
+from opengait_ext.errors import UserError
+from opengait_ext.prepare.faults import listed
+
+MODALITY_WORDS = {
+    **dict.fromkeys(("rgb", "visible", "vis", "color", "colour"), VISIBLE),
+    **dict.fromkeys(("ir", "infrared", "nir", "thermal"), INFRARED),
+}
+WORDS = ", ".join(MODALITY_WORDS)
+UNKNOWN = "unknown"  # a pid so called, or none, is somebody of whom nothing is known
+_NUMBERED = re.compile(r"[^0-9]*([0-9]{1,9})")
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_OURS = ("partition.json", "dropped.csv", "damaged.txt", "tracklets.csv")
+_LONGEST = 100
+_MANY = 1000
+
+
+class OwnDataError(UserError):
+    """A user's recordings are not as they must be; the message names the places."""
+
+
+def told(error: Exception) -> str:
+    """Gives the message of an error, with its kind if it was not written for users."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is shown at once.
+
+    Attributes:
+        texts: The faults, at most a thousand.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Notes one fault: place, value, what was expected."""
+        if not self.are_many:
+            self.texts.append(text)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether reading on would only repeat what is known."""
+        return len(self.texts) >= _MANY
+
+    def raise_if_any(self, head: str) -> None:
+        """Raises OwnDataError with the first faults and their number."""
+        if self.texts:
+            raise OwnDataError(f"{head}: {self.shown()}\nNothing was written.")
+
+    def shown(self) -> str:
+        """Gives the number of faults and the first ones, a line each."""
+        least = "at least " if self.are_many else ""
+        noun = "fault" if len(self.texts) == 1 else "faults"
+        return listed(f"{least}{len(self.texts)} {noun}", self.texts)
+
+
+def modality_of(word: str) -> str | None:
+    """Gives ``visible`` or ``infrared`` for a word that means it, or None."""
+    return MODALITY_WORDS.get(word.strip().lower())
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Gives what to sort names by, so that ``2.jpg`` comes before ``10.jpg``."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(p), "") if p.isdecimal() else (1, 0, p.lower()) for p in parts if p]
+    return [*key, (-1, 0, name)]
+
+
+def normal(name: str) -> str:
+    """Gives a name in the one form that equal letters have (macOS writes an accent apart)."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def pid_of(name: str) -> str:
+    """Gives the identity that a name or a field stands for; empty for somebody unknown."""
+    pid = normal(name)
+    return "" if pid.lower() == UNKNOWN else pid
+
+
+def pid_fault(pid: str) -> str | None:
+    """Says why an identity cannot name a folder on every system; None if it can."""
+    if _UNSAFE.search(pid):
+        return f'pid {pid!r} holds one of < > : " / \\ | ? * or a control character'
+    if pid.startswith(".") or pid.endswith(".") or _RESERVED.fullmatch(pid) or pid in _OURS:
+        return f"pid {pid!r} cannot name a folder on every system"
+    if pid.lower().startswith(f"{UNKNOWN}-"):
+        return f"pid {pid!r}: names that begin with '{UNKNOWN}-' are kept for people without a pid"
+    if len(pid) > _LONGEST:
+        return f"pid {pid[:20]!r}... is longer than {_LONGEST} letters"
+    return None
+
+
+def check_people(pids: Iterable[str], faults: Faults) -> None:
+    """Notes every identity that cannot name a folder, or only beside another of the same name."""
+    seen: dict[str, str] = {}
+    for pid in sorted(set(pids) - {""}):
+        fault = pid_fault(pid)
+        if fault:
+            faults.add(f"{fault}; rename it")
+        twin = seen.setdefault(pid.lower(), pid)
+        if twin != pid:
+            faults.add(
+                f"pids {twin!r} and {pid!r} would share a folder on Windows and macOS; rename one"
+            )
+
+
+def number_cameras(names: Iterable[str]) -> dict[str, int]:
+    """Gives every camera a number.
+
+    Names with one number in their end (``cam2``, ``D10``, ``7``) keep it, if all have one and all
+    are different; otherwise the cameras are numbered from 1 in their natural order.
+
+    Args:
+        names: Of the cameras; the same name in both modalities is the same camera.
+    """
+    ordered = sorted(set(names), key=natural_key)
+    matches = [_NUMBERED.fullmatch(name) for name in ordered]
+    numbers = [int(match[1]) for match in matches if match]
+    if len(set(numbers)) < len(ordered):
+        numbers = list(range(1, len(ordered) + 1))
+    return dict(zip(ordered, numbers, strict=True))

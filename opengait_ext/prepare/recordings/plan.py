@@ -1,0 +1,166 @@
+"""From what a user recorded to the tracklets that are to be made: numbers, names, cutting."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from opengait_ext.data.layout import FOLDERS
+from opengait_ext.prepare.recordings.names import UNKNOWN, number_cameras
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One person in one camera, as it was recorded.
+
+    Args:
+        place: Where it comes from, for people to read: ``anna/rgb/gate/1``, ``hall.mp4:17``.
+        pid: The identity; empty if nobody knows it.
+        camera: The camera's name.
+        modality: ``visible`` or ``infrared``.
+        files: Paths of the frames in order; empty for a track in a video.
+        video: The video's path below the folder of the videos; empty for files.
+        frames: ``[s]`` Numbers of the frames in the video, from 0, ascending; empty for files.
+        boxes: ``[s, 4]`` Left, top, width and height in pixels.
+        lines: ``[s]`` Where the boxes stand in their file.
+    """
+
+    place: str
+    pid: str
+    camera: str
+    modality: str
+    files: tuple[str, ...] = ()
+    video: str = ""
+    frames: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    lines: np.ndarray | None = None
+
+    @property
+    def length(self) -> int:
+        """How many frames there are."""
+        return len(self.files) if self.frames is None else len(self.frames)
+
+    def name_of(self, frame: int, first: int) -> str:
+        """Gives the name of the n-th frame: a file's, or a number as the user counts."""
+        if self.frames is None:
+            return self.files[frame].replace("\\", "/").rsplit("/", 1)[-1]
+        return str(int(self.frames[frame]) + first)
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """All that a user gave.
+
+    Args:
+        layout: What was found, in words.
+        recorded: One entry a person and camera.
+        digest: sha256 of all names and boxes, not of the images.
+        remarks: What is odd and was accepted.
+        first_frame: The number that the first frame of a video has in the user's files.
+    """
+
+    layout: str
+    recorded: list[Recorded]
+    digest: str
+    remarks: list[str]
+    first_frame: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A tracklet to be made: all of a recording, or a run of it.
+
+    Args:
+        row: Its number, from 1, unique in the prepared data.
+        path: Where it goes, below the root: ``0001/rgb/D3-T17``.
+        recorded: What it is a part of.
+        pid: As in the path: of somebody unknown a name that nobody else has.
+        camid: The camera's number.
+        positions: The frames of the recording that are taken.
+    """
+
+    row: int
+    path: str
+    recorded: Recorded
+    pid: str
+    camid: int
+    positions: range
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the identity was given."""
+        return bool(self.recorded.pid)
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The numbers of its frames in the video, ``[s]``, from 0."""
+        return self._taken(self.recorded.frames)
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """Their boxes, ``[s, 4]``."""
+        return self._taken(self.recorded.boxes)
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Where these stand in their file, ``[s]``."""
+        return self._taken(self.recorded.lines)
+
+    def _taken(self, values: np.ndarray | None) -> np.ndarray:
+        assert values is not None, "of a track in a video only"
+        return values[self.positions.start : self.positions.stop : self.positions.step]
+
+
+def make_pieces(
+    recordings: Sequence[Recorded], every: int, max_frames: int
+) -> tuple[list[Piece], dict[str, int]]:
+    """Numbers the recordings and cuts the long ones.
+
+    Of a recording each ``every``-th frame is taken, from its first. If more than ``max_frames`` are
+    left, they are cut into as few runs as possible, of equal length up to one frame, so that no
+    short rest is left over.
+
+    Args:
+        recordings: In the order in which they are numbered.
+        every: From 1.
+        max_frames: 0 for no limit.
+
+    Returns:
+        The pieces in order, and the number of every camera.
+    """
+    cameras = number_cameras(recorded.camera for recorded in recordings)
+    pieces: list[Piece] = []
+    for recorded in recordings:
+        first_row = len(pieces) + 1
+        pid = recorded.pid or f"{UNKNOWN}-{first_row:05d}"
+        camid = cameras[recorded.camera]
+        for run in _runs(recorded.length, every, max_frames):
+            row = len(pieces) + 1
+            path = f"{pid}/{FOLDERS[recorded.modality]}/D{camid}-T{row}"
+            pieces.append(Piece(row, path, recorded, pid, camid, run))
+    return pieces, cameras
+
+
+def _runs(length: int, every: int, max_frames: int) -> Iterator[range]:
+    taken = -(-length // every)
+    count = -(-taken // max_frames) if max_frames else 1
+    for number in range(count):
+        start, stop = number * taken // count, (number + 1) * taken // count
+        yield range(start * every, stop * every, every)
+
+
+def digest_of(recordings: Sequence[Recorded]) -> str:
+    """Gives the sha256 of the names of all that was recorded, and of the boxes."""
+    digest = hashlib.sha256()
+    for recorded in recordings:
+        about = (recorded.place, recorded.pid, recorded.camera, recorded.modality)
+        digest.update("\0".join((*about, recorded.video)).encode(errors="surrogateescape"))
+        for path in recorded.files:
+            name = path.replace("\\", "/").rsplit("/", 1)[-1]
+            digest.update(f"\n{name}".encode(errors="surrogateescape"))
+        digest.update(b"\n\n")
+        for values in (recorded.frames, recorded.boxes):
+            if values is not None:
+                digest.update(values.tobytes())
+    return digest.hexdigest()

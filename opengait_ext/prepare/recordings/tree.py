@@ -1,0 +1,176 @@
+"""A user's folders of images as recordings: the forms of trees, and lists of folders."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from opengait_ext.prepare.recordings.folders import (
+    ImageFolder,
+    diagnose,
+    drawn,
+    find_images,
+    tell_others,
+)
+from opengait_ext.prepare.recordings.names import (
+    WORDS,
+    Faults,
+    OwnDataError,
+    check_people,
+    modality_of,
+    normal,
+    pid_of,
+)
+from opengait_ext.prepare.recordings.plan import Recorded, Recordings, digest_of
+from opengait_ext.prepare.recordings.tables import Table
+
+LEVELS = ("pid", "modality", "camera", "tracklet", "_")
+KNOWN_FORMS = (
+    ("pid", "modality", "camera", "tracklet"),
+    ("pid", "modality", "camera"),
+    ("pid", "camera", "tracklet"),
+    ("pid", "camera"),
+    ("pid", "modality", "tracklet"),
+    ("pid", "modality"),
+    ("pid", "tracklet"),
+    ("pid",),
+)
+
+
+def parse_tree(text: str) -> tuple[str, ...]:
+    """Reads ``pid/camera/_/tracklet``.
+
+    Raises:
+        ValueError: If a level is unknown or given twice.
+    """
+    form = tuple(re.split(r"[/\\]", text.strip("/\\")))
+    twice = [level for level, count in Counter(form).items() if count > 1 and level != "_"]
+    if twice or not set(form) <= set(LEVELS):
+        raise ValueError(f"{text!r}, expected levels of {', '.join(LEVELS)} with / between them")
+    return form
+
+
+def read_tree(
+    source: Path, form: tuple[str, ...] | None, modality: str, camera: str, faults: Faults
+) -> Recordings:
+    """Reads a folder whose sub-folders say who was filmed by what.
+
+    Args:
+        source: The folder.
+        form: What its levels are, or None to recognize one of the usual forms.
+        modality: Of all images, or empty if a level says it.
+        camera: Likewise.
+        faults: Gets what is wrong with single folders.
+
+    Raises:
+        OwnDataError: If the folders are not of the form; says what was found instead.
+    """
+    folders, others = find_images(source)
+    given = {"modality"} if modality else set()
+    given |= {"camera"} if camera else set()
+    forms = [form] if form else _forms_for(given)
+    for level in ("modality", "camera"):
+        if form and (level in form) == (level in given):
+            text = "is both in --tree and in" if level in given else "is neither in --tree nor in"
+            raise OwnDataError(f"the {level} {text} --{level}; say it in one place")
+    fitting = [f for f in forms if folders and all(_fits(folder.levels, f) for folder in folders)]
+    if not fitting:
+        raise diagnose(source, folders, others, forms, given=bool(form))
+    chosen = fitting[0]
+    recorded = []
+    for folder in folders:
+        names = dict(zip(chosen, folder.levels, strict=True))
+        fields = (
+            pid_of(names.get("pid", "")),
+            normal(names.get("camera", camera)),
+            modality_of(names.get("modality", modality)) or "",
+        )
+        recorded.append(_recorded(source, folder, fields, faults))
+    return _recordings(f"folders {drawn(chosen)}", recorded, others, faults)
+
+
+def _forms_for(given: set[str]) -> list[tuple[str, ...]]:
+    """Gives the usual forms that name neither what is given nor lack what is not."""
+    return [form for form in KNOWN_FORMS if {"modality", "camera"}.difference(form) == given]
+
+
+def _fits(levels: Sequence[str], form: Sequence[str]) -> bool:
+    if len(levels) != len(form):
+        return False
+    return all(
+        modality_of(name) is not None
+        for name, level in zip(levels, form, strict=True)
+        if level == "modality"
+    )
+
+
+def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
+    """Reads a list of folders, ``folder,pid,camera,modality``; each folder is one tracklet.
+
+    Args:
+        source: What the folders are below; None: below the folder of the list.
+        path: The CSV file.
+        faults: Gets what is wrong with single lines.
+
+    Raises:
+        OwnDataError: If the list or the source cannot be read, or a column is missing.
+    """
+    home = source if source is not None else path.resolve().parent
+    table = Table(path, ("folder", "camera", "modality"), ("pid",), faults)
+    found, others = find_images(home)
+    folders = {normal(folder.place): folder for folder in found}
+    recorded, lines = [], dict[str, int]()
+    for line, (name, camera, word, pid) in table:
+        key = normal(name.replace("\\", "/").strip("/"))
+        key = "" if key == "." else key.removeprefix("./")
+        place = f"{path}:{line}"
+        modality = modality_of(word)
+        if key in lines:
+            faults.add(f"{place}: folder {name!r} stands in line {lines[key]} already")
+        elif key not in folders:
+            there = "holds no images" if (home / key).is_dir() else "is not there"
+            faults.add(f"{place}: folder {name!r} {there} (below {home})")
+        elif modality is None:
+            faults.add(f"{place}: modality {word!r}, expected one of {WORDS}")
+        elif not camera:
+            faults.add(f"{place}: camera is empty; any name or number will do")
+        else:
+            fields = (pid_of(pid), normal(camera), modality)
+            recorded.append(_recorded(home, folders[key], fields, faults))
+        lines.setdefault(key, line)
+    if not recorded and not faults.texts:
+        raise OwnDataError(f"{path}: lists no folder")
+    result = _recordings(f"folders of {path.name}", recorded, others, faults)
+    free = len(folders.keys() - lines.keys())
+    if free:
+        result.remarks.append(f"{free:,} folders with images are not in {path.name}")
+    return result
+
+
+def _recorded(
+    source: Path, folder: ImageFolder, fields: tuple[str, str, str], faults: Faults
+) -> Recorded:
+    """Makes a recording of a folder, and looks for two images of one name (a mask beside it)."""
+    stems: dict[str, str] = {}
+    for name in folder.files:
+        twin = stems.setdefault(Path(name).stem, name)
+        if twin != name:
+            faults.add(
+                f"{source.joinpath(*folder.levels)}: {twin} and {name} have one name; if one is "
+                "a mask or a copy, move it elsewhere"
+            )
+            break
+    pid, camera, modality = fields
+    home = source.joinpath(*folder.levels)
+    files = tuple(str(home / name) for name in folder.files)
+    return Recorded(folder.place or source.name, pid, camera, modality, files)
+
+
+def _recordings(
+    layout: str, recorded: list[Recorded], others: Counter[str], faults: Faults
+) -> Recordings:
+    check_people((r.pid for r in recorded), faults)
+    remarks = []
+    if others:
+        remarks.append(f"other files are left alone: {tell_others(others)}")
+    return Recordings(layout, recorded, digest_of(recorded), remarks)

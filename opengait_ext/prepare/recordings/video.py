@@ -1,0 +1,270 @@
+"""Cutting the people of one video out of its frames, one frame in memory at a time.
+
+The encoded crops of all tracks that are under way lie in one temporary file without a name, which
+the system removes however the process ends. When the last box of a tracklet is cut, its crops are
+read back and packed. So memory holds one frame and the crops of one tracklet, however many people
+are in the picture and however long the video is.
+"""
+
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from opengait_ext.data.layout import write_tracklet
+from opengait_ext.prepare.images import encode_jpeg
+from opengait_ext.prepare.recordings.journal import (
+    Journal,
+    is_there,
+    remove_leftovers,
+    remove_prepared,
+    stamp_of,
+)
+from opengait_ext.prepare.recordings.names import told
+from opengait_ext.prepare.recordings.packing import Made
+from opengait_ext.prepare.recordings.processes import Tell
+from opengait_ext.prepare.recordings.reader import DamagedVideoError, FrameReader
+
+UNREADABLE, OUTSIDE, SMALL = "unreadable", "outside", "small"  # why a box gives no crop
+_WHOLE = "video"  # the journal's key for the video itself
+
+
+@dataclass(frozen=True)
+class BoxRun:
+    """The boxes of one tracklet to make.
+
+    Args:
+        name: Where it goes, below the root.
+        folder: Where it goes.
+        frames: ``[s]`` Numbers of the frames from 0, ascending.
+        boxes: ``[s, 4]`` Left, top, width, height in pixels.
+    """
+
+    name: str
+    folder: str
+    frames: np.ndarray
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """One video to cut.
+
+    Args:
+        path: The video.
+        runs: What to cut out of it.
+        journal: The file that says what is finished.
+        quality: Of JPEG.
+        min_side: Boxes that are smaller, in pixels, are left out.
+        min_frames: With fewer crops nothing is written.
+        skip_damaged: Go without frames that cannot be read; otherwise a tracklet that needs one
+            is not written.
+        threads: For decoding.
+    """
+
+    path: str
+    runs: tuple[BoxRun, ...]
+    journal: str
+    quality: int
+    min_side: int
+    min_frames: int
+    skip_damaged: bool
+    threads: int
+
+    @property
+    def length(self) -> int:
+        """How many frames have to be decoded."""
+        return 1 + max(int(run.frames[-1]) for run in self.runs)
+
+
+@dataclass(frozen=True)
+class VideoDone:
+    """What became of a video.
+
+    Args:
+        made: Its tracklets, in the order of the job.
+        facts: ``said``, ``size``, ``rotation``, ``jump`` as of a `FrameReader`, ``lost``: the
+            frames that cannot be read, ``end``: how many frames there are, if fewer than needed,
+            ``closed``: why it cannot be opened at all, if so.
+        reused: How many of its tracklets were prepared already.
+        failure: What went wrong, with the path; mostly empty.
+    """
+
+    made: list[Made]
+    facts: dict[str, Any] = field(default_factory=dict)
+    reused: int = 0
+    failure: str = ""
+
+
+def prepare_video(job: VideoJob, tell: Tell) -> VideoDone:
+    """Prepares the tracklets of one video; never raises, so that no path gets lost."""
+    try:
+        return _prepare(job, tell)
+    except Exception as error:  # whatever a process meets is told with the video's path
+        return VideoDone([Made(0) for _ in job.runs], failure=f"{job.path}: {told(error)}")
+
+
+def _prepare(job: VideoJob, tell: Tell) -> VideoDone:
+    journal = Journal(job.journal)
+    stamp = stamp_of([job.path])
+    records = {k: r for k, r in journal.read().items() if r.get("stamp") == stamp}
+    made: dict[int, Made] = {}
+    for number, run in enumerate(job.runs):
+        remove_leftovers(run.folder)
+        record = records.get(run.name)
+        # One with unreadable frames is cut again, so that they are told in every run.
+        is_whole = record is not None and not record["left_out"].get(UNREADABLE)
+        if record and is_whole and is_there(run.folder, record["frames"], job.min_frames):
+            made[number] = Made.of_record(record)
+    reused = len(made)
+    if _WHOLE in records and reused == len(job.runs):
+        tell(job.length)
+        return VideoDone(_in_order(made), records[_WHOLE]["facts"], reused)
+    Path(job.journal).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=Path(job.journal).parent) as spool:
+        cutter = _Cutter(job, spool, made, journal, stamp)
+        try:
+            with FrameReader(job.path, job.threads) as reader:
+                facts = _walk(job, reader, cutter, tell)
+        except DamagedVideoError as error:
+            cutter.end()
+            tell(job.length)
+            facts = {"closed": str(error), "end": 0, "lost": []}
+    is_whole = not facts["lost"] and facts["end"] is None
+    if is_whole:
+        journal.add(_WHOLE, {"stamp": stamp, "facts": facts})
+    return VideoDone(_in_order(made), facts, reused)
+
+
+def _in_order(made: dict[int, Made]) -> list[Made]:
+    return [made[number] for number in sorted(made)]
+
+
+def _walk(job: VideoJob, reader: FrameReader, cutter: "_Cutter", tell: Tell) -> dict[str, Any]:
+    """Streams the video to the last box of all, finished or not, so that facts do not change."""
+    lost: list[int] = []
+    for frame, boxes in cutter.schedule():
+        while reader.read <= frame and reader.grab():
+            tell(1)
+        if reader.read <= frame:
+            cutter.end()
+            break
+        image = reader.picture() if boxes else None
+        if boxes and image is None:
+            lost.append(frame)
+        for number, place in boxes:
+            cutter.cut(number, place, image)
+    tell(job.length - reader.read)
+    return {
+        "said": reader.said,
+        "size": list(reader.size),
+        "rotation": reader.rotation,
+        "jump": list(reader.jump) if reader.jump else None,
+        "lost": lost,
+        "end": reader.read if reader.read < job.length else None,
+    }
+
+
+def clip(
+    box: Sequence[float], height: int, width: int, min_side: int
+) -> tuple[str, tuple[int, int, int, int]]:
+    """Gives why a box is of no use, or nothing, and the corners of what is in the picture.
+
+    Args:
+        box: Left, top, width, height in pixels.
+        height: Of the picture in pixels.
+        width: Likewise.
+        min_side: Less than this on one side is too small.
+    """
+    left, top, wide, high = box
+    x0, x1 = (min(max(round(x), 0), width) for x in (left, left + wide))
+    y0, y1 = (min(max(round(y), 0), height) for y in (top, top + high))
+    if x1 <= x0 or y1 <= y0:
+        return OUTSIDE, (x0, y0, x1, y1)
+    return SMALL if min(x1 - x0, y1 - y0) < min_side else "", (x0, y0, x1, y1)
+
+
+class _Cutter:
+    """Cuts boxes, keeps the crops of unfinished tracklets in a file, packs finished ones."""
+
+    def __init__(
+        self, job: VideoJob, spool: IO[bytes], made: dict[int, Made], journal: Journal, stamp: str
+    ) -> None:
+        self._job, self._spool, self._made = job, spool, made
+        self._journal, self._stamp = journal, stamp
+        self._open = {n: array("q") for n in range(len(job.runs)) if n not in made}
+        self._left = {n: len(job.runs[n].frames) for n in self._open}
+        self._out: dict[int, Counter[str]] = {n: Counter() for n in self._open}
+        self._size: dict[int, tuple[int, int]] = {}
+
+    def schedule(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """Gives every frame with boxes of unfinished tracklets, and these: tracklet and place."""
+        numbers = sorted(self._open)
+        runs = [self._job.runs[n] for n in numbers]
+        lengths = [len(run.frames) for run in runs]
+        empty = np.empty(0, np.int64)
+        frames = np.concatenate([run.frames for run in runs] or [empty])
+        owners = np.repeat(np.array(numbers, np.int64), lengths)
+        places = np.concatenate([np.arange(n) for n in lengths] or [empty])
+        order = np.argsort(frames, kind="stable")
+        starts = np.flatnonzero(np.diff(frames[order], prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            chosen = order[start:stop]
+            pairs = list(zip(owners[chosen].tolist(), places[chosen].tolist(), strict=True))
+            yield int(frames[chosen[0]]), pairs
+        yield self._job.length - 1, []
+
+    def cut(self, number: int, place: int, image: np.ndarray | None) -> None:
+        """Takes one box out of a frame; None stands for a frame that is damaged."""
+        self._left[number] -= 1
+        crop = None if image is None else self._crop(number, place, image)
+        if image is None:
+            self._out[number][UNREADABLE] += 1
+        if crop is not None:
+            content = encode_jpeg(crop, self._job.quality)
+            self._open[number].extend((self._spool.seek(0, 2), len(content)))
+            self._spool.write(content)
+            self._size.setdefault(number, (crop.shape[0], crop.shape[1]))
+        if self._left[number] == 0:
+            self._finish(number)
+
+    def _crop(self, number: int, place: int, image: np.ndarray) -> np.ndarray | None:
+        """Gives the part of a box that is in the picture, or None and counts why."""
+        box = self._job.runs[number].boxes[place].tolist()
+        fault, (x0, y0, x1, y1) = clip(box, image.shape[0], image.shape[1], self._job.min_side)
+        if fault:
+            self._out[number][fault] += 1
+            return None
+        return image[y0:y1, x0:x1]
+
+    def end(self) -> None:
+        """Finishes all tracklets at the end of a video that came before their last box."""
+        for number in sorted(self._open):
+            self._out[number][UNREADABLE] += self._left[number]
+            self._finish(number)
+
+    def _finish(self, number: int) -> None:
+        """Packs a tracklet, unless frames of it are lost or too few are left."""
+        places, out = self._open.pop(number), dict(self._out[number])
+        name, folder = self._job.runs[number].name, self._job.runs[number].folder
+        frames = len(places) // 2
+        made = Made(frames, out, {}, self._size.get(number, (0, 0)))
+        self._made[number] = made
+        if out.get(UNREADABLE) and not self._job.skip_damaged:
+            remove_prepared(folder)
+            return
+        if frames < self._job.min_frames:
+            remove_prepared(folder)
+        else:
+            write_tracklet(folder, list(self._read_back(places)), durable=False)
+        self._journal.add(name, made.record(self._stamp))
+
+    def _read_back(self, places: "array[int]") -> Iterator[bytes]:
+        for start, length in zip(places[::2], places[1::2], strict=True):
+            self._spool.seek(start)
+            yield self._spool.read(length)

@@ -1,0 +1,1 @@
+"""SynthVVI: people walking before visible and near-infrared cameras."""

@@ -1,0 +1,1 @@
+"""HITSZ-VCM and data in its form."""

@@ -1,0 +1,143 @@
+"""Discard lists: images that leave their tracklets before anything else is decided.
+
+DinoGRL drops the images of two lists that were never published (discard_train.txt and
+discard_test.txt) from every tracklet, training and test, before the short ones go out. Whoever has
+such lists, or makes others, gives them to the preparation; what they take out is counted and goes
+into ``partition.json``, so that a result can say on which images it was measured.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from opengait_ext.prepare.faults import Faults, SourceError
+from opengait_ext.prepare.vcm.lists import NAME, file_of, read_lines
+from opengait_ext.prepare.vcm.partition import select
+from opengait_ext.prepare.vcm.rows import HALVES, Row
+
+# .../0001/rgb/D3/126.jpg: identity, modality, camera, frame
+PATH = re.compile(r"(?:.*/)?(?P<file>[0-9]{4}/(?:rgb|ir)/D[0-9]{1,2}/[0-9]+\.(?i:jpg|jpeg))")
+
+
+@dataclass(frozen=True)
+class DiscardList:
+    """A discard list of one half, compared with the images there are.
+
+    Args:
+        file: Name of the list, without its folder.
+        sha256: Of its content.
+        images: That it lists, each once, as in ``Row.files``.
+        unknown: Entries of images that no tracklet of the half holds, with file and line.
+    """
+
+    file: str
+    sha256: str
+    images: frozenset[str]
+    unknown: list[str]
+
+
+def read_discard_lists(
+    paths: Mapping[str, Path | None], rows: Sequence[Row]
+) -> dict[str, DiscardList]:
+    """Reads the discard lists that are given.
+
+    Args:
+        paths: Of the list of each half; None for none.
+        rows: All published tracklets.
+
+    Returns:
+        The list of every half that has one.
+
+    Raises:
+        SourceError: If a list cannot be read, or with all lines that are no image.
+    """
+    return {
+        half: _read(path, {file for row in rows if row.half == half for file in row.files})
+        for half, path in paths.items()
+        if path is not None
+    }
+
+
+def _read(path: Path, there: set[str]) -> DiscardList:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read as text ({error})") from error
+    faults = Faults()
+    places: dict[str, str] = {}
+    for number, text in read_lines(path):
+        image = image_of(text)
+        place = f"{path.name}:{number}: {text!r}"
+        if image is None:
+            faults.add(
+                f"{place}, expected a name like 0001M2D3T1F126.jpg or a path that ends like "
+                "0001/rgb/D3/126.jpg"
+            )
+        else:
+            places.setdefault(image, place)
+    faults.raise_if_any(f"{path}")
+    unknown = [place for image, place in places.items() if image not in there]
+    return DiscardList(path.name, digest, frozenset(places), unknown)
+
+
+def image_of(entry: str) -> str | None:
+    """Gives the image that an entry means, as in ``Row.files``; None if it has no known form.
+
+    The tracklet number of a name is not looked at, because it is not part of the image's path.
+    """
+    name = NAME.fullmatch(entry)
+    if name is not None:
+        return file_of(name)
+    path = PATH.fullmatch(entry.replace("\\", "/"))
+    return path["file"] if path is not None else None
+
+
+def without_discarded(rows: Sequence[Row], lists: Mapping[str, DiscardList]) -> list[Row]:
+    """Gives the same rows without the listed images; the number of these is in ``discarded``."""
+    return [_without(row, lists[row.half].images) if row.half in lists else row for row in rows]
+
+
+def _without(row: Row, images: frozenset[str]) -> Row:
+    files = tuple(file for file in row.files if file not in images)
+    return replace(row, files=files, discarded=len(row.files) - len(files))
+
+
+def summarize(
+    lists: Mapping[str, DiscardList], rows: Sequence[Row], frames: Sequence[int], min_frames: int
+) -> dict[str, Any] | None:
+    """Gives what the lists took out, for ``source["discard_lists"]``.
+
+    A tracklet counts as removed if it would be used without the lists (a discarded image is taken
+    for whole), whether it is too short now or its identity is left in one modality.
+
+    Args:
+        lists: Of the halves that have one.
+        rows: As `without_discarded` gives them.
+        frames: How many whole frames each of them has.
+        min_frames: That a tracklet needs.
+
+    Returns:
+        None without a list, else ``{"train": ..., "test": ...}``, None for a half without one.
+    """
+    if not lists:
+        return None
+    completed = [count + row.discarded for row, count in zip(rows, frames, strict=True)]
+    kept, _ = select(rows, frames, min_frames)
+    otherwise, _ = select(rows, completed, min_frames)
+    lost = [rows[position].half for position in set(otherwise).difference(kept)]
+    return {
+        half.lower(): {
+            "file": lists[half].file,
+            "sha256": lists[half].sha256,
+            "entries": len(lists[half].images),
+            "removed_frames": sum(row.discarded for row in rows if row.half == half),
+            "removed_tracklets": lost.count(half),
+            "unknown_entries": len(lists[half].unknown),
+        }
+        if half in lists
+        else None
+        for half in HALVES
+    }

@@ -1,0 +1,1 @@
+"""Published weights, brought under the names of this project."""
