@@ -9,11 +9,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
 
 # Two processes of one thread each, whole files at a time: what files share is made once. The golden
-# network goes last and alone: beside others it would need more than 4 GiB.
-GOLDEN := tests/golden/test_golden_network.py
+# network and the check of a GPU go last and alone: beside others they would need more than 4 GiB.
+ALONE := tests/golden/test_golden_network.py tests/test_gpu_check.py
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore $(GOLDEN)
-	$(BIN)/python -m pytest $(GOLDEN)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
 
 # Without what takes more than about a tenth of a second or writes a whole data set: under a minute.
 test-fast: $(VENV)/.installed

@@ -22,7 +22,8 @@ def test_the_cpu_is_always_there_and_auto_finds_something():
 
 
 def test_a_device_that_is_not_there_is_refused_with_those_that_are():
-    missing = [kind for kind in ("cuda", "mps") if not getattr(torch, kind).is_available()]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    missing = [kind for kind in there if not there[kind]]
     if kind := missing[-1] if missing else "":
         with pytest.raises(ConfigError, match=rf"--device {kind}: .* \(there is: .*cpu\)"):
             choose_device(kind)

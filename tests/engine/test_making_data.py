@@ -162,6 +162,7 @@ def test_frames_of_different_sizes_are_an_error_of_the_batch(dataset):
         list(batches_of(loader))
 
 
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`:FutureWarning")  # torch 2.4, 2.5
 def test_what_a_spawned_process_needs_can_be_pickled(toy_root, dataset):
     section = make_config(toy_root)["trainer_cfg"]
     sampler = make_sampler(dataset, section, "trainer_cfg", CATALOG, seed=1, total=1)

@@ -401,7 +401,9 @@ def test_weights_alone_may_start_a_run_of_other_values_and_the_old_one_is_kept(s
     changes = {"trainer_cfg.restore_hint": "start.pt", "trainer_cfg.seed": 5}
     assert go(changed(stored, changes)) == {"iteration": 1}
     assert (work / f"{FOLDER}.old-1/checkpoints/toy-00001.pt").is_file()
-    assert not same(weights(work, 1)["model"], torch.load(work / "start.pt")["model"])
+    assert not same(
+        weights(work, 1)["model"], torch.load(work / "start.pt", weights_only=True)["model"]
+    )
 
 
 def test_what_is_tested_though_no_best_is_known_is_told(stored, caplog):
