@@ -34,9 +34,7 @@ def test_the_check_of_a_gpu_runs_dry_and_writes_one_file(gpu_check, tmp_path):
     assert sum(gpu_check.LIMITS.values()) < 8 * 60
 
 
-def test_a_section_that_fails_leaves_the_others_their_results(
-    gpu_check, tmp_path, monkeypatch
-):
+def test_a_section_that_fails_leaves_the_others_their_results(gpu_check, tmp_path, monkeypatch):
     def section(name, dry):
         return {"held": name != "ranking", "reason": "said so"}
 
