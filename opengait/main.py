@@ -17,21 +17,33 @@ from typing import Literal
 
 from opengait_ext.edge import quiet_imports, status_of
 
+Phase = Literal["train", "test"]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line; the first four options are OpenGait's."""
+def arguments_of(command: Sequence[str] | None, phase: Phase | None = None) -> argparse.Namespace:
+    """Read the command line; the first four options are OpenGait's.
+
+    Args:
+        command: Its words; None: those of the process.
+        phase: Of ``opengait-ext train`` and ``test``, in the place of ``--phase``.
+    """
+    doing = {"train": "Train", "test": "Test"}.get(phase or "", "Train and test")
     parser = argparse.ArgumentParser(
-        prog="python -m opengait.main",
-        description="Train and test a model for visible-infrared person re-identification.",
+        prog=f"opengait-ext {phase}" if phase else "python -m opengait.main",
+        description=f"{doing} a model for visible-infrared person re-identification.",
     )
-    parser.add_argument("--cfgs", required=True, metavar="FILE", help="the config file")
     parser.add_argument(
-        "--phase",
-        choices=("train", "test"),
-        help="do only this (default: train, then test)",
+        "--cfgs",
+        required=True,
+        metavar="NAME_OR_FILE",
+        help="a config file, or the name of one that comes with the package: dinogrl_synth",
     )
+    if phase is None:
+        parser.add_argument(
+            "--phase", choices=("train", "test"), help="do only this (default: train, then test)"
+        )
+    parser.set_defaults(phase=phase)
     parser.add_argument(
         "--iter",
         type=int,
@@ -40,7 +52,10 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         "(default: what restore_hint in the config file says)",
     )
     parser.add_argument(
-        "--log_to_file", action="store_true", help="write the log to the output folder, too"
+        "--log-to-file",
+        "--log_to_file",
+        action="store_true",
+        help="write the log to the output folder, too",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     parser.add_argument(
@@ -51,6 +66,11 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         dest="changes",
         help="change one value of the config file, e.g. trainer_cfg.total_iter=100; repeatable",
     )
+    _add_hosts(parser)
+    return parser.parse_args(command)
+
+
+def _add_hosts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--opengait",
         metavar="DIR",
@@ -68,13 +88,12 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="let OpenGait run without CUDA by changing torch; for tests",
     )
-    return parser.parse_args(command)
 
 
-def main(command: Sequence[str] | None = None) -> int:
+def main(command: Sequence[str] | None = None, phase: Phase | None = None) -> int:
     """Run one config; the exit status is 0 done, 1 ended in an error, 2 misuse, 130 stopped."""
     return status_of(
-        lambda: start(arguments_of(command)), "stopped; the same command goes on from here"
+        lambda: start(arguments_of(command, phase)), "stopped; the same command goes on from here"
     )
 
 

@@ -1,17 +1,24 @@
-"""The command ``opengait-ext``: what to do with results and embeddings, one module a command."""
+"""The command ``opengait-ext``: every program of this package, one word each."""
 
 import argparse
 import importlib
 import sys
 from collections.abc import Sequence
 
+from . import __version__
 from .edge import quiet_imports, status_of
+from .programs import OTHERS, run_program
 
-COMMANDS = ("table", "report", "embed", "index", "search", "calibrate")
+# In the order of the work; each has a module in `commands`, or is a program of its own.
+COMMANDS = (
+    "prepare", "check", "weights", "train", "test",
+    "table", "report", "embed", "index", "search", "calibrate",
+)  # fmt: skip
+_NEED_TORCH = ("embed", "index", "search", "calibrate", "report")
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run a command and return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     results: list[int] = []
     status = status_of(
         lambda: results.append(run(list(sys.argv[1:] if command is None else command)))
@@ -22,25 +29,40 @@ def main(command: Sequence[str] | None = None) -> int:
 
 
 def run(words: list[str]) -> int:
-    """Reads a command line and does what it says."""
-    parser = argparse.ArgumentParser(
-        prog="opengait-ext", description="Compare, look at and search what models give."
-    )
-    tasks = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        # Only the module that is asked for is imported whole; the others are named.
-        if name in words[:1]:
-            module = importlib.import_module(f".commands.{name}", __package__)
-            task = tasks.add_parser(name, help=module.HELP, description=module.HELP)
-            module.add_arguments(task.add_argument)
-            task.set_defaults(run=module.run)
-        else:
-            tasks.add_parser(name, help=f"opengait-ext {name} --help")
-    arguments = parser.parse_args(words)
-    if arguments.command in ("embed", "index", "search", "calibrate", "report"):
+    """Read a command line and do what it says."""
+    name = words[0] if words else ""
+    if name in OTHERS:
+        return run_program(OTHERS[name], f"opengait-ext {name}", words[1:])
+    if name in COMMANDS:
+        module = importlib.import_module(f".commands.{name}", __package__)
+        if hasattr(module, "main"):  # it reads its command line itself
+            return module.main(words[1:])
+    arguments = _parser(name).parse_args(words)
+    if name in _NEED_TORCH:
         with quiet_imports():
             importlib.import_module(".api", __package__)
     return arguments.run(arguments)
+
+
+def _parser(asked: str) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the options of the one that is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="opengait-ext",
+        description="Prepare data, train, test, compare and search: one command for all.",
+        epilog="opengait-ext COMMAND --help tells the options of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"opengait-ext {__version__}")
+    tasks = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        if name in OTHERS:
+            tasks.add_parser(name, help=OTHERS[name].help)
+            continue
+        module = importlib.import_module(f".commands.{name}", __package__)
+        task = tasks.add_parser(name, help=module.HELP, description=module.HELP)
+        if name == asked:
+            module.add_arguments(task.add_argument)
+            task.set_defaults(run=module.run)
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """The command opengait-ext."""
 
+import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from opengait_ext import cli
+from opengait_ext import __version__, cli
 from opengait_ext.errors import UserError
+from opengait_ext.programs import OTHERS, PREPARE, command_of
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -49,13 +55,93 @@ def test_refusals_and_misuse_have_their_own_status(command, capsys, words, statu
     assert said in capsys.readouterr().err
 
 
-def test_help_names_all_commands_without_importing_torch():
+def test_help_describes_all_commands_without_importing_what_takes_time():
     program = (
-        "import sys; sys.modules['torch'] = None\n"
+        "import sys\n"
+        "for name in ('torch', 'cv2', 'numpy', 'yaml'): sys.modules[name] = None\n"
         "from opengait_ext.cli import main\n"
-        "main(['--help'])\n"
+        "main(sys.argv[1:])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert all(name in done.stdout for name in cli.COMMANDS)
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+        ).stdout
+        for words in (["--help"], ["prepare", "--help"])
+    ]
+    for name in cli.COMMANDS:
+        entry = re.search(rf"^    {name}\s+(\S.*)$", said[0], re.MULTILINE)
+        assert entry, name
+    for name, program in PREPARE.items():
+        assert re.search(rf"^    {name}\s+{program.help[:20]}", said[1], re.MULTILINE), name
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"opengait-ext {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_train_and_test_are_the_launcher_with_that_phase(monkeypatch, tmp_path, name):
+    asked = []
+    monkeypatch.delenv("OPENGAIT_ROOT", raising=False)
+    monkeypatch.setattr("opengait_ext.engine.run", lambda *given: asked.append(given))
+    config = tmp_path / "config.yaml"
+    config.write_text("trainer_cfg: {restore_hint: auto}\nevaluator_cfg: {restore_hint: auto}\n")
+    assert cli.main([name, "--cfgs", str(config), "--device", "cpu", "--log-to-file"]) == 0
+    (given,) = asked
+    assert given[1:4] == (name, "cpu", True)
+
+
+def test_train_takes_no_other_phase(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--cfgs", "x.yaml", "--phase", "test"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --phase test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["prepare"], 2, "required: NAME"),
+        (["prepare", "vmc"], 2, "invalid choice: 'vmc'"),
+        (["prepare", "vcm"], 2, "usage: opengait-ext prepare vcm "),
+        (["check", "nowhere"], 2, "nowhere"),
+        (["weights", "check", "nowhere.pt"], 1, "nowhere.pt"),
+    ],
+)
+def test_programs_end_with_their_own_status(capsys, words, status, said):
+    before = list(sys.argv)
+    try:
+        ended = cli.main(words)
+    except SystemExit as exit:
+        ended = exit.code
+    assert ended == status
+    assert said in capsys.readouterr().err
+    assert sys.argv == before
+
+
+SCRIPTS = sorted((ROOT / "datasets/prep").glob("*.py"))
+
+
+def test_every_script_that_prepares_data_is_a_command_and_runs_the_same_program():
+    programs = [*PREPARE.values(), *OTHERS.values()]
+    modules = {program.script: f"opengait_ext.{program.module}" for program in programs}
+    assert len(SCRIPTS) > len(modules) > 7
+    for path in SCRIPTS:
+        text = path.read_text()
+        (module,) = re.findall(r"from (\S+) import main", text)
+        assert callable(importlib.import_module(module).main)
+        if path.name in modules:
+            assert module == modules.pop(path.name)
+        else:  # the demo's own tools
+            assert module.startswith("opengait_ext.pretraining.")
+            assert command_of(str(path)) is None
+    assert not modules
+
+
+def test_a_script_is_found_as_a_command():
+    assert command_of("datasets/prep/synth_streams.py") == ["prepare", "synth-streams"]
+    assert command_of("datasets/prep/weights.py") == ["weights"]
+    assert command_of("vcm.py") is None

@@ -44,6 +44,7 @@ def test_help_answers_without_loading_torch():
         "--cfgs",
         "--phase",
         "--iter",
+        "--log-to-file",
         "--log_to_file",
         "--device",
         "--set",

@@ -16,7 +16,6 @@ Needs numpy and OpenCV, no torch.
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -149,5 +148,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-if __name__ == "__main__":
-    sys.exit(status_of(lambda: run(arguments_of(None))))
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    arguments = arguments_of(command)
+    return status_of(lambda: run(arguments))

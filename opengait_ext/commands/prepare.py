@@ -1,0 +1,19 @@
+"""``opengait-ext prepare NAME``: the scripts of ``datasets/prep`` that write prepared data."""
+
+import argparse
+
+from ..programs import PREPARE, run_program
+
+HELP = "prepare a data set or your own recordings for training, testing and searching"
+
+
+def main(words: list[str]) -> int:
+    """Run the preparation that the first word names, and return its exit status."""
+    parser = argparse.ArgumentParser(prog="opengait-ext prepare", description=HELP)
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, program in PREPARE.items():
+        names.add_parser(name, help=program.help)
+    if words[:1] and words[0] in PREPARE:
+        return run_program(PREPARE[words[0]], f"opengait-ext prepare {words[0]}", words[1:])
+    parser.parse_args(words)  # help or misuse: ends here
+    return 2

@@ -1,0 +1,83 @@
+"""The programs beside training: one table of their names, scripts, modules and descriptions.
+
+Read by ``opengait-ext`` and by ``data_cfg.prepare.commands``. A new data set adds one line to
+``PREPARE`` and one script of ten lines to ``datasets/prep``. Nothing heavy is imported here.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+from .edge import quiet_imports
+
+
+class Program(NamedTuple):
+    """One program.
+
+    Attributes:
+        script: Its file in ``datasets/prep``.
+        module: The module below ``opengait_ext`` whose ``main(words)`` it is.
+        help: One line, for ``--help``.
+    """
+
+    script: str
+    module: str
+    help: str
+
+
+PREPARE = {
+    "vcm": Program(
+        "hitsz_vcm.py", "prepare.vcm.run", "HITSZ-VCM, or data in its form such as SynthVVI"
+    ),
+    "bupt": Program("bupt_campus.py", "prepare.bupt.run", "BUPTCampus"),
+    "gait": Program("gait.py", "prepare.gait.run", "gait data sets, as OpenGait pickles them"),
+    "recordings": Program(
+        "own.py", "prepare.recordings.run", "your own folders of images, or videos with boxes"
+    ),
+    "synth": Program("synth_vvi.py", "prepare.synth.run", "generate SynthVVI; then prepare vcm"),
+    "synth-streams": Program(
+        "synth_streams.py", "prepare.synth.streams", "silhouettes and maps of SynthVVI"
+    ),
+}
+OTHERS = {
+    "check": Program(
+        "check.py", "prepare.check.run", "check a data set, prepared or published, before training"
+    ),
+    "weights": Program(
+        "weights.py", "pretrained.run", "import published weights, or see what a file holds"
+    ),
+}
+
+
+def command_of(script: str) -> list[str] | None:
+    """Return the words of ``opengait-ext`` that run a script of ``datasets/prep``.
+
+    Args:
+        script: Its path; only the name counts.
+
+    Returns:
+        ``["prepare", "vcm"]`` for ``hitsz_vcm.py``; None if it is none of these scripts.
+    """
+    known = {program.script: ["prepare", name] for name, program in PREPARE.items()}
+    known |= {program.script: [name] for name, program in OTHERS.items()}
+    return known.get(PurePath(script).name)
+
+
+def run_program(program: Program, name: str, words: Sequence[str]) -> int:
+    """Run a program and return its exit status.
+
+    Args:
+        program: Which one.
+        name: How the user called it; stands in its usage lines.
+        words: Its command line.
+    """
+    with quiet_imports():
+        module = importlib.import_module(f".{program.module}", __package__)
+    before = sys.argv
+    sys.argv = [name, *words]  # argparse takes the name of the program from here
+    try:
+        return module.main(list(words))
+    finally:
+        sys.argv = before
