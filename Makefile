@@ -1,9 +1,9 @@
-# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench. Needs Python 3.10+ and make.
+# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench; make wheel-test. Needs Python 3.10+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-large check bench gpu-check test-browser clean
+.PHONY: demo test test-fast test-large check bench gpu-check test-browser wheel-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -41,8 +41,13 @@ test-browser: $(VENV)/.installed
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core)
 	$(BIN)/python -m pytest tests/browser
 
+# The demo from an installed wheel, in an empty folder and a new environment: five minutes and the
+# download of torch; WHEEL_TEST="--environment DIR" keeps the environment for the next time.
+wheel-test:
+	$(PYTHON) tests/wheel.py $(WHEEL_TEST)
+
 # torch goes first: the others then find it there and leave it as it is.
-$(VENV)/.installed: constraints.txt setup.cfg pyproject.toml
+$(VENV)/.installed: constraints.txt setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'

@@ -1,6 +1,6 @@
 """Reads the command line, picks the host and starts the run.
 
-    python -m opengait.main --cfgs configs/dinogrl_synth.yaml
+    python -m opengait.main --cfgs dinogrl_synth
 
 Nothing heavy is imported before the arguments are read, so ``--help`` answers at once.
 """
@@ -13,7 +13,8 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from opengait_ext.edge import quiet_imports, status_of
 
@@ -103,15 +104,11 @@ def start(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: If something outside the program is not as it must be.
     """
-    from opengait_ext.config import ConfigError, load_config
+    from opengait_ext.config import ConfigError
     from opengait_ext.upstream.authorship import refuse_opengaits_own
     from opengait_ext.upstream.checkout import find_checkout
 
-    changes = list(arguments.changes)
-    if arguments.iter is not None:
-        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
-        changes.append(f"{section}.restore_hint={arguments.iter}")
-    config = load_config(arguments.cfgs, changes)
+    config = _config_of(arguments)
     refuse_opengaits_own(config)
     checkout = find_checkout(arguments.opengait)
     host = arguments.host or ("upstream" if checkout else "embedded")
@@ -144,6 +141,21 @@ def start(arguments: argparse.Namespace) -> None:
     run_inside(
         checkout, config, phase, arguments.log_to_file, arguments.upstream_cpu, list(sys.argv)
     )
+
+
+def _config_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Read the config that the command line names, with its changes."""
+    from opengait_ext.config import load_config
+    from opengait_ext.shipped import config_file
+
+    changes = list(arguments.changes)
+    if arguments.iter is not None:
+        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
+        changes.append(f"{section}.restore_hint={arguments.iter}")
+    file = config_file(arguments.cfgs)
+    if not Path(arguments.cfgs).is_file():
+        print(f"{arguments.cfgs}: {file}, which comes with the package", file=sys.stderr)
+    return load_config(file, changes)
 
 
 if __name__ == "__main__":

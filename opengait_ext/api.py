@@ -31,6 +31,7 @@ from .engine.run import Run, make_model
 from .engine.sections import check
 from .engine.tester import chosen_checkpoint
 from .engine.trained import check_tested
+from .shipped import config_file
 
 _BATCH = 32
 _CHECKPOINT = re.compile(r".+-(\d{5,})\.pt")
@@ -180,7 +181,7 @@ def load(
         run_or_checkpoint: The folder of a run, ``output/<dataset>/<model>/<save_name>``, of which
             the checkpoint is taken that its test takes; or a ``.pt`` file.
         device: ``auto``, ``cpu``, or what else the engine knows.
-        config: A config file, for checkpoints that hold none (imported ones).
+        config: A config, file or shipped name, for checkpoints that hold none (imported ones).
         catalog: Where components come from; without it, from this package.
 
     Raises:
@@ -189,7 +190,7 @@ def load(
         CheckpointError: If the checkpoint is missing, or of another model.
     """
     given = Path(run_or_checkpoint)
-    known: Mapping[str, Any] | None = load_config(config) if config is not None else None
+    known = None if config is None else load_config(config_file(str(config)))
     catalog = catalog or own_catalog()
     if given.is_dir():
         given = given.absolute()

@@ -7,10 +7,12 @@ Read by ``opengait-ext`` and by ``data_cfg.prepare.commands``. A new data set ad
 import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from .edge import quiet_imports
+
+FOLDER = "datasets/prep"
 
 
 class Program(NamedTuple):
@@ -55,14 +57,32 @@ def command_of(script: str) -> list[str] | None:
     """Return the words of ``opengait-ext`` that run a script of ``datasets/prep``.
 
     Args:
-        script: Its path; only the name counts.
+        script: Its path in a checkout, ``datasets/prep/hitsz_vcm.py``.
 
     Returns:
-        ``["prepare", "vcm"]`` for ``hitsz_vcm.py``; None if it is none of these scripts.
+        ``["prepare", "vcm"]``; None if it is none of these scripts.
     """
     known = {program.script: ["prepare", name] for name, program in PREPARE.items()}
     known |= {program.script: [name] for name, program in OTHERS.items()}
-    return known.get(PurePath(script).name)
+    path = PurePath(script)
+    return known.get(path.name) if path.parent.as_posix() == FOLDER else None
+
+
+def here(command: str) -> str:
+    """Return a command as it can be typed in this folder.
+
+    Args:
+        command: ``datasets/prep/x.py ...``, with ``python`` before it or not, or any other.
+
+    Returns:
+        The same with ``python``; or ``opengait-ext ...``, where the script is not there.
+    """
+    script, space, options = command.removeprefix("python ").partition(" ")
+    words = command_of(script)
+    if words and not Path(script).is_file():
+        return f"opengait-ext {' '.join(words)}{space}{options}"
+    is_bare = command.startswith(script) and script.endswith(".py")
+    return f"python {command}" if is_bare else command
 
 
 def run_program(program: Program, name: str, words: Sequence[str]) -> int:

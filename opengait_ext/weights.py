@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .errors import UserError
+from .shipped import weight_file
 from .unpickle import BrokenPickleError, ForeignObjectError
 from .weight_files import read_weight_file
 
@@ -37,7 +38,7 @@ def load_weights(
 
     Args:
         module: Filled in place; its state dict and the file must agree in names and shapes.
-        path: The file.
+        path: The file; one of the demo's is found in the package, too.
         where: Key of the config that gave the path, for the messages.
         prefix: Only names that begin so are taken, and without it (``"dinov2."``).
         entry: Key of the dictionary of tensors, if the file holds several (``"model"``).
@@ -54,9 +55,10 @@ def load_weights(
         UserError: If the file is missing, damaged, holds anything but tensors, or differs from
             the module; then with all differing names (the first 20).
     """
-    file = Path(path)
+    file = weight_file(path)
     if not file.is_file():
         raise UserError(f"{where}: no file at {path} ({file.absolute()}). {hint}".rstrip())
+    path = str(file)
     state = entry_of(read_file(file, where), entry, f"{where}: {path}")
     state = _renamed(state, prefix, names or {})
     state = _translated(state, translate, f"{where}: {path}")

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "products": set(),
     "unpickle": set(),
     "weight_files": {"unpickle"},
-    "weights": {"unpickle", "weight_files"},
+    "weights": {"shipped", "unpickle", "weight_files"},
     "released": set(),
     "dinov2_names": set(),
     "layers": {"weights", "vision", "products", "dinov2_names"},
@@ -54,10 +54,12 @@ MAY_IMPORT = {
         "losses",
         "data",
         "evaluation",
+        "programs",
+        "shipped",
     },  # fmt: skip
     "gallery": {"data", "engine", "evaluation"},
     "report": {"data", "engine", "evaluation"},
-    "api": {"clips", "config", "data", "engine", "models"},
+    "api": {"clips", "config", "data", "engine", "models", "shipped"},
     "clips": {"data"},
     "__init__": {"api"},
     "commands": {
@@ -71,6 +73,7 @@ MAY_IMPORT = {
         "report",
     },  # fmt: skip
     "programs": set(),
+    "shipped": set(),
     "cli": {"commands", "programs"},
     "upstream": {"config", "schema", "vision", "models", "losses", "data", "evaluation", "engine"},
 }

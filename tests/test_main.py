@@ -60,6 +60,16 @@ def test_a_missing_config_ends_in_one_clear_line(capsys):
     assert "configs/none.yaml: there is no such config file" in capsys.readouterr().err
 
 
+def test_a_shipped_config_is_found_by_name_from_any_folder_and_said(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("opengait_ext.engine.run", lambda *given: asked.append(given))
+    assert launcher.main(["--cfgs", "agw_synth", "--device", "cpu"]) == 0
+    assert asked[0][0]["model_cfg"]["model"] == "AGW"
+    said = f"agw_synth: {ROOT / 'configs/agw_synth.yaml'}, which comes with the package"
+    assert said in capsys.readouterr().err
+
+
 def test_a_checkout_brings_its_own_engine(checkout, config, monkeypatch):
     asked = []
     monkeypatch.setattr(
@@ -144,7 +154,7 @@ def test_real_data_that_are_missing_end_in_what_to_do(tmp_path, monkeypatch, cap
     for part in (
         "data/hitsz_vcm/partition.json",
         "VCM-project233/HITSZ-VCM-data",
-        "python datasets/prep/hitsz_vcm.py --source <download> --target data/hitsz_vcm",
+        "opengait-ext prepare vcm --source <download> --target data/hitsz_vcm",
         "dinov2_vits14_pretrain.pth",
     ):
         assert part in message

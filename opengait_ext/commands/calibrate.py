@@ -31,7 +31,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--split", default="val", help="whose tracklets are paired (default: val)")
     add("--samples", type=int, default=500, help="of the bootstrap (default: 500)")
     add("--device", default="auto", help="default: auto")
-    add("--config", metavar="FILE", help="the config file, for a checkpoint that holds none")
+    add("--config", metavar="NAME_OR_FILE", help="for a checkpoint that holds none")
 
 
 def run(arguments: argparse.Namespace) -> int:

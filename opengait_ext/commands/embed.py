@@ -34,7 +34,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--time", metavar="TIME", help="when it was recorded, as 2024-05-01T10:00:00")
     add("--target", required=True, metavar="FILE.npz|GALLERY", help="a file, or a gallery's folder")
     add("--device", default="auto", help="default: auto")
-    add("--config", metavar="FILE", help="the config file, for a checkpoint that holds none")
+    add("--config", metavar="NAME_OR_FILE", help="for a checkpoint that holds none")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--json", metavar="FILE", help="write what was found")
     add("--thumbnails", metavar="FILE", help="write pictures: .html or .png")
     add("--device", default="auto", help="default: auto")
-    add("--config", metavar="FILE", help="the config file, for a checkpoint that holds none")
+    add("--config", metavar="NAME_OR_FILE", help="for a checkpoint that holds none")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,13 +12,14 @@ from ..config import build
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition, read_partition
 from ..errors import UserError
+from ..programs import FOLDER, command_of, here
 from .catalog import Catalog, given_to
 from .distributed import Group
 from .options import DataOptions
 
 logger = logging.getLogger(__name__)
 
-PREPARATION = Path("datasets/prep")
+PREPARATION = Path(FOLDER)
 
 
 class DataError(UserError):
@@ -123,7 +124,7 @@ def _class_numbers(section: Mapping[str, Any]) -> Iterator[int]:
 
 def _prepare(options: DataOptions, path: Path) -> None:
     plan = options.prepare
-    commands = "\n".join(f"  {_shown(command)}" for command in plan.commands)
+    commands = "\n".join(f"  {here(command)}" for command in plan.commands)
     if not plan.run or not plan.commands:
         raise DataError(
             f"{path}: the data are not there (data_cfg.dataset_partition).\n"
@@ -132,11 +133,11 @@ def _prepare(options: DataOptions, path: Path) -> None:
         )
     programs = [_program(command) for command in plan.commands]
     for command, program in zip(plan.commands, programs, strict=True):
-        logger.info("the data are missing; running: %s", _shown(command))
+        logger.info("the data are missing; running: %s", here(command))
         status = subprocess.run([sys.executable, *program], check=False).returncode
         if status:
             raise DataError(
-                f"data_cfg.prepare.commands: '{_shown(command)}' ended with exit status {status}; "
+                f"data_cfg.prepare.commands: '{here(command)}' ended with exit status {status}; "
                 "its messages stand above"
             )
     if not path.is_file():
@@ -146,12 +147,11 @@ def _prepare(options: DataOptions, path: Path) -> None:
         )
 
 
-def _shown(command: str) -> str:
-    return f"python {command}" if command.split(" ")[0].endswith(".py") else command
-
-
 def _program(command: str) -> list[str]:
-    """Gives a command's words, if it is a script that a config file may start."""
+    """Return the arguments of Python for a script that a config file may start.
+
+    Where the script is not there, as beside an installed wheel, the package runs it itself.
+    """
     words = shlex.split(command)
     words = words[1:] if words[:1] == ["python"] else words
     allowed = PREPARATION.resolve()
@@ -161,9 +161,12 @@ def _program(command: str) -> list[str]:
             f"data_cfg.prepare.commands: expected a Python script below {PREPARATION}, "
             f"found {command!r}"
         )
-    if not script.is_file():
+    if script.is_file():
+        return words
+    known = command_of(words[0])
+    if known is None:
         raise DataError(
             f"data_cfg.prepare.commands: there is no {script}; start from the folder that holds "
             f"{PREPARATION}"
         )
-    return words
+    return ["-m", "opengait_ext.cli", *known, *words[1:]]

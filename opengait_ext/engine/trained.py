@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.layout import Partition
+from ..shipped import weight_file
 from .checkpoint import CheckpointError
 from .files import sha256_of
 from .run import Run, provenance
@@ -261,7 +262,7 @@ def _digests(run: Run) -> dict[str, str]:
     """Return the SHA-256 of the files of weights that the model starts from, by their place."""
     found = {}
     for place, name in weight_files(run.settings.config["model_cfg"]):
-        file = run.beginning / name
+        file = weight_file(run.beginning / name)
         if file.is_file():
             found[place] = sha256_of(file)
     return found

@@ -1,6 +1,7 @@
 import pickle
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,23 @@ def test_missing_data_that_nobody_may_make_end_in_what_to_do(work):
         "  python datasets/prep/real.py --source <download>",
         "  curl -o x.pth https://example.org",
     ]
+
+
+def test_a_script_that_is_not_there_is_run_by_the_package(work, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    started = []
+    answer = type("Answer", (), {"returncode": 3})
+    monkeypatch.setattr("subprocess.run", lambda words, check: started.append(words) or answer)
+    command = "datasets/prep/hitsz_vcm.py --source a --target 'b c'"
+    said = "opengait-ext prepare vcm --source a --target 'b c'"
+    with pytest.raises(DataError, match=f"'{said}' ended with exit status 3"):
+        ready_partition(options([command]), Group())
+    assert f"the data are missing; running: {said}" in caplog.messages
+    words = ["-m", "opengait_ext.cli", "prepare", "vcm", "--source", "a", "--target", "b c"]
+    assert started == [[sys.executable, *words]]
+    with pytest.raises(DataError) as error:
+        ready_partition(options([f"python {command}"], run=False), Group())
+    assert str(error.value).endswith(f":\n  {said}")
 
 
 @pytest.mark.parametrize(
