@@ -115,7 +115,7 @@ class _Report:
         self._last = now
         clock, live = self._clock, self._run.live
         if live.due and self._run.group.leads:
-            live.show(self._text())
+            live.show(self._text(), clock.done, clock.total)
         if now - self._told > _LOGGED or clock.done == clock.total:
             self._told = now
             logger.info("%s", self._text(), extra={"live": True})

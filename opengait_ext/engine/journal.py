@@ -24,7 +24,7 @@ class Journal:
         done: Iterations that were finished before.
         leads: Whether this process reports.
         summary: Gets curves and pictures.
-        live: The live line.
+        live: The bar on the terminal.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Journal:
         due = self._clock.done % self.every == 0 or self._clock.done == self._clock.total
         if self.leads and (due or self.live.due):
             means = self._interval.means()
-            self.live.show(self._line(means))
+            self.live.show(self._line(means), self._clock.done, self._clock.total)
             if due:
                 logger.info("%s", self._line(means), extra={"live": True})
                 self._draw(means, visual_summary, optimizer)
@@ -94,7 +94,7 @@ class Journal:
             self.summary.scalars(numbers, self._clock.done)
 
     def close(self) -> None:
-        """Ends the live line."""
+        """Take the bar away."""
         self.live.clear()
 
     def _draw(

@@ -1,4 +1,4 @@
-"""What a run says while it works: log lines, and one live line on a terminal."""
+"""What a run says while it works: log lines, and a bar on a terminal."""
 
 import logging
 import sys
@@ -9,18 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from ..bars import Bar
 from ..edge import explained, placed
 from ..escaping import Formatter
 
 logger = logging.getLogger(__name__)
 
 _FORM = "[%(asctime)s] [%(levelname)s]: %(message)s"
-_PAUSE = 0.2  # seconds between two states of the live line
-_ERASE = "\r\x1b[2K"
+_PAUSE = 0.2  # seconds between two states of the bar
+_SHAPE = "{percentage:3.0f}%|{bar:20}| {desc}"
 
 
 class LiveLine:
-    """One line of a terminal that is written over and over; elsewhere, it stays silent.
+    """A progress bar on a terminal with a text behind it; elsewhere, it stays silent.
 
     Args:
         stream: Where to write; without it, the standard error output.
@@ -29,32 +30,43 @@ class LiveLine:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.active = self.stream.isatty()
-        self._shown = False
+        self._bar: Bar | None = None
         self._next = 0.0
 
     @property
     def due(self) -> bool:
-        """Tells whether a new state would be seen."""
+        """Return whether a new state would be seen."""
         return self.active and time.monotonic() >= self._next
 
-    def show(self, text: str) -> None:
-        """Puts a text in place of the one that stands there."""
-        if self.active:
-            self.stream.write(_ERASE + text)
-            self.stream.flush()
-            self._shown = True
-            self._next = time.monotonic() + _PAUSE
+    def show(self, text: str, done: int, total: int) -> None:
+        """Show a state in place of the one that stands there.
+
+        Args:
+            text: Behind the bar.
+            done: Finished work.
+            total: All the work.
+        """
+        if not self.active:
+            return
+        if self._bar is None:
+            self._bar = Bar(
+                self.stream, total, initial=done, bar_format=_SHAPE, leave=False, delay=1e-9
+            )
+        self._bar.total, self._bar.n = total, done
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.refresh()
+        self._next = time.monotonic() + _PAUSE
 
     def clear(self) -> None:
-        """Takes the text away, so that something else can be written."""
-        if self._shown:
-            self.stream.write(_ERASE)
-            self.stream.flush()
-            self._shown = False
+        """Take the bar away, so that something else can be written."""
+        if self._bar is not None:
+            self._bar.delay = 0  # it has been shown
+            self._bar.close()
+            self._bar = None
 
 
 class _Console(logging.Handler):
-    """Writes records above the live line; what the live line shows already is left out."""
+    """Write records above the bar; what stands beside the bar already is left out."""
 
     def __init__(self, live: LiveLine) -> None:
         super().__init__()
@@ -91,7 +103,7 @@ def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[N
 
     Args:
         folder: Gets ``<date-time>.txt``.
-        live: The live line, which log lines must not tear.
+        live: The bar, which log lines must not tear.
         rank: Of this process; only the first one reports, the others warn.
     """
     logger = logging.getLogger("opengait_ext")

@@ -38,7 +38,7 @@ class Run:
         device: Of this process.
         group: The processes.
         command: The command line.
-        live: The live line of the terminal.
+        live: The bar on the terminal.
     """
 
     settings: Settings

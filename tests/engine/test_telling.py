@@ -34,39 +34,49 @@ def test_the_time_left_follows_from_the_work_of_this_session():
     assert clock.left == "0:20"
 
 
-def test_the_live_line_is_written_over_on_a_terminal_and_silent_elsewhere():
+def test_the_bar_is_written_over_on_a_terminal_and_silent_elsewhere(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
     live = LiveLine(terminal)
     assert live.due
-    live.show("one")
+    live.show("one", 1, 4)
     assert not live.due
-    live.show("two")
+    live.show("two", 2, 4)
     live.clear()
     live.clear()
-    assert terminal.getvalue() == "\r\x1b[2Kone\r\x1b[2Ktwo\r\x1b[2K"
+    _, one, two, erased, end = terminal.getvalue().split("\r")
+    assert one.startswith(" 25%|")
+    assert one.endswith("| one")
+    assert two.startswith(" 50%|")
+    assert two.endswith("| two")
+    assert not erased.strip()
+    assert len(erased) >= len(two)
+    assert end == ""
     plain = io.StringIO()
     live = LiveLine(plain)
-    live.show("one")
+    live.show("one", 1, 4)
     live.clear()
     assert not live.due
     assert plain.getvalue() == ""
 
 
-def test_log_lines_stand_above_the_live_line_and_go_to_the_file(tmp_path, monkeypatch):
+def test_log_lines_stand_above_the_bar_and_go_to_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # no program that logs by itself
     terminal = Terminal()
     live = LiveLine(terminal)
     logger = logging.getLogger("opengait_ext.engine.anything")
     with logging_to(tmp_path / "logs", live):
-        live.show("iteration 1")
+        live.show("iteration 1", 1, 2)
         logger.info("saved")
         logger.info("iteration 2", extra={"live": True})
     (file,) = (tmp_path / "logs").iterdir()
     assert "[INFO]: saved\n" in file.read_text()
     assert "[INFO]: iteration 2\n" in file.read_text()
-    written = terminal.getvalue()
-    assert written.startswith("\r\x1b[2Kiteration 1\r\x1b[2K[")
-    assert written.endswith("[INFO]: saved\n")
+    _, bar, erased, line = terminal.getvalue().split("\r")
+    assert bar.endswith("iteration 1")
+    assert not erased.strip()
+    assert line.startswith("[")
+    assert line.endswith("[INFO]: saved\n")
     assert logging.getLogger("opengait_ext").handlers == []
 
 

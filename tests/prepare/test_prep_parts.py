@@ -197,32 +197,71 @@ def test_official_counts_are_compared_only_with_data_of_that_size():
     assert not list(official_differences(rows[:20], partition))
 
 
-def test_progress_tells_the_share_and_the_time_left():
+def test_progress_into_a_file_is_a_line_now_and_then_not_thousands():
     from opengait_ext.prepare.progress import Progress
 
     stream = io.StringIO()
     with Progress(3000, "preparing", "frames", stream) as progress:
-        progress.add(1200)
-        progress._start -= 100.0
-        assert progress.line() == ("preparing  1,200 of 3,000 frames (40%), 12 a second, 2:30 left")
-        progress._start -= 7000.0
-        assert progress.line().endswith("0 a second, 2:57:30 left")
-    assert stream.getvalue().count("\n") == 1
+        for _ in range(1200):
+            progress.add()
+        assert stream.getvalue() == ""
+        progress._bar.start_t -= 100.0
+        progress._bar.last_print_t -= 100.0
+        progress.add(0)
+        assert stream.getvalue().startswith("preparing: 40% 1200/3000 [01:40<02:30, ")
+        progress.add(1800)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("preparing: 100% 3000/3000 [01:40<00:00, ")
+    assert lines[1].endswith(" frames/s]")
 
 
-def test_progress_renews_its_line_on_a_terminal():
+def test_progress_renews_its_line_on_a_terminal(monkeypatch):
     from opengait_ext.prepare.progress import Progress
 
+    monkeypatch.setenv("COLUMNS", "80")
     stream = io.StringIO()
     stream.isatty = lambda: True
     with Progress(2, "preparing", "frames", stream) as progress:
-        progress._shown -= 1.0
+        progress._bar.last_print_t -= 1.0
         progress.add()
         progress.add()
-    first, last = stream.getvalue().split("\r\x1b[K")[1:]
-    assert first.startswith("preparing  1 of 2 frames (50%)")
-    assert last.startswith("preparing  2 of 2 frames (100%)")
-    assert last.endswith("in all\n")
+    first, second, last = stream.getvalue().split("\r")[1:]
+    assert first.startswith("preparing:   0%|")
+    assert second.startswith("preparing:  50%|")
+    assert last.startswith("preparing: 100%|")
+    assert last.endswith("\n")
+
+
+def test_a_name_in_the_line_of_progress_cannot_command_the_terminal():
+    from opengait_ext.prepare.progress import Progress
+
+    stream = io.StringIO()
+    with Progress(1, "decompressing a\x1b[2J.tar", "MB", stream):
+        pass
+    assert stream.getvalue().startswith(r"decompressing a\x1b[2J.tar: 0% 0/1 ")
+
+
+def test_work_of_an_earlier_run_does_not_count_as_speed():
+    from opengait_ext.prepare.progress import Progress
+
+    stream = io.StringIO()
+    with Progress(300, "training", "steps", stream) as progress:
+        progress.done = 100
+        progress._bar.start_t -= 100.0
+        progress.add(100)
+    assert "200/300 [01:40<01:40, " in stream.getvalue()
+
+
+def test_a_bar_starts_no_thread_and_no_process():
+    import threading
+
+    from opengait_ext.bars import Bar
+
+    before = threading.active_count()
+    Bar(io.StringIO(), 3).close()
+    assert threading.active_count() == before
+    assert Bar.monitor is None
 
 
 @pytest.mark.parametrize("gray", [True, False])
