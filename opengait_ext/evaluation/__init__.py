@@ -1,7 +1,25 @@
-"""Protocols of retrieval, their measures, and what comes out."""
+"""Protocols of retrieval, their measures, and what comes out.
 
-from ..registry import Registry
-from .evaluators import evaluate_cross_modality
-from .gait import evaluate_gait_views
+The names below are looked up in ``components`` when they are first used, so that the scripts
+that prepare data can use ``evaluation.protocols`` without waiting for, or having, torch.
+"""
 
-EVALUATORS = Registry("evaluator", [evaluate_cross_modality, evaluate_gait_views])
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .components import EVALUATORS, evaluate_cross_modality, evaluate_gait_views
+
+__all__ = ["EVALUATORS", "evaluate_cross_modality", "evaluate_gait_views"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of ``components``.
+
+    Raises:
+        AttributeError: If there is none of this name.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import components
+
+    return getattr(components, name)
