@@ -3,12 +3,25 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from opengait_ext.data.layout import INFRARED, SPLITS, VISIBLE, Partition, Task, atomic_write
+import numpy as np
+
+from opengait_ext.data.layout import (
+    DIRECTIONS,
+    INFRARED,
+    SPLITS,
+    VISIBLE,
+    Partition,
+    Task,
+    atomic_write,
+)
+from opengait_ext.evaluation.protocols import Protocol, checked
+from opengait_ext.prepare.published import Row
 
 MODALITIES = (INFRARED, VISIBLE)
 
@@ -24,6 +37,14 @@ class Dropped:
     camid: int
     frames: int
     reason: str
+
+
+def digest_of(rows: Iterable[Sequence[str]]) -> str:
+    """Return the sha256 of rows of texts, whatever these hold."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def write_dropped(path: Path, kind: type, dropped: Sequence[Any]) -> None:
@@ -50,6 +71,59 @@ def validation_identities(pids: set[str], fraction: float) -> set[str]:
     if fraction > 0.0:
         count = min(max(count, 1), len(ranked) - 1)
     return set(ranked[:count])
+
+
+def select(
+    rows: Sequence[Row], frames: Sequence[int], min_frames: int, modalities: Sequence[str]
+) -> tuple[list[int], list[Dropped]]:
+    """Choose the tracklets that are used.
+
+    Short tracklets go out first. Then a training identity that lacks a modality goes out, because
+    every training batch shows an identity in all of them; in the test half it stays, as a
+    distractor or as a query without a match.
+
+    Args:
+        rows: All published tracklets.
+        frames: How many whole frames each of them has.
+        min_frames: That a tracklet needs.
+        modalities: That a training identity needs.
+
+    Returns:
+        Positions of the used rows, and the others with their reasons, both in the order of rows.
+    """
+    reasons: dict[int, str] = {}
+    seen: dict[str, set[str]] = {}
+    for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
+        if count < min_frames:
+            damaged = len(row.images) - count
+            note = f" ({damaged} more are damaged)" if damaged else ""
+            reasons[position] = f"{count} frames{note}, at least {min_frames} needed"
+        else:
+            seen.setdefault(row.pid, set()).add(row.modality)
+    for position, row in enumerate(rows):
+        if row.half != "test" and position not in reasons and len(seen[row.pid]) < len(modalities):
+            reasons[position] = f"training identity {row.pid} is left with {row.modality} only"
+    dropped = [
+        Dropped(row.path, row.half, row.pid, row.modality, row.camid, count, reasons[position])
+        for position, (row, count) in enumerate(zip(rows, frames, strict=True))
+        if position in reasons
+    ]
+    return [position for position in range(len(rows)) if position not in reasons], dropped
+
+
+def cross_modality(rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    """Return both directions: all tracklets of one modality query all of the other.
+
+    Args:
+        rows: All that are used.
+        members: Positions of those of a split.
+    """
+    places = {
+        modality: [place for place in members if rows[place].modality == modality]
+        for modality in MODALITIES
+    }
+    pairs = {direction: direction.split("_to_") for direction in DIRECTIONS}
+    return {name: Task(places[query], places[gallery]) for name, (query, gallery) in pairs.items()}
 
 
 def count_all(partition: Partition) -> dict[str, Any]:
@@ -80,24 +154,32 @@ def queries_without_match(partition: Partition) -> dict[str, int]:
 
 
 def _unmatched(partition: Partition, task: Task) -> int:
-    ignores = partition.protocol["ignore"] == "same_pid_camid"
+    protocol = checked(partition.protocol)
     cameras: dict[str, set[int]] = {}
     for position in task.gallery:
         tracklet = partition.tracklets[position]
-        cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
+        if protocol.gallery_cameras is None or tracklet.camid in protocol.gallery_cameras:
+            cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
+    seen = {pid: _places(protocol, cameras[pid]) for pid in cameras}
     queries = [partition.tracklets[position] for position in task.query]
     return sum(
-        not cameras.get(query.pid, set()) - ({query.camid} if ignores else set())
+        not seen.get(query.pid, set())
+        - (_places(protocol, {query.camid}) if protocol.ignore != "none" else set())
         for query in queries
+        if query.pid not in protocol.junk
     )
 
 
-def table(counts: dict[str, Any]) -> Iterator[str]:
-    """Gives the lines of the table of identities, tracklets and frames."""
+def _places(protocol: Protocol, camids: set[int]) -> set[int]:
+    return {int(place) for place in protocol.places(np.array(sorted(camids)))}
+
+
+def table(counts: dict[str, Any], modalities: Sequence[str] = MODALITIES) -> Iterator[str]:
+    """Return the lines of the table of identities, tracklets and frames."""
     columns = ("identities", "tracklets", "frames")
     yield f"{'split':<8}{'modality':<10}" + "".join(f"{column:>12}" for column in columns)
     for split in SPLITS:
-        for modality in MODALITIES:
+        for modality in modalities:
             numbers = counts[split][modality]
             cells = "".join(f"{numbers[column]:>12,}" for column in columns)
             yield f"{split:<8}{modality:<10}{cells}"

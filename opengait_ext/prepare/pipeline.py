@@ -1,0 +1,330 @@
+"""The one run that prepares a published data set.
+
+    sources -> reader -> protocol -> packing -> partition.json -> a table
+
+A data set is a subclass of `DataSet` in a module of its own: what its lists say (`read`), and who
+queries whom (`tasks`, `protocol`). All else is done here: the command line, one preparation at a
+time, going on where a run was stopped or killed, packing in several processes, damaged images,
+what is dropped and why, validation identities, counts. ``partition.json`` is written last.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from opengait_ext import __version__
+from opengait_ext.data.layout import Partition, Task, Tracklet, atomic_write, write_partition
+from opengait_ext.errors import UserError
+from opengait_ext.prepare.fault_data import Faults
+from opengait_ext.prepare.faults import SHOWN, listed
+from opengait_ext.prepare.options import add_writing, fraction, positive, status_of
+from opengait_ext.prepare.packing import Job, Prepared, prepare_all
+from opengait_ext.prepare.partition import (
+    MODALITIES,
+    Dropped,
+    count_all,
+    digest_of,
+    select,
+    validation_identities,
+    write_dropped,
+)
+from opengait_ext.prepare.progress import Progress
+from opengait_ext.prepare.published import Published, Row
+from opengait_ext.prepare.report import tell_cost, tell_result, tell_source
+from opengait_ext.prepare.sources import (
+    UNPACKED,
+    Image,
+    Sources,
+    close_archives,
+    place_of,
+    remove_unpacked,
+)
+from opengait_ext.prepare.target import DAMAGED, DROPPED, PARTITION, open_target, sole_run
+
+
+class DataSet:
+    """One published data set: a reader and a protocol.
+
+    Attributes:
+        name: Printed beside every result.
+        script: The entry script, ``datasets/prep/<name>.py``.
+        summary: What the script does, in a line.
+        expected: What ``--source`` should hold, in words.
+        min_frames: Of a tracklet, unless ``--min-frames`` says otherwise.
+        modalities: Those that every training identity needs.
+        share: Of the training identities that are held out for validation, unless
+            ``--validation`` says otherwise; None where the publishers name them.
+    """
+
+    name: str
+    script: str
+    summary: str
+    expected: str
+    min_frames = 1
+    modalities: Sequence[str] = MODALITIES
+    share: float | None = 0.1
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add what only this data set has on its command line."""
+
+    def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
+        """Return the published tracklets; collect what is wrong in ``faults``."""
+        raise NotImplementedError
+
+    def candidates(self, rows: Sequence[Row]) -> set[str]:
+        """Return the training identities that may be held out for validation."""
+        return {row.pid for row in rows}
+
+    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+        """Return who queries whom in one split.
+
+        Args:
+            rows: All that are used, in the order of the partition.
+            members: Positions in ``rows`` of those of the split.
+        """
+        raise NotImplementedError
+
+    def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
+        """Return the protocol, as `evaluation.protocols` reads it."""
+        raise NotImplementedError
+
+    def official(
+        self, published: Published, partition: Partition, options: argparse.Namespace
+    ) -> Iterator[tuple[str, int, int]]:
+        """Yield what is counted, the official number, and the one found."""
+        yield from ()
+
+
+def main(dataset: DataSet, command: Sequence[str] | None = None) -> int:
+    """Run a script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    options = arguments_of(dataset, command)
+    try:
+        return status_of(lambda: run(dataset, options))
+    finally:
+        close_archives()
+
+
+def arguments_of(dataset: DataSet, command: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=dataset.summary)
+    add = parser.add_argument
+    add(
+        "--source",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="PATH",
+        help="the published data: a folder, a folder that holds the archives, or the archives "
+        "themselves (.zip, .tar, .tar.gz); they are read as they are",
+    )
+    add("--target", type=Path, required=True, help="folder for the prepared data")
+    add("--name", default=dataset.name, help="of the dataset (default: %(default)s)")
+    add(
+        "--min-frames",
+        type=positive,
+        default=dataset.min_frames,
+        metavar="N",
+        help="shorter tracklets are dropped (default: %(default)s)",
+    )
+    if dataset.share is not None:
+        add(
+            "--validation",
+            type=fraction,
+            default=dataset.share,
+            metavar="SHARE",
+            help="of the training identities, held out to choose models (default: %(default)s)",
+        )
+    dataset.add_arguments(parser)
+    add_writing(parser, damaged="leave damaged images out instead of refusing the data")
+    return parser.parse_args(command)
+
+
+def run(dataset: DataSet, options: argparse.Namespace) -> None:
+    """Prepare the data.
+
+    Args:
+        dataset: Which.
+        options: As `arguments_of` returns them.
+
+    Raises:
+        UserError: If the source, the target or an image is not as it must be.
+    """
+    with sole_run(options.target):
+        _run(dataset, options)
+
+
+def _run(dataset: DataSet, options: argparse.Namespace) -> None:
+    start = time.monotonic()
+    target = options.target
+    sources = Sources(options.source, target / UNPACKED, dataset.expected)
+    published = _read(dataset, sources, options)
+    tell_source(str(sources), published)
+    rows = published.rows
+    frames = [len(row.images) for row in rows]
+    kept, _ = select(rows, frames, options.min_frames, dataset.modalities)
+    _partition(dataset, rows, kept, frames, options)  # an empty split is refused before the work
+    open_target(target, _settings(published, options), options.anew)
+    (target / PARTITION).unlink(missing_ok=True)  # it stands for files that are whole
+    results = _pack(rows, kept, options)
+    for position, result in zip(kept, results, strict=True):
+        frames[position] = result.frames
+    kept, dropped = select(rows, frames, options.min_frames, dataset.modalities)
+    partition = _partition(dataset, rows, kept, frames, options)
+    damaged = sum(len(result.damaged) for result in results)
+    partition = replace(partition, source=_source(dataset, published, partition, dropped, damaged))
+    write_dropped(target / DROPPED, Dropped, dropped)
+    write_partition(target / PARTITION, partition)
+    remove_unpacked(target / UNPACKED)
+    official = list(dataset.official(published, partition, options))
+    tell_result(partition, len(rows), dropped, target / DROPPED, dataset.modalities)
+    tell_cost(dataset.name, official, target, partition, options.form, time.monotonic() - start)
+
+
+def _read(dataset: DataSet, sources: Sources, options: argparse.Namespace) -> Published:
+    faults = Faults()
+    published = dataset.read(sources, options, faults)
+    faults.refuse(f"--source {sources}")
+    if not published.rows:
+        raise UserError(f"--source {sources}: no tracklet is there; {dataset.expected}")
+    digest = published.digest
+    if not digest:
+        digest = digest_of([*_fields(row), *map(_name, row.images)] for row in published.rows)
+    remarks = [*published.remarks, *faults.remarks(), *sources.ignored()]
+    return replace(published, digest=digest, remarks=remarks)
+
+
+def _fields(row: Row) -> list[str]:
+    return [row.path, row.pid, str(row.camid), row.modality, row.half, row.role]
+
+
+def _name(image: Image) -> str:
+    return place_of(image).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _settings(published: Published, options: argparse.Namespace) -> dict[str, object]:
+    """Return what decides the files of the tracklets; the protocol changes none of them."""
+    files = ([row.path, *map(_name, row.images)] for row in published.rows)
+    names = ["min_frames", "form"]
+    if options.form == "opengait":
+        names += ["height", "width"]
+    return {"files": digest_of(sorted(files)), **{name: getattr(options, name) for name in names}}
+
+
+def _partition(
+    dataset: DataSet,
+    rows: Sequence[Row],
+    kept: Sequence[int],
+    frames: Sequence[int],
+    options: argparse.Namespace,
+) -> Partition:
+    """Return the partition of the used rows, without ``source``.
+
+    Raises:
+        UserError: If a split or a side of a task is empty.
+    """
+    used = [rows[position] for position in kept]
+    training = [row for row in used if row.half == "train"]
+    held_out: set[str] = set()
+    if dataset.share is not None:
+        held_out = validation_identities(dataset.candidates(training), options.validation)
+    splits = ["val" if row.pid in held_out else row.half for row in used]
+    tracklets = [
+        Tracklet(row.path, row.pid, row.camid, row.modality, frames[position], split)
+        for row, position, split in zip(used, kept, splits, strict=True)
+    ]
+    for split in ("train", "test"):
+        if split not in splits:
+            raise UserError(
+                f"no tracklet of at least {options.min_frames} frames is left for {split}; "
+                "lower --min-frames, or use more data"
+            )
+    tasks: dict[str, dict[str, Task]] = {}
+    for split in ("val", "test"):
+        members = [place for place, found in enumerate(splits) if found == split]
+        if members:
+            tasks[split] = dataset.tasks(used, members)
+            _refuse_empty(tasks[split], split)
+    protocol = {**dataset.protocol(options), "min_frames": options.min_frames}
+    return Partition(options.name, tracklets, tasks, protocol)
+
+
+def _refuse_empty(tasks: dict[str, Task], split: str) -> None:
+    for direction, task in tasks.items():
+        for side, places in (("query", task.query), ("gallery", task.gallery)):
+            if not places:
+                raise UserError(
+                    f"{split}, {direction.replace('_', ' ')}: no tracklet is left as {side}; "
+                    "lower --min-frames, or use more data"
+                    + (" (or --validation 0)" if split == "val" else "")
+                )
+
+
+def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace) -> list[Prepared]:
+    """Pack the tracklets; refuse to go on if one failed, or is damaged and may not be."""
+    jobs = [
+        Job(
+            str(options.target / rows[position].path),
+            rows[position].images,
+            options.form,
+            options.height,
+            options.width,
+            options.min_frames,
+            options.skip_damaged,
+        )
+        for position in kept
+    ]
+    results, failures = [], []
+    with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
+        for job, result in zip(jobs, prepare_all(jobs, options.workers), strict=True):
+            results.append(result)
+            progress.add(len(job.images))
+            failures += [result.failure] if result.failure else []
+            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+                break
+    if failures:
+        raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
+    _judge_damage(options.target, results, options.skip_damaged)
+    reused = sum(result.reused for result in results)
+    if reused:
+        print(f"{reused:,} of {len(jobs):,} tracklets were prepared already")
+    return results
+
+
+def _judge_damage(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
+    """List damaged images; refuse them unless they are to be left out."""
+    damaged = [text for result in results for text in result.damaged]
+    (target / DAMAGED).unlink(missing_ok=True)
+    if not damaged:
+        return
+    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
+    if not skip_damaged:
+        raise UserError(
+            f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
+            "or add --skip-damaged to leave them out."
+        )
+    print(f"left out: {shown}")
+
+
+def _source(
+    dataset: DataSet,
+    published: Published,
+    partition: Partition,
+    dropped: Sequence[Dropped],
+    damaged: int,
+) -> dict[str, Any]:
+    return {
+        "digest": published.digest,
+        "tool": dataset.script,
+        "version": __version__,
+        "layout": published.layout,
+        "counts": count_all(partition),
+        "dropped": [
+            {name: asdict(d)[name] for name in ("tracklet", "frames", "reason")} for d in dropped
+        ],
+        "damaged_images": damaged,
+    }

@@ -1,0 +1,170 @@
+"""Folders of published data: where they lie in the sources, and what they hold."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from opengait_ext.ordering import natural_key
+from opengait_ext.prepare.fault_data import Faults, Kind
+from opengait_ext.prepare.faults import SourceError
+from opengait_ext.prepare.sources import Image, Sources, Tree, is_archive, read_image
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+DEPTH = 3  # of folders that are looked through: VCM-HITSZ/Train/Train
+MARKS = ("partition.json", ".prepare.json")  # prepared data, which look like published ones
+_LONGEST = 1 << 28  # bytes of a list
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder in a tree."""
+
+    tree: Tree
+    folder: str
+
+    def inner(self, name: str) -> str:
+        """Return the name in the tree of something in the folder."""
+        return "/".join(part for part in (self.folder, name) if part)
+
+    def below(self, name: str) -> "Place":
+        """Return a folder in this one, whether it is there or not."""
+        return Place(self.tree, self.inner(name))
+
+    def image(self, name: str) -> Image:
+        """Return what `read_image` reads."""
+        return self.tree.image(self.inner(name))
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders in this one in natural order."""
+        return sorted(self.tree.listing(self.folder)[0], key=natural_key)
+
+    def images(self) -> list[str]:
+        """Return the names of the images in this folder in natural order."""
+        files = self.tree.listing(self.folder)[1]
+        return sorted((f for f in files if f.lower().endswith(IMAGES)), key=natural_key)
+
+    def files(self) -> list[str]:
+        """Return the names of all files in this folder."""
+        return self.tree.listing(self.folder)[1]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a list.
+
+        Raises:
+            SourceError: If it is not there, or far too large.
+        """
+        if name not in self.files():
+            raise SourceError(f"{self.named(name)}: is not there; get this list, too")
+        content = read_image(self.image(name))
+        if len(content) > _LONGEST:
+            raise SourceError(f"{self.named(name)}: has {len(content):,} bytes, and is no list")
+        return content
+
+    def named(self, name: str) -> str:
+        """Return the name of something in the folder for a message, whether it is there or not."""
+        return self.tree.place(self.inner(name))
+
+    def lines(self, name: str) -> list[tuple[int, str]]:
+        """Return the numbers and texts of the lines of a list that are not blank.
+
+        Raises:
+            SourceError: If the list is not there, or is no text.
+        """
+        try:
+            text = self.read(name).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{self.named(name)}: is no text ({error}); get it again") from error
+        numbered = enumerate(re.split(r"\r\n|\r|\n", text), 1)
+        return [(number, line.strip()) for number, line in numbered if line.strip()]
+
+    def __str__(self) -> str:
+        return self.tree.place(self.folder).rstrip(":/")
+
+
+class Files:
+    """The images below a folder, found by the names that lists give them.
+
+    Names are compared exactly, and then without the case of their letters, which systems and
+    archives change.
+
+    Args:
+        home: The folder that listed names begin in.
+    """
+
+    def __init__(self, home: Place) -> None:
+        self.home = home
+        self.used: set[str] = set()
+        self._there: dict[str, tuple[set[str], dict[str, str]]] = {}
+
+    def find(self, name: str) -> Image | None:
+        """Return what `read_image` reads, or None if there is no such image."""
+        folder, _, file = name.replace("\\", "/").removeprefix("./").rpartition("/")
+        if folder not in self._there:
+            files = self.home.below(folder).files()
+            self._there[folder] = set(files), {each.lower(): each for each in files}
+        exact, lower = self._there[folder]
+        spelled = file if file in exact else lower.get(file.lower())
+        if not spelled or ".." in folder.split("/"):
+            return None
+        found = f"{folder}/{spelled}" if folder else spelled
+        self.used.add(found)
+        return self.home.image(found)
+
+
+def find_place(
+    sources: Sources, folders: Sequence[str], files: Sequence[str], expected: str
+) -> Place:
+    """Return the one folder in the sources that holds certain folders and files.
+
+    Raises:
+        SourceError: If there is none, or more than one in a tree.
+    """
+    seen: list[str] = []
+    for tree in sources:
+        found = []
+        for folder, inner, there in folders_of(tree):
+            seen += [*inner, *there] if not folder else []
+            if set(folders) <= set(inner) and set(files) <= set(there):
+                found.append(Place(tree, folder))
+        if len(found) > 1:
+            places = ", ".join(map(str, found))
+            raise SourceError(f"--source {sources}: several data sets ({places}); give one of them")
+        if found:
+            return found[0]
+    nested = [name for name in seen if is_archive(name)] if not sources.folders else []
+    hint = f"; {nested[0]} is an archive in an archive: unpack the outer one" if nested else ""
+    wanted = ", ".join([*(f"{name}/" for name in folders), *files])
+    raise SourceError(
+        f"--source {sources}: no folder with {wanted} (found: {seen[:6]}){hint}\n{expected}"
+    )
+
+
+def folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield all folders but those below identities, upper ones first, with their content."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop(0)
+        folders, files = tree.listing(folder)
+        if folder and any(mark in files for mark in MARKS):
+            continue
+        yield folder, folders, files
+        if folder.count("/") + bool(folder) < DEPTH:
+            waiting += [Place(tree, folder).inner(name) for name in folders if not name.isdecimal()]
+
+
+def numbers_in(place: Place, name: str, faults: Faults) -> list[int]:
+    """Return the whole numbers of a list, whatever separates them: ``1,2,3``.
+
+    Args:
+        place: Its folder.
+        name: The list.
+        faults: Gets what is no number.
+    """
+    numbers = []
+    for line, text in place.lines(name):
+        for word in re.split(r"[,;\s]+", text.strip(",; ")):
+            if word.isdecimal() and len(word) < 10:
+                numbers.append(int(word))
+            else:
+                faults.add(Kind.MALFORMED, place.named(name), word, "whole numbers", line)
+    return numbers

@@ -1,0 +1,46 @@
+"""What a reader finds in published data: tracklets, and what is odd about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from opengait_ext.prepare.sources import Image
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published tracklet; a picture is a tracklet of one frame.
+
+    Args:
+        path: Where its prepared form goes, ``<pid>/<rgb|ir>/D<camera>-T<number>``.
+        pid: The identity, as published.
+        camid: The camera's number.
+        modality: ``visible`` or ``infrared``.
+        half: ``train``, ``test``, or ``val`` where the publishers name validation identities.
+        images: Its frames in order: paths, or members of archives.
+        role: What the data set's own `tasks` want to know, ``query`` for instance.
+    """
+
+    path: str
+    pid: str
+    camid: int
+    modality: str
+    half: str
+    images: tuple[Image, ...]
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a reader found.
+
+    Args:
+        layout: Where it was found, in words.
+        rows: All tracklets, those of training first.
+        digest: sha256 of what the lists say; "" leaves it to the pipeline.
+        remarks: What is odd and was accepted.
+    """
+
+    layout: str
+    rows: Sequence[Row]
+    digest: str = ""
+    remarks: list[str] = field(default_factory=list)

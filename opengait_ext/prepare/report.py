@@ -1,0 +1,93 @@
+"""What a preparation tells: tables, what was dropped, the comparison with official counts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from opengait_ext.data.layout import PACKED, PICKLED, Partition
+from opengait_ext.prepare.faults import listed
+from opengait_ext.prepare.partition import Dropped, table
+from opengait_ext.prepare.published import Published
+
+
+def tell_source(sources: str, published: Published) -> None:
+    """Print where things were found, how much there is, and what is odd."""
+    frames = sum(len(row.images) for row in published.rows)
+    print(f"{sources}: {published.layout}; {len(published.rows):,} tracklets, {frames:,} frames")
+    for remark in published.remarks:
+        print(f"  {remark}")
+
+
+def tell_result(
+    partition: Partition,
+    published: int,
+    dropped: Sequence[Dropped],
+    dropped_list: Path,
+    modalities: Sequence[str],
+) -> None:
+    """Print the table of what was prepared, what is odd, and what was dropped.
+
+    Args:
+        partition: With its counts in ``source``.
+        published: Tracklets there were.
+        dropped: Tracklets that are not used.
+        dropped_list: The file that lists them all.
+        modalities: Of the data set.
+    """
+    counts, protocol = partition.source["counts"], partition.protocol
+    print("\n" + "\n".join(table(counts, modalities)))
+    one_sided = counts["test_identities_in_one_modality"]
+    if one_sided and len(modalities) > 1:
+        print(f"{one_sided} test identities are seen in one modality only; they stay")
+    print(f"protocol: {protocol['name']}; camera rule: {protocol['ignore']}")
+    for split, tasks in partition.tasks.items():
+        for direction, task in tasks.items():
+            sizes = f"{len(task.query):,} queries, {len(task.gallery):,} in the gallery"
+            unmatched = counts["queries_without_match"][f"{split} {direction}"]
+            note = f"; {unmatched:,} queries have no match there" if unmatched else ""
+            print(f"{split} {direction}: {sizes}{note}")
+    if dropped:
+        lines = [f"{d.tracklet}: {d.reason}" for d in dropped]
+        share = len(dropped) / published
+        print("\n" + listed(f"{len(dropped):,} tracklets dropped ({share:.1%})", lines))
+        print(f"  all of them: {dropped_list}")
+
+
+def tell_cost(
+    name: str,
+    official: Sequence[tuple[str, int, int]],
+    target: Path,
+    partition: Partition,
+    form: str,
+    seconds: float,
+) -> None:
+    """Print the comparison with official counts, how long it took, and how much disk is taken.
+
+    Args:
+        name: Of the published data set; data under another name are not compared.
+        official: What is counted, the official number, the one found.
+        target: The prepared data.
+        partition: Their partition.
+        form: ``packed`` or ``opengait``.
+        seconds: How long it took.
+    """
+    if official and partition.dataset == name:
+        lines = [compared(*each) for each in official]
+        print("\n" + "\n".join(lines))
+        differ = sum(expected != found for _, expected, found in official)
+        if differ:
+            print(
+                f"warning: {differ} of {len(lines)} counts are not those of {name}; results on "
+                "these data do not compare with published ones"
+            )
+    file = PICKLED if form == "opengait" else PACKED
+    size = sum((target / t.path / file).stat().st_size for t in partition.tracklets)
+    print(
+        f"\n{target}: {len(partition.tracklets):,} tracklets and partition.json, "
+        f"{size / 1e6:,.1f} MB of disk, after {seconds:.1f} s"
+    )
+
+
+def compared(what: str, official: int, found: int) -> str:
+    """Return a line with an official number and the one found."""
+    mark = "" if official == found else "   differs"
+    return f"{what:<36}{official:>9,} official{found:>9,} found{mark}"
