@@ -7,6 +7,8 @@ goes on where it stopped.
 
 import os
 import re
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ from opengait_ext.prepare.work import LACK, Pool
 
 FORMS = ("packed", "opengait")
 CHUNK = 8  # tracklets handed to a process at once
+PNG, BMP = b"\x89PNG\r\n\x1a\n", b"BM"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor restart
 
 
@@ -102,7 +105,7 @@ def refuse_large(content: bytes) -> None:
 
 
 def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
-    """Decodes a JPEG of one or three channels and refuses one that is cut off or corrupt.
+    """Decode a JPEG of one or three channels, a PNG or a BMP; refuse one that is not whole.
 
     OpenCV paints the missing rest of a cut JPEG gray without a word. simplejpeg makes an error of
     every warning of the decoder; what it refuses for another reason than that (a rare form of
@@ -121,6 +124,8 @@ def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
     """
     if not content:
         raise DamagedImageError("the file is empty")
+    if content.startswith((PNG, BMP)):
+        return _decode_lossless(content)
     if content[:2] != b"\xff\xd8":
         raise DamagedImageError("not a JPEG file")
     refuse_large(content)
@@ -134,6 +139,51 @@ def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
             raise DamagedImageError(text) from error
         if "orrupt" in str(error) and "extraneous" not in str(error):
             raise DamagedImageError(f"cannot be decoded whole ({error})") from error
+    return _decode_with_opencv(content)
+
+
+def suffix_of(content: bytes) -> str:
+    """Return the suffix of an image file by what it begins with."""
+    return ".png" if content.startswith(PNG) else ".bmp" if content.startswith(BMP) else ".jpg"
+
+
+def _decode_lossless(content: bytes) -> np.ndarray:
+    """Decode a PNG or BMP, of which OpenCV paints the missing rest black."""
+    refuse_large(content)
+    try:
+        whole = _is_whole_png(content) if content.startswith(PNG) else _is_whole_bmp(content)
+    except struct.error:
+        whole = False
+    if not whole:
+        raise DamagedImageError(f"cut off or damaged, of {len(content)} bytes")
+    return _decode_with_opencv(content)
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Walk through the chunks and their check sums up to the end mark."""
+    position, kind = len(PNG), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", content, position)
+        (expected,) = struct.unpack_from(">I", content, position + 8 + length)
+        if zlib.crc32(content[position + 4 : position + 8 + length]) != expected:
+            return False
+        position += 12 + length
+    return True
+
+
+def _is_whole_bmp(content: bytes) -> bool:
+    """Compare the bytes of the pixels with what the header claims, if they are not compressed."""
+    start, header = struct.unpack_from("<II", content, 10)
+    if header == 12:  # of OS/2
+        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
+        compression = 0
+    else:
+        width, height, _, bits, compression = struct.unpack_from("<iiHHI", content, 18)
+    row = (abs(width) * bits + 31) // 32 * 4
+    return compression not in (0, 3) or len(content) >= start + row * abs(height)
+
+
+def _decode_with_opencv(content: bytes) -> np.ndarray:
     try:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -220,7 +270,8 @@ def _prepare_anew(job: Job) -> Prepared:
     elif job.form == "opengait":
         write_tracklet_array(job.folder, np.stack(frames), durable=False, stream=job.stream)
     else:
-        write_tracklet(job.folder, contents, durable=False, stream=job.stream)
+        suffix = suffix_of(contents[0])
+        write_tracklet(job.folder, contents, suffix, durable=False, stream=job.stream)
     return Prepared(len(contents), damaged)
 
 

@@ -305,3 +305,36 @@ def test_what_a_script_prints_and_refuses_holds_no_raw_character_of_a_file(capsy
     assert told.err.startswith(f"\n{shown}: xxx")
     assert told.err.endswith("; prepare it again\n")
     assert len(told.err) < 2450
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+@pytest.mark.parametrize("gray", [True, False])
+def test_a_lossless_image_is_decoded_whole_or_refused_wherever_it_is_cut(suffix, gray):
+    from opengait_ext.prepare.packing import DamagedImageError, decode_whole, suffix_of
+
+    image = np.random.default_rng(0).integers(256, size=(24, 10, 3), dtype=np.uint8)
+    whole = cv2.imencode(suffix, image[:, :, 0] if gray else image)[1].tobytes()
+    expected = image if not gray else np.repeat(image[:, :, :1], 3, axis=2)
+    np.testing.assert_array_equal(decode_whole(whole), expected)
+    assert suffix_of(whole) == suffix
+    for cut in range(1, len(whole)):
+        with pytest.raises(DamagedImageError):
+            decode_whole(whole[:cut])
+    if suffix == ".png":
+        for place in range(8, len(whole)):
+            with pytest.raises(DamagedImageError):
+                decode_whole(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+
+
+def test_lossless_images_are_packed_unchanged_under_their_own_suffix(tmp_path):
+    from zipfile import ZipFile
+
+    from opengait_ext.prepare.packing import Job, prepare
+
+    content = cv2.imencode(".bmp", np.full((8, 6, 3), 90, np.uint8))[1].tobytes()
+    (tmp_path / "a.bmp").write_bytes(content)
+    images = (str(tmp_path / "a.bmp"),)
+    assert prepare(Job(str(tmp_path / "out"), images, "packed", 256, 128, 1, False)).frames == 1
+    with ZipFile(tmp_path / "out/0-frames.zip") as packed:
+        assert packed.namelist() == ["000000.bmp"]
+        assert packed.read("000000.bmp") == content
