@@ -1,5 +1,6 @@
-"""Which whole numbers a config may hold: beyond them no run ends, or none begins."""
+"""Which numbers a config may hold: beyond them no run ends, none begins, or none learns."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,13 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "save_iter": (1, _STEPS),
     "eval_iter": (0, _STEPS),
     "total_steps": (1, _STEPS),
+    "warmup": (0, _STEPS),
+    "milestones": (1, _STEPS),
+    "step_size": (1, _STEPS),
+    "T_max": (1, _STEPS),
+    "ranks": (1, _STEPS),
+    "block_size": (1, _STEPS),
+    "confidence": (0, _COUNT),  # resamples of a bootstrap
     "accumulate": (1, _COUNT),
     "keep_checkpoints": (0, _STEPS),
     "num_identities": (1, 10_000_000),
@@ -38,7 +46,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
 
 
 def faults_of_numbers(value: Any, where: str = "", key: str = "") -> Iterator[str]:
-    """Name each whole number that no run can have.
+    """Name each number that no run can have: one out of bounds, NaN or infinity.
 
     Args:
         value: A config, or a part of it.
@@ -53,6 +61,8 @@ def faults_of_numbers(value: Any, where: str = "", key: str = "") -> Iterator[st
     elif isinstance(value, (list, tuple)):
         for place, inner in enumerate(value):
             yield from faults_of_numbers(inner, f"{where}[{place}]", key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: expected a finite number, found {value}"
     elif type(value) is int and key in _BOUNDS:
         least, most = _BOUNDS[key]
         if value < least:

@@ -5,6 +5,7 @@ from inspect import signature
 from typing import Any
 
 from .catalog import Catalog, Config
+from .idle import idle_in_training, unfit_for_a_test
 from .optimizer import entries_of
 from .schedule import cycle_length, derived
 
@@ -29,6 +30,7 @@ def contradictions(config: Config, catalog: Catalog) -> Iterator[str]:
             f"evaluator_cfg.sampler: {_sampler(config, 'evaluator_cfg')} draws batches without "
             "end: a test needs each tracklet once, take OrderedSampler"
         )
+    yield from unfit_for_a_test(config, catalog)
 
 
 def _sampler(config: Config, name: str) -> str:
@@ -75,27 +77,9 @@ def without_effect(config: Config, catalog: Catalog, epoch: int) -> Iterator[str
         epoch: Iterations of an epoch.
     """
     yield from _of_trainer(config["trainer_cfg"])
-    section = config["model_cfg"]
-    idle = getattr(catalog.models[section["model"]], "idle", lambda section: ())
-    for key in idle(section):
-        if key in section:
-            yield f"model_cfg.{key}: without effect beside the other values of the model"
-    for place, entry in enumerate(config["trainer_cfg"]["transform"]):
-        if entry.get("probability") == 0:
-            yield f"trainer_cfg.transform[{place}]: {entry['type']} of probability 0 does nothing"
-    for place, entry in enumerate(config["loss_cfg"]):
-        if entry.get("loss_term_weight", 1.0) == 0:
-            prefix = entry["log_prefix"]
-            yield f"loss_cfg[{place}]: {prefix} has the weight 0 and is not computed"
+    yield from idle_in_training(config, catalog)
     yield from _of_solver(config)
     yield from _OF_SCHEDULES.get(config["scheduler_cfg"]["scheduler"], _nothing)(config, epoch)
-
-
-def of_several_processes(config: Config, processes: int) -> Iterator[str]:
-    """Name what only several processes need, and a config for any number of them may hold."""
-    for key in ("sync_batch_norm", "find_unused_parameters"):
-        if processes == 1 and config["trainer_cfg"].get(key):
-            yield f"trainer_cfg.{key}: without effect in a single process"
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
@@ -112,6 +96,10 @@ def _of_solver(config: Config) -> Iterator[str]:
         "cycle_momentum", True
     )
     for where, entry in entries_of(config["optimizer_cfg"]):
+        if entry.get("lr") == 0:
+            yield f"{where}.lr: 0: what it trains stays as it is"
+        if entry.get("decoupled_weight_decay") and entry.get("weight_decay") == 0:
+            yield f"{where}.decoupled_weight_decay: without effect, weight_decay is 0"
         if entry.get("dampening") and not entry.get("momentum"):
             yield f"{where}.dampening: without effect, momentum is 0"
         for key in ("momentum", "betas"):
@@ -147,7 +135,11 @@ def _of_warmup(config: Config, epoch: int) -> Iterator[str]:
         yield "scheduler_cfg.iterations_per_epoch: without effect, unit is iteration"
     length = (section.get("iterations_per_epoch") or epoch) if by_epoch else 1
     yield from _late(section["milestones"], length, total)
-    if section["warmup"] * length >= total:
+    if not section["warmup"]:
+        yield "scheduler_cfg.warmup_factor: without effect, warmup is 0"
+    elif section["warmup_factor"] == 1:
+        yield "scheduler_cfg.warmup: without effect, warmup_factor is 1"
+    elif section["warmup"] * length >= total:
         yield (
             f"scheduler_cfg.warmup: {section['warmup']} {section['unit']}s: the training ends at "
             f"iteration {total}, within the warm-up"
@@ -166,6 +158,9 @@ def _late(milestones: list[int], length: int, total: int) -> Iterator[str]:
 
 
 def _flat(section: Mapping[str, Any]) -> Iterator[str]:
+    if section.get("milestones") == []:
+        yield "scheduler_cfg.gamma: without effect, there are no milestones"
+        return
     if section.get("gamma") == 1:
         yield "scheduler_cfg.gamma: 1: the rate never decays"
 

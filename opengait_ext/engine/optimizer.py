@@ -19,6 +19,8 @@ SOLVERS = Registry(
     "solver",
     [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, torch.optim.RAdam],
 )
+# Arguments of torch's solvers for what no training here does.
+_NOT_HERE = {"differentiable": "gradients through the steps", "capturable": "captured CUDA graphs"}
 _SHOWN = 8  # names of parameters in a message
 
 Parameters = Mapping[str, nn.Parameter]
@@ -117,6 +119,12 @@ def optimizer_faults(section: Any) -> Iterator[str]:
         )
         if not isinstance(entry, Mapping):
             continue
+        betas = entry.get("betas")
+        if isinstance(betas, (list, tuple)) and len(betas) != 2:
+            yield f"{where}.betas: expected two numbers, found {betas}"
+        for key, purpose in _NOT_HERE.items():
+            if entry.get(key):
+                yield f"{where}.{key}: expected false, found {entry[key]!r}: it is for {purpose}"
         if "match" in entry:
             yield from _match_faults(where, entry["match"])
         elif rest:
@@ -132,6 +140,11 @@ def _match_faults(where: str, match: Any) -> Iterator[str]:
             f"{where}.match: expected a list of beginnings of parameters' names, such as "
             f"[encoder.], found {match!r}"
         )
+        return
+    for place, prefix in enumerate(match):
+        wider = [each for each in match[:place] + match[place + 1 :] if prefix.startswith(each)]
+        if wider and (prefix not in wider or match.index(prefix) < place):
+            yield f"{where}.match: {prefix!r} is without effect beside {wider[0]!r}: leave it out"
 
 
 def build_optimizer(section: Any, named: Parameters) -> torch.optim.Optimizer:
@@ -167,9 +180,12 @@ def rehearsed_optimizer(section: Any) -> torch.optim.Optimizer:
     """
     parts, names = [], []
     for where, entry in entries_of(section):
+        number = nn.Parameter(torch.zeros(1))
+        number.grad = torch.zeros(1)
         try:
-            parts.append(_built(entry, [nn.Parameter(torch.zeros(1))], where))
-        except (ValueError, TypeError) as fault:
+            parts.append(_built(entry, [number], where))
+            parts[-1].step()
+        except (ValueError, TypeError, RuntimeError) as fault:
             raise ConfigError(f"{where}: {fault}") from fault
         names.append([where])
     return parts[0] if len(parts) == 1 else JointOptimizer(parts, names)

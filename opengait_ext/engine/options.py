@@ -64,6 +64,9 @@ class DataOptions:
             yield f"stream: expected the name of a file without its ending, found {self.stream!r}"
         if not self.train_splits:
             yield "train_splits: expected at least one split, such as [train], found []"
+        for split in dict.fromkeys(self.train_splits):
+            if self.train_splits.count(split) > 1:
+                yield f"train_splits: {split!r} stands there more than once: leave one"
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from .data import ready_partition
 from .devices import choose_device
 from .distributed import process_group
 from .holding import held
+from .idle import idle_in_test
 from .progress import LiveLine, logging_to
 from .provenance import config_file
 from .run import Run, described_device
 from .sections import check
-from .tester import chosen_checkpoint, test
+from .tester import check_tasks, chosen_checkpoint, test
 from .training import train
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ def run(
                 this.store.mend()
             _introduce(this, phase)
             partition = ready_partition(settings.data, group)
+            if phase == "both":  # not after the training
+                check_tasks(this, partition, settings.evaluator.split)
             iteration = train(this, partition) if phase != "test" else 0
             if phase == "train":
                 return {"iteration": iteration}
@@ -81,6 +84,9 @@ def _introduce(this: Run, phase: str) -> None:
         "host embedded; device %s; processes: %d; precision: %s",
         described_device(this.device), this.group.size, ", ".join(precisions),
     )  # fmt: skip
+    if phase != "train" and this.group.leads:
+        for line in idle_in_test(settings.config):
+            logger.warning("%s", line)
     logger.info(
         "config %s; seed %d; output %s",
         config_file(this.command) or "of the calling program", settings.trainer.seed, this.folder,

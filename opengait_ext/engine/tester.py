@@ -150,6 +150,20 @@ def record(
     return content
 
 
+def check_tasks(run: Run, partition: Partition, split: str) -> None:
+    """Refuse a split that cannot be tested.
+
+    Raises:
+        ConfigError: If the partition says nothing about who queries whom in this split.
+    """
+    if not partition.tasks.get(split):
+        known = ", ".join(name for name, tasks in partition.tasks.items() if tasks) or "none"
+        raise ConfigError(
+            f"{run.settings.data.dataset_partition}: there is no retrieval task for the split "
+            f"{split!r} (splits with tasks: {known})"
+        )
+
+
 def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
     """Gives the dataset of a split, read as ``evaluator_cfg`` says.
 
@@ -157,12 +171,7 @@ def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
         ConfigError: If the partition says nothing about who queries whom in this split.
     """
     settings = run.settings
-    if not partition.tasks.get(split):
-        known = ", ".join(name for name, tasks in partition.tasks.items() if tasks) or "none"
-        raise ConfigError(
-            f"{settings.data.dataset_partition}: there is no retrieval task for the split "
-            f"{split!r} (splits with tasks: {known})"
-        )
+    check_tasks(run, partition, split)
     section = settings.config["evaluator_cfg"]
     return make_dataset(
         settings.data, partition, [split], section, "evaluator_cfg", settings.catalog

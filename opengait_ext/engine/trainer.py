@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..escaping import some
 from . import random_state
 from .checkpoint import CheckpointStore
 from .devices import is_out_of_memory
@@ -81,6 +82,7 @@ class Trainer:
         self.evaluate = evaluate
         self._device = step.computation.device
         self._saved = state.iteration
+        self._first = True
 
     def run(self) -> None:
         """Trains to the last iteration.
@@ -135,11 +137,24 @@ class Trainer:
                 f"trainer_cfg.accumulate to more than {self.options.accumulate}: the batch is "
                 f"computed in so many pieces, and the losses stay the same. ({fault})"
             ) from fault
+        if self._first:
+            self._tell_unreached()
         self._check(terms, batch)
         norm = self._update()
         state.iteration += 1
         tracklets = len(batch.labels) * self.group.size
         self.journal.ends(terms, visual_summary, norm, tracklets, state.optimizer)
+
+    def _tell_unreached(self) -> None:
+        """Name the parameters that no loss sends a gradient to: their rate has no effect."""
+        self._first = False
+        named = self.state.model.named_parameters()
+        left = [name for name, each in named if each.requires_grad and each.grad is None]
+        if left and self.group.leads:
+            logger.info(
+                "no loss reaches %d of the trained parameters, which stay as they are: %s",
+                len(left), some(left),
+            )  # fmt: skip
 
     def _update(self) -> Tensor | None:
         """Moves the weights along the gradient; gives its norm if that is clipped."""

@@ -16,9 +16,10 @@ from .catalog import build_schedule, losses_of
 from .checkpoint import load_weights
 from .data import check_identities, make_dataset, make_sampler
 from .devices import Computation
-from .effects import of_several_processes, without_effect
+from .effects import without_effect
 from .embedding import embed, embedded_halves
 from .holding import agreed, set_run_aside
+from .idle import idle_here
 from .journal import Journal
 from .loader import make_loader
 from .objective import Objective
@@ -120,7 +121,7 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
     if run.group.leads:
         for line in without_effect(settings.config, settings.catalog, epoch):
             logger.warning("%s", line)
-        for line in of_several_processes(settings.config, run.group.size):
+        for line in idle_here(settings.config, run.group.size):
             logger.info("%s", line)
     return epoch
 

@@ -25,13 +25,17 @@ class CrossEntropyLoss(BaseLoss):
           ``loss`` and ``accuracy``, the share of ``n * p`` whose largest logit is the label's.
 
     Raises:
-        ValueError: In ``forward``, if the shapes do not fit.
+        ValueError: If a number is out of range; in ``forward``, if the shapes do not fit.
     """
 
     def __init__(
         self, loss_term_weight: float = 1.0, scale: float = 16.0, label_smoothing: float = 0.1
     ) -> None:
         super().__init__(loss_term_weight)
+        if not scale > 0:
+            raise ValueError(f"scale: expected above 0, found {scale}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing: expected 0 to 1, found {label_smoothing}")
         self.scale = scale
         self.label_smoothing = label_smoothing
 

@@ -121,10 +121,15 @@ class DiversityLoss(BaseLoss):
 
     Shape:
         - maps: ``[f, c, h, w]``, not negative.
+
+    Raises:
+        ValueError: If ``eps`` is not above 0.
     """
 
     def __init__(self, loss_term_weight: float = 1.0, eps: float = 1e-6) -> None:
         super().__init__(loss_term_weight)
+        if not eps > 0:
+            raise ValueError(f"eps: expected above 0, found {eps}")
         self.eps = eps
 
     def forward(self, maps: Tensor) -> Result:

@@ -54,9 +54,26 @@ class BaseModel(SharesBatch, nn.Module):
         """Loads pretrained weights; the host calls it once after ``build_network``."""
 
     @classmethod
-    def idle(cls, model_cfg: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the keys that others of ``model_cfg`` leave without effect."""
-        return ()
+    def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
+        """Return the keys of ``model_cfg`` that change nothing beside the others, and why.
+
+        Args:
+            model_cfg: The section.
+            total_iter: Iterations of the training.
+        """
+        return {}
+
+    @classmethod
+    def idle_losses(
+        cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, str]:
+        """Return the losses that can train nothing in this model, by ``log_prefix``, and why.
+
+        Args:
+            model_cfg: The section.
+            losses: The entries of ``loss_cfg`` by ``log_prefix``.
+        """
+        return {}
 
 
 def frames_of(inputs: Inputs) -> tuple[Tensor, list[int]]:

@@ -1,8 +1,8 @@
 """BigGait: gait from what a frozen DINOv2 knows of each frame, without silhouettes given."""
 
 import copy
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -122,6 +122,31 @@ class BigGait(BaseModel):
         )
         start_as_opengait(self)  # before the transformer, which has a start of its own
         self.dinov2 = dino
+        if not mask_iterations:  # said here, so that no optimizer gets it
+            freeze(self.branches.mask)
+
+    @classmethod
+    def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
+        """Return what is about a mask branch that never learns, or never comes to rest."""
+        begins_rest = model_cfg.get("mask_iterations", 500)
+        if not begins_rest:
+            return {"mask_dropout": "mask_iterations is 0: the mask branch never learns"}
+        if begins_rest >= total_iter and model_cfg.get("mask_weights"):
+            return {
+                "mask_weights": f"the training ends at {total_iter}, mask_iterations is "
+                f"{begins_rest}: they would take the branch's place then"
+            }
+        return {}
+
+    @classmethod
+    def idle_losses(
+        cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, str]:
+        """Return the losses of the mask branch, if it never learns."""
+        if model_cfg.get("mask_iterations", 500):
+            return {}
+        reason = "mask_iterations is 0: the mask branch never learns"
+        return dict.fromkeys(("shape_connect", "shape_mse"), reason)
 
     def init_parameters(self) -> None:
         """Loads the weights of DINOv2, and looks whether those of the mask branch fit."""

@@ -146,9 +146,20 @@ class DinoGRL(BaseModel):
         self.necks = nn.ModuleDict({"gait": neck(cosine), "appearance": neck(cosine)})
 
     @classmethod
-    def idle(cls, model_cfg: Mapping[str, Any]) -> tuple[str, ...]:
+    def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
         """Return the keys that are about strips, if there are none."""
-        return () if model_cfg.get("enhancement", True) else ("bins", "share_granularities")
+        if model_cfg.get("enhancement", True):
+            return {}
+        return dict.fromkeys(("bins", "share_granularities"), "enhancement is false")
+
+    @classmethod
+    def idle_losses(
+        cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, str]:
+        """Return the smoothness of a sum that is 1 everywhere, if that is asked for."""
+        if not losses.get("smoothness", {}).get("sum_channels"):
+            return {}
+        return {"smoothness": "sum_channels: the channels of a gait map add up to 1 everywhere"}
 
     def init_parameters(self) -> None:
         """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""

@@ -1,5 +1,6 @@
 """Numbers in a config with which no run begins or ends: each a line with the place."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_number_that_no_run_can_have_is_refused_with_its_place_and_bounds(chan
     (line,) = str(fault.value).splitlines()
     assert line.startswith(f"{where}: expected ")
     assert line.endswith(f", found {value}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("warmup", -1), ("milestones", 0), ("step_size", 0), ("T_max", 0)]
+    + [("ranks", 0), ("block_size", 0), ("confidence", -1), ("margin", math.nan)],
+)
+def test_a_number_that_a_component_cannot_take_is_refused(key, value):
+    (fault,) = faults_of_numbers({"section": {key: value}})
+    assert fault.startswith(f"section.{key}: expected ")
 
 
 def test_numbers_of_keys_without_bounds_pass():

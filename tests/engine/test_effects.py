@@ -10,12 +10,14 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from opengait_ext.config import ConfigError
 from opengait_ext.engine import run
-from opengait_ext.engine.effects import of_several_processes, without_effect
+from opengait_ext.engine.effects import without_effect
+from opengait_ext.engine.idle import idle_here, idle_in_test
 from opengait_ext.engine.sections import check
 from opengait_ext.engine.shaping import training_differences
 from opengait_ext.engine.trained import OtherRunError
 
 CONFIG = make_config(Path("data"), {"trainer_cfg.save_iter": 6})
+FLIP = {"type": "HorizontalFlip"}
 CYCLE = {"scheduler": "OneCycleLR", "max_lr": 0.01}
 
 
@@ -47,6 +49,10 @@ def train(config):
             "scheduler_cfg.pct_start: of 2 iterations it makes a rise of one",
         ),
         (cycle(epochs=2), "You must define either total_steps OR"),
+        ({"evaluator_cfg.rerank": {"type": "temporal", "k9": 1}}, "evaluator_cfg.rerank.k9 is unk"),
+        ({"evaluator_cfg.ranks": []}, r"evaluator_cfg.ranks: expected numbers from 1"),
+        ({"evaluator_cfg.tar_at_far": [0.1, 2.0]}, "tar_at_far: expected rates from 0 to 1, fou"),
+        ({"data_cfg.train_splits": ["train", "train"]}, "train_splits: 'train' stands there more"),
         (
             {"trainer_cfg.sampler": CONFIG["evaluator_cfg"]["sampler"]},
             "trainer_cfg.sampler: OrderedSampler goes through the tracklets once and ends",
@@ -99,6 +105,33 @@ def test_a_cycle_fits_the_training_if_it_does_not_say_how_long_it_is(toy_root, w
             "trainer_cfg.transform[2]: HorizontalFlip of probability 0 does nothing",
         ),
         ({"loss_cfg.1.loss_term_weight": 0}, "loss_cfg[1]: triplet has the weight 0 and is not"),
+        ({"trainer_cfg.transform.1.padding": 0}, "transform[1]: PadCrop of padding 0 does nothing"),
+        (
+            {"trainer_cfg.transform.1": {"type": "CutSides", "columns": 0}},
+            "trainer_cfg.transform[1]: CutSides of columns 0 does nothing",
+        ),
+        (
+            {"trainer_cfg.transform.2": {**FLIP, "probability": 1, "per_frame": True}},
+            "trainer_cfg.transform[2].per_frame: without effect, every frame is mirrored",
+        ),
+        (
+            {"trainer_cfg.transform.3.modality": "infrared", "trainer_cfg.sampler.infrared": 0},
+            "transform[3]: ChannelErasing without effect, it changes infrared tracklets alone",
+        ),
+        (
+            {"trainer_cfg.sampler.visible": 1, "trainer_cfg.sampler.infrared": 0},
+            "loss_cfg[1]: triplet without effect, a batch has one tracklet of each identity",
+        ),
+        ({"trainer_cfg.sampler.identities": 1}, "triplet without effect, a batch has one identity"),
+        ({"model_cfg.num_identities": 1}, "id without effect, there is one identity to choose"),
+        ({"optimizer_cfg.lr": 0}, "optimizer_cfg.lr: 0: what it trains stays as it is"),
+        (
+            {"optimizer_cfg.decoupled_weight_decay": True, "optimizer_cfg.weight_decay": 0},
+            "optimizer_cfg.decoupled_weight_decay: without effect, weight_decay is 0",
+        ),
+        ({"scheduler_cfg.warmup": 0}, "scheduler_cfg.warmup_factor: without effect, warmup is 0"),
+        ({"scheduler_cfg.warmup_factor": 1}, "warmup: without effect, warmup_factor is 1"),
+        ({"scheduler_cfg.milestones": []}, "gamma: without effect, there are no milestones"),
         (cycle(total_steps=9), "OneCycleLR takes 9 iterations (total_steps: 9), the training ends"),
         (cycle(total_steps=7, epochs=2), "epochs and steps_per_epoch are without effect beside"),
         (
@@ -183,8 +216,8 @@ def test_what_only_several_processes_need_is_no_warning(toy_root, work, caplog):
     keys = ("sync_batch_norm", "find_unused_parameters")
     config = changed(CONFIG, {f"trainer_cfg.{key}": True for key in keys})
     lines = [f"trainer_cfg.{key}: without effect in a single process" for key in keys]
-    assert list(of_several_processes(config, 1)) == lines
-    assert not list(of_several_processes(config, 2))
+    assert list(idle_here(config, 1)) == lines
+    assert not list(idle_here(config, 2))
     changes = {f"trainer_cfg.{key}": True for key in keys}
     with caplog.at_level("INFO"):
         train(make_config(toy_root, {**changes, "trainer_cfg.total_iter": 1}))
@@ -275,3 +308,97 @@ def test_keys_of_strips_are_told_if_a_model_has_none():
         "model_cfg.bins",
         "model_cfg.share_granularities",
     ]
+
+
+def test_gray_of_probability_0_still_copies_channels_and_is_told_nothing_about():
+    entry = {"type": "ChannelAdaptiveGray", "probability": 0.0}
+    config = changed(CONFIG, {"trainer_cfg.transform.3": entry})
+    assert not list(without_effect(config, CATALOG, epoch=2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "metric", "message"),
+    [
+        ({"type": "k_reciprocal", "lambda": 1}, "euclidean", "k1 and k2 are without effect, lambd"),
+        ({"type": "k_reciprocal", "squared": True}, "cosine", "squared: without effect, the metri"),
+        ({"type": "temporal", "all": 0, "halves": 0}, "euclidean", "all and halves are 0: the dis"),
+        ({"type": "temporal", "halves": 0}, "euclidean", "halves: 0: the halves of the tracklets"),
+    ],
+)
+def test_a_value_without_effect_in_a_test_is_told(settings, metric, message):
+    changes = {"evaluator_cfg.rerank": settings, "evaluator_cfg.metric": metric}
+    assert message in "\n".join(idle_in_test(changed(CONFIG, changes)))
+    fits = {"evaluator_cfg.rerank": {"type": settings["type"]}, "evaluator_cfg.metric": metric}
+    assert not list(idle_in_test(changed(CONFIG, fits)))
+
+
+def test_a_transform_of_a_test_that_does_nothing_is_told():
+    config = changed(CONFIG, {"evaluator_cfg.transform": [{**FLIP, "probability": 0}]})
+    lines = ["evaluator_cfg.transform[0]: HorizontalFlip of probability 0 does nothing"]
+    assert list(idle_in_test(config)) == lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_cfg.loader_timeout": 9}, "data_cfg.loader_timeout: without effect, num_workers"),
+        ({"evaluator_cfg.sampler.frames": 0}, "evaluator_cfg.sampler.frame_rule: without effect"),
+        (
+            {"trainer_cfg.sampler.frames": 1, "model_cfg.set_pooling": "max"},
+            "model_cfg.set_pooling: without effect in training, a tracklet has one frame",
+        ),
+        (
+            {"trainer_cfg.restore_hint": "a.pt", "model_cfg.backbone_weights": "imagenet"},
+            "backbone_weights: without effect, all weights come from trainer_cfg.restore_hint (a.p",
+        ),
+    ],
+)
+def test_what_rests_in_this_run_alone_is_named(changes, message):
+    assert not list(idle_here(CONFIG, 1))
+    assert message in "\n".join(idle_here(changed(CONFIG, changes), 1))
+
+
+def test_values_of_a_mask_branch_that_never_learns_or_never_rests_are_told():
+    from opengait_ext.config import load_config
+    from opengait_ext.engine.catalog import own_catalog
+
+    shipped = load_config(Path(__file__).parents[2] / "configs" / "biggait_ccpg.yaml")
+
+    def told(**values):
+        config = changed(shipped, {f"model_cfg.{key}": each for key, each in values.items()})
+        lines = list(without_effect(config, own_catalog(), epoch=2))
+        return [line for line in lines if line.startswith(("model_cfg", "loss_cfg"))]
+
+    total = shipped["trainer_cfg"]["total_iter"]
+    assert told() == []
+    (line,) = told(mask_weights="mask.pt", mask_iterations=total)
+    assert line.startswith(f"model_cfg.mask_weights: without effect, the training ends at {total}")
+    resting = " ".join(told(mask_iterations=0, mask_dropout=0.5))
+    for name in ("model_cfg.mask_dropout", "shape_connect", "shape_mse"):
+        assert f"{name}{': ' if '.' in name else ' '}without effect" in resting
+
+
+def test_a_smoothness_that_is_0_everywhere_is_told():
+    from opengait_ext.models import MODELS
+
+    losses = {"smoothness": {"sum_channels": True}}
+    assert "add up to 1" in MODELS["DinoGRL"].idle_losses({}, losses)["smoothness"]
+    assert not MODELS["DinoGRL"].idle_losses({}, {"smoothness": {}})
+
+
+def test_parameters_that_no_loss_reaches_are_named_once(toy_root, work, caplog):
+    changes = {"model_cfg.second": True, "trainer_cfg.total_iter": 2}
+    with caplog.at_level("INFO"):
+        train(make_config(toy_root, changes))
+    said = [each for each in caplog.messages if each.startswith("no loss reaches")]
+    assert said == [
+        "no loss reaches 2 of the trained parameters, which stay as they are: second.weight, "
+        "second.bias"
+    ]
+
+
+def test_a_split_that_cannot_be_tested_is_refused_before_the_training(toy_root, work):
+    config = make_config(toy_root, {"evaluator_cfg.split": "nope"})
+    with pytest.raises(ConfigError, match="there is no retrieval task for the split 'nope'"):
+        run(config, "both", "cpu", False, [], CATALOG)
+    assert not list(work.rglob("*.pt"))

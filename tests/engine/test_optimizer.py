@@ -243,6 +243,15 @@ def faults(changes):
             [SLOW, {**REST, "momentun": 1}],
             "optimizer_cfg[1] (SGD):\n  unknown key 'momentun' - did",
         ),
+        (
+            [{**SLOW, "match": ["encoder.", "encoder.first."]}, REST],
+            "optimizer_cfg[0].match: 'encoder.first.' is without effect beside 'encoder.': leave",
+        ),
+        ([{**SLOW, "match": ["encoder.", "encoder."]}, REST], "'encoder.' is without effect besi"),
+        ({"solver": "Adam", "betas": [0.9]}, "optimizer_cfg.betas: expected two numbers, found"),
+        ({"solver": "Adam", "foreach": True, "fused": True}, "cannot be `True` together"),
+        ({"solver": "Adam", "capturable": True}, "capturable: expected false, found True: it is"),
+        ({**REST, "differentiable": True}, "optimizer_cfg.differentiable: expected false, found"),
         ([SLOW, {**REST, "lr": -1.0}], "optimizer_cfg[1]: Invalid learning rate: -1.0"),
     ],
 )

@@ -59,3 +59,10 @@ def test_cross_entropy_has_right_gradients():
 def test_cross_entropy_names_shapes_that_do_not_fit(shape, n):
     with pytest.raises(ValueError, match=r"expected \[n, k, p\] and \[n\]"):
         CrossEntropyLoss()(torch.zeros(shape), torch.zeros(n, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("wrong", [{"scale": 0.0}, {"label_smoothing": 1.5}])
+def test_cross_entropy_refuses_numbers_that_teach_nothing(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        CrossEntropyLoss(**wrong)

@@ -105,3 +105,8 @@ def test_the_gradient_of_diversity_loss_is_finite_where_channels_are_unused():
     maps[0, 1] = 1
     DiversityLoss()(maps.requires_grad_())[0].backward()
     assert maps.grad.isfinite().all()
+
+
+def test_diversity_loss_refuses_an_eps_of_0():
+    with pytest.raises(ValueError, match="eps: expected above 0, found 0"):
+        DiversityLoss(eps=0)
