@@ -1,9 +1,9 @@
-# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench; make wheel-test. Needs Python 3.10+ and make.
+# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench; make docs-test, wheel-test. Needs Python 3.10+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-large check bench gpu-check test-browser wheel-test clean
+.PHONY: demo test test-fast test-large check bench gpu-check test-browser docs-test wheel-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -40,6 +40,11 @@ gpu-check: $(VENV)/.installed
 test-browser: $(VENV)/.installed
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core)
 	$(BIN)/python -m pytest tests/browser
+
+# Every command line of README and docs, on generated data; DOCS_TEST="--only TEXT": some of them.
+docs-test: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/docs
+	$(BIN)/python tests/docs/run.py $(DOCS_TEST)
 
 # The demo from an installed wheel, in an empty folder and a new environment: five minutes and the
 # download of torch; WHEEL_TEST="--environment DIR" keeps the environment for the next time.
