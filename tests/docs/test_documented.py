@@ -8,6 +8,7 @@ from parsing import parse
 from plan import unused
 
 from opengait_ext.errors import UserError
+from opengait_ext.prepare.synth.files import Options, write_lists
 from opengait_ext.shipped import config_paths
 
 LINES = list(dict.fromkeys(line.text for line in documented()))
@@ -80,3 +81,16 @@ def test_commands_are_found_in_every_kind_of_code(tmp_path, monkeypatch):
         Line("README.md:1", "python a.py --b"),
     ]
     assert not is_command("data/")
+
+
+def test_the_query_that_the_pages_search_for_is_a_tracklet_of_the_demo(tmp_path):
+    queries = {match for text in LINES for match in re.findall(r"data/synth_vvi/(\S+)", text)}
+    write_lists(tmp_path, Options(train_identities=120, test_identities=20, seed=0))
+    rows = (tmp_path / "info/track_test_info.txt").read_text().splitlines()
+    known = {}
+    for number, row in enumerate(rows, 1):
+        code, first, last, pid, camera = row.split()
+        folder = {"1": "ir", "2": "rgb"}[code]
+        known[f"{pid}/{folder}/D{camera}-T{number}"] = int(last) - int(first) + 1
+    assert queries
+    assert all(known[query] >= 12 for query in queries)
