@@ -6,7 +6,7 @@ Read by ``opengait-ext`` and by ``data_cfg.prepare.commands``. A new data set ad
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -22,11 +22,23 @@ class Program(NamedTuple):
         script: Its file in ``datasets/prep``.
         module: The module below ``opengait_ext`` whose ``main(words)`` it is.
         help: One line, for ``--help``.
+        data_set: A class below ``opengait_ext``, if ``main`` prepares what it is given:
+            ``prepare.sysu.SysuMM01``.
     """
 
     script: str
     module: str
     help: str
+    data_set: str = ""
+
+    def load_main(self) -> Callable[[list[str]], int]:
+        """Import the program and return its ``main(words)``."""
+        main = importlib.import_module(f".{self.module}", __package__).main
+        if not self.data_set:
+            return main
+        module, name = self.data_set.rsplit(".", 1)
+        data_set = getattr(importlib.import_module(f".{module}", __package__), name)
+        return lambda words: main(data_set(), words)
 
 
 PREPARE = {
@@ -34,6 +46,9 @@ PREPARE = {
         "hitsz_vcm.py", "prepare.vcm.run", "HITSZ-VCM, or data in its form such as SynthVVI"
     ),
     "bupt": Program("bupt_campus.py", "prepare.bupt.run", "BUPTCampus"),
+    "sysu": Program(
+        "sysu_mm01.py", "prepare.pipeline", "SYSU-MM01, pictures", "prepare.sysu.SysuMM01"
+    ),
     "gait": Program("gait.py", "prepare.gait.run", "gait data sets, as OpenGait pickles them"),
     "recordings": Program(
         "own.py", "prepare.recordings.run", "your own folders of images, or videos with boxes"
@@ -94,10 +109,10 @@ def run_program(program: Program, name: str, words: Sequence[str]) -> int:
         words: Its command line.
     """
     with quiet_imports():
-        module = importlib.import_module(f".{program.module}", __package__)
+        main = program.load_main()
     before = sys.argv
     sys.argv = [name, *words]  # argparse takes the name of the program from here
     try:
-        return module.main(list(words))
+        return main(list(words))
     finally:
         sys.argv = before

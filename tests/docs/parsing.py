@@ -13,7 +13,10 @@ from pathlib import Path
 from documented import ROOT
 
 from opengait_ext.config import load_config
+from opengait_ext.programs import OTHERS, PREPARE
 from opengait_ext.shipped import config_file
+
+PROGRAMS = (*PREPARE.values(), *OTHERS.values())
 
 PLACEHOLDER = re.compile(r"<[a-z][^<>]*>|(?<=--cfgs )\.\.\.")
 
@@ -54,8 +57,12 @@ def _python(words):
     elif "PLACE" not in words[0]:
         script = ROOT / words[0]
         assert script.is_file(), f"{words[0]}: there is no such script"
-        (module,) = re.findall(r"from (\S+) import main", script.read_text())
-        taken_by(importlib.import_module(module).main, words)
+        (program,) = [each for each in PROGRAMS if each.script == script.name] or [None]
+        if program and program.data_set:
+            taken_by(program.load_main(), words, words[1:])
+        else:
+            (module,) = re.findall(r"from (\S+) import main", script.read_text())
+            taken_by(importlib.import_module(module).main, words)
 
 
 def _torchrun(words):

@@ -47,7 +47,10 @@ def make_scene(folder: Path) -> None:
     gait_trees.write_tree(folder, "ccpg")
     (folder / "checkout/datasets/CCPG").mkdir(parents=True)
     shutil.move(folder / "CCPG.json", folder / "checkout/datasets/CCPG/CCPG.json")
-    own_recordings.write_tree(folder / "people")
+    sides = ("rgb", "gate"), ("ir", "hall")
+    walks = [(pid, *side) for pid in own_recordings.PEOPLE for side in sides]
+    for number, walk in enumerate(walks):
+        own_recordings.write_images(Path(folder, "people", *walk, "1"), 3, 3 * number)
     own_recordings.write_images(folder / "walk", 6)
     _write_films(folder)
     (folder / "data/weights").mkdir(parents=True)
