@@ -24,7 +24,8 @@ class PrepareOptions:
     Attributes:
         run: True: the engine runs the commands; false: it only names them.
         access: Where the data can be asked for.
-        commands: Python scripts below ``datasets/prep`` with their arguments, in order.
+        commands: Python scripts below ``datasets/prep`` with their arguments, in order; the package
+            runs them itself where they are not there.
     """
 
     run: bool

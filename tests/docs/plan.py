@@ -49,7 +49,7 @@ ADDED = {
     "python -m opengait.main --cfgs configs/dinogrl_released_vcm.yaml": RELEASED,
     "python -m opengait.main --cfgs configs/dinogrl_released_bupt.yaml": BUPT,
     "python -m opengait.main --cfgs configs/biggait_ccpg.yaml": (
-        f"{CPU} --set data_cfg.num_workers=0"
+        f"{CPU} --set data_cfg.num_workers=0 --set evaluator_cfg.sampler.frames=1"
     ),
     "python datasets/prep/synth_silhouettes.py": "--every 20",
     "python datasets/prep/synth_vvi.py --target data/synth_vvi_raw": TOY_DATA,
@@ -58,6 +58,7 @@ ADDED = {
     "python datasets/prep/pretrain_vit.py": (
         "--target data/toy_vit.pt --iterations 2 --batch 4 --frames 2"
     ),
+    "opengait-ext calibrate": "--far 0.1",
     "opengait-ext search gallery": "--query {query}",
     "opengait-ext index gallery --remove PID": "--remove 17",
     "python benchmarks/forms.py": "--tracklets 5 --rounds 1",
