@@ -76,18 +76,36 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Damaged:
+    """An image that is not whole.
+
+    Args:
+        frame: Its position in the job.
+        place: Its path.
+        reason: What is wrong with it.
+    """
+
+    frame: int
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Prepared:
     """What became of a job.
 
     Args:
         frames: Whole frames; they are in the file if ``failure`` is empty and they suffice.
-        damaged: Path and reason of every image that is not whole.
+        damaged: The images that are not whole.
         reused: Whether the file was there already.
         failure: What went wrong apart from damaged images, with the path; mostly empty.
     """
 
     frames: int
-    damaged: list[str] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
     reused: bool = False
     failure: str = ""
 
@@ -255,12 +273,12 @@ def available_cores() -> int:
 
 def _prepare_anew(job: Job) -> Prepared:
     contents, frames, damaged = [], [], []
-    for source in job.images:
+    for number, source in enumerate(job.images):
         try:
             content = read_image(source)
             image = decode_whole(content, pixels=job.form == "opengait")
         except DamagedImageError as error:
-            damaged.append(f"{place_of(source)}: {error}")
+            damaged.append(Damaged(number, place_of(source), str(error)))
             continue
         contents.append(content)
         if job.form == "opengait":

@@ -18,8 +18,7 @@ from typing import Any
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, Task, Tracklet, atomic_write, write_partition
 from opengait_ext.errors import UserError
-from opengait_ext.prepare.fault_data import Faults
-from opengait_ext.prepare.faults import SHOWN, listed
+from opengait_ext.prepare.faults import SHOWN, Faults, Kind, listed
 from opengait_ext.prepare.options import add_writing, fraction, positive, status_of
 from opengait_ext.prepare.packing import Job, Prepared, prepare_all
 from opengait_ext.prepare.partition import (
@@ -187,13 +186,15 @@ def _run(dataset: DataSet, options: argparse.Namespace) -> None:
 def _read(dataset: DataSet, sources: Sources, options: argparse.Namespace) -> Published:
     faults = Faults()
     published = dataset.read(sources, options, faults)
+    for path, count in sources.ignored():
+        faults.add(Kind.IGNORED_MEMBERS, path, count)
     faults.refuse(f"--source {sources}")
     if not published.rows:
         raise UserError(f"--source {sources}: no tracklet is there; {dataset.expected}")
     digest = published.digest
     if not digest:
         digest = digest_of([*_fields(row), *map(_name, row.images)] for row in published.rows)
-    remarks = [*published.remarks, *faults.remarks(), *sources.ignored()]
+    remarks = [*published.remarks, *faults.remarks()]
     return replace(published, digest=digest, remarks=remarks)
 
 
@@ -296,11 +297,11 @@ def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace)
 
 def _judge_damage(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
     """List damaged images; refuse them unless they are to be left out."""
-    damaged = [text for result in results for text in result.damaged]
+    damaged = [image for result in results for image in result.damaged]
     (target / DAMAGED).unlink(missing_ok=True)
     if not damaged:
         return
-    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    atomic_write(target / DAMAGED, "".join(f"{image}\n" for image in damaged).encode())
     shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
     if not skip_damaged:
         raise UserError(

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from opengait_ext.ordering import natural_key
-from opengait_ext.prepare.fault_data import Faults, Kind
-from opengait_ext.prepare.faults import SourceError
+from opengait_ext.prepare.faults import Faults, Kind, SourceError
 from opengait_ext.prepare.sources import Image, Sources, Tree, is_archive, read_image
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")

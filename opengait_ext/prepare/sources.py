@@ -33,10 +33,12 @@ from opengait_ext.prepare.archives import (
     read_image,
     size_and_time,
 )
+from opengait_ext.prepare.faults import SourceError
 from opengait_ext.prepare.progress import Progress
 
 __all__ = [
     "UNPACKED",
+    "Lines",
     "Archive",
     "ArchiveError",
     "DamagedImageError",
@@ -47,9 +49,11 @@ __all__ = [
     "Tree",
     "close_archives",
     "is_archive",
+    "lines_of",
     "open_archive",
     "place_of",
     "read_image",
+    "read_lines",
     "remove_unpacked",
     "size_and_time",
 ]
@@ -68,9 +72,28 @@ KINDS = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+Lines = list[tuple[int, str]]  # the filled lines of a text with their numbers
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _BLOCK = 1 << 20
 _MB = 1_000_000
+
+
+def read_lines(path: Path) -> Lines:
+    """Return the filled lines of a text with their numbers, without CRLF and blanks at the ends.
+
+    Raises:
+        SourceError: If the file is missing or no UTF-8.
+    """
+    try:
+        return lines_of(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as text ({error})") from error
+
+
+def lines_of(content: bytes) -> Lines:
+    """Return the filled lines of a text with their numbers, without CRLF and blanks at the ends."""
+    lines = enumerate(content.decode("utf-8-sig").splitlines(), 1)
+    return [(number, text) for number, line in lines if (text := line.strip())]
 
 
 class Folder:
@@ -139,11 +162,11 @@ class Sources:
     def __str__(self) -> str:
         return ", ".join(map(str, self.paths))
 
-    def ignored(self) -> Iterator[str]:
-        """Names the opened archives in which members were passed over."""
+    def ignored(self) -> Iterator[tuple[str, int]]:
+        """Return the opened archives in which links and names that lead out were passed over."""
         for path, archive in self._open.items():
             if archive.ignored:
-                yield f"{path}: {archive.ignored} links or names that lead elsewhere are ignored"
+                yield str(path), archive.ignored
 
 
 def _archives_in(paths: Sequence[Path]) -> Iterator[Path]:

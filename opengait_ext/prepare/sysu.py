@@ -16,7 +16,7 @@ from typing import Any
 
 from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE, Partition, Task
 from opengait_ext.evaluation.protocols import PROTOCOLS
-from opengait_ext.prepare.fault_data import Faults, Kind
+from opengait_ext.prepare.faults import Faults, Kind
 from opengait_ext.prepare.partition import cross_modality
 from opengait_ext.prepare.pipeline import DataSet
 from opengait_ext.prepare.places import Place, find_place, numbers_in

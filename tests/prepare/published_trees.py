@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from opengait_ext.data.layout import read_partition
-from opengait_ext.prepare.fault_data import Faults
+from opengait_ext.prepare.faults import Faults
 from opengait_ext.prepare.pipeline import arguments_of, main
 from opengait_ext.prepare.sources import Sources
 

@@ -15,6 +15,8 @@ from bupt_tree import (
 )
 
 from opengait_ext.data.layout import read_partition
+from opengait_ext.prepare.bupt.folders import read_published
+from opengait_ext.prepare.faults import ACCEPTED, Faults, Kind
 
 pytestmark = pytest.mark.slow
 
@@ -40,44 +42,59 @@ def test_line_ends_blank_lines_and_backslashes_change_nothing_but_a_remark(tmp_p
     assert plain == edited  # FakeIR among it: not the visible images in its place
 
 
-LINE = "1 RGB/IR CQ1 1"
+def faults_of(raw, auxiliary=False):
+    """Kind and place of all that the reader notes, but for what is odd in sound data, too."""
+    faults = Faults()
+    read_published(raw, auxiliary=auxiliary, faults=faults)
+    return [(f.kind, f.where) for f in faults.found if f.kind not in ACCEPTED]
+
+
+LINE, TEST_LINE = "1 RGB/IR CQ1 1", "1911 RGB LS3 1"
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
+    ("file", "old", "new", "kind", "where"),
     [
-        ("train.txt", LINE, "1 RGB/IR CQ1", "train.txt:1: '1 RGB/IR CQ1', expected 4 fields"),
-        ("train.txt", LINE, "1 RGB CQ1 1", "'1 RGB CQ1 1', expected the modality RGB/IR"),
-        ("train.txt", LINE, "x RGB/IR CQ1 1", "expected an identity and a tracklet in digits"),
-        ("train.txt", LINE, "../1 RGB/IR CQ1 1", "expected an identity and a tracklet in digits"),
-        ("train.txt", LINE, "1 RGB/IR CQ1 -1", "expected an identity and a tracklet in digits"),
-        ("train.txt", LINE, "1 RGB/IR CQ7 1", "expected a camera of LS3, G25, CQ1, W4, TSG1, TSG2"),
-        ("query.txt", "1911 RGB LS3 1", "1911 RGB/IR LS3 1", "expected the modality RGB or IR"),
-        ("query.txt", "1911 RGB LS3 1", "1911 rgb LS3 1", "expected the modality RGB or IR"),
-        (
-            "train.txt",
-            LINE,
-            "0001 RGB/IR CQ1 1",
-            "train.txt:1: '0001 RGB/IR CQ1 1': data_paths.json[0001][RGB][CQ1][1] holds nothing, "
-            "expected a list of paths",
-        ),
-        (
-            "gallery.txt",
-            "1912 RGB CQ1 1",
-            "1912 RGB CQ1 9",
-            "gallery.txt:5: '1912 RGB CQ1 9': data_paths.json[1912][RGB][CQ1][9] holds nothing",
-        ),
-        ("train.txt", LINE, f"{LINE}\n{LINE}", f"train.txt:2: '{LINE}': RGB is listed a second"),
+        ("train.txt", LINE, "1 RGB/IR CQ1", Kind.MALFORMED, "train.txt:1"),
+        ("train.txt", LINE, "1 RGB CQ1 1", Kind.MALFORMED, "train.txt:1"),
+        ("train.txt", LINE, "x RGB/IR CQ1 1", Kind.MALFORMED, "train.txt:1"),
+        ("train.txt", LINE, "../1 RGB/IR CQ1 1", Kind.MALFORMED, "train.txt:1"),
+        ("train.txt", LINE, "1 RGB/IR CQ1 -1", Kind.MALFORMED, "train.txt:1"),
+        ("train.txt", LINE, "1 RGB/IR CQ7 1", Kind.MALFORMED, "train.txt:1"),
+        ("query.txt", TEST_LINE, "1911 RGB/IR LS3 1", Kind.MALFORMED, "query.txt:1"),
+        ("query.txt", TEST_LINE, "1911 rgb LS3 1", Kind.MALFORMED, "query.txt:1"),
+        ("train.txt", LINE, "0001 RGB/IR CQ1 1", Kind.NO_ENTRY, "train.txt:1"),
+        ("gallery.txt", "1912 RGB CQ1 1", "1912 RGB CQ1 9", Kind.NO_ENTRY, "gallery.txt:5"),
+        ("train.txt", LINE, f"{LINE}\n{LINE}", Kind.LISTED_TWICE, "train.txt:2"),
         (
             "query.txt",
-            "1911 RGB LS3 1",
-            "1911 RGB LS3 1\n3 RGB W4 1",
-            "identity 3 is in train.txt and in query.txt, expected in one of them",
+            TEST_LINE,
+            f"{TEST_LINE}\n3 RGB W4 1",
+            Kind.IN_TWO_PARTS,
+            "identity 3",
         ),
     ],
 )
-def test_a_fault_in_a_list_is_named_with_file_and_line(tmp_path, capsys, file, old, new, expected):
-    refused(tmp_path, capsys, lambda raw: edit(raw / file, old, new), expected, "faults")
+def test_a_fault_in_a_list_has_its_kind_and_place(tmp_path, file, old, new, kind, where):
+    write_bupt_tree(tmp_path / "raw")
+    edit(tmp_path / "raw" / file, old, new)
+    found = faults_of(tmp_path / "raw")
+    assert found[0] == (kind, where)
+    assert {each for each, _ in found} == {kind}  # of a pair, each half
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1 RGB/IR CQ1", "4 fields: identity modality camera tracklet"),
+        ("1 RGB CQ1 1", "the modality RGB/IR"),
+        ("x RGB/IR CQ1 1", "an identity and a tracklet in digits"),
+        ("1 RGB/IR CQ7 1", "a camera of LS3, G25, CQ1, W4, TSG1, TSG2"),
+    ],
+)
+def test_a_line_of_another_form_is_told_what_was_expected(tmp_path, capsys, line, expected):
+    said = f"train.txt:1: {line!r}, expected {expected}"
+    refused(tmp_path, capsys, lambda raw: edit(raw / "train.txt", LINE, line), said, "1 fault")
 
 
 def paths_of(index):
@@ -107,32 +124,35 @@ def a_number(index):
     paths_of(index)[2] = 7
 
 
+PATHS = "data_paths.json[1][RGB][CQ1][1]"
+
+
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "kind", "where"),
     [
-        (
-            rename("1_RGB_CQ1_1_", "2_RGB_CQ1_1_"),
-            "data_paths.json[1][RGB][CQ1][1][2]: '1/RGB/CQ1/2_RGB_CQ1_1_8537.jpg', expected "
-            "1/RGB/CQ1/1_RGB_CQ1_1_<frame>.jpg",
-        ),
-        (rename("_RGB_", "_IR_"), "[2]: '1/RGB/CQ1/1_IR_CQ1_1_8537.jpg', expected"),
-        (rename("1/RGB/CQ1/1_RGB_CQ1_1_", "1/IR/CQ1/1_IR_CQ1_1_"), "[2]: '1/IR/CQ1/1_IR"),
-        (rename("/RGB/CQ1/1_RGB_CQ1", "/RGB/LS3/1_RGB_LS3"), "[2]: '1/RGB/LS3/1_RGB_LS3_1_8537"),
-        (rename("CQ1_1_8537", "CQ1_2_8537"), "[2]: '1/RGB/CQ1/1_RGB_CQ1_2_8537.jpg', expected"),
-        (rename("1/RGB", "../1/RGB"), "[2]: '../1/RGB/CQ1/1_RGB_CQ1_1_8537.jpg', expected"),
-        (rename(".jpg", ".png"), "[2]: '1/RGB/CQ1/1_RGB_CQ1_1_8537.png', expected"),
-        (a_number, "data_paths.json[1][RGB][CQ1][1][2]: 7, expected"),
-        (emptied, "data_paths.json[1][RGB][CQ1][1] holds [], expected a list of paths"),
-        (no_list, "[1] holds '1/RGB/CQ1/1_RGB_CQ1_1_8535.jpg', expected a list of paths"),
-        (
-            fewer,
-            "train.txt:1: '1 RGB/IR CQ1 1': 12 visible and 11 infrared frames, expected equally "
-            "many, because training takes frames of the same numbers from both",
-        ),
+        (rename("1_RGB_CQ1_1_", "2_RGB_CQ1_1_"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename("_RGB_", "_IR_"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename("1/RGB/CQ1/1_RGB_CQ1_1_", "1/IR/CQ1/1_IR_CQ1_1_"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename("/RGB/CQ1/1_RGB_CQ1", "/RGB/LS3/1_RGB_LS3"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename("CQ1_1_8537", "CQ1_2_8537"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename("1/RGB", "../1/RGB"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (rename(".jpg", ".png"), Kind.MALFORMED, f"{PATHS}[2]"),
+        (a_number, Kind.MALFORMED, f"{PATHS}[2]"),
+        (emptied, Kind.NO_ENTRY, "train.txt:1"),
+        (no_list, Kind.NO_ENTRY, "train.txt:1"),
+        (fewer, Kind.UNEQUAL_PAIR, "train.txt:1"),
     ],
 )
-def test_a_fault_in_the_index_is_named_with_its_place(tmp_path, capsys, change, expected):
-    refused(tmp_path, capsys, lambda raw: edit_index(raw, change), expected, "1 faults")
+def test_a_fault_in_the_index_has_its_kind_and_place(tmp_path, change, kind, where):
+    write_bupt_tree(tmp_path / "raw")
+    edit_index(tmp_path / "raw", change)
+    assert faults_of(tmp_path / "raw") == [(kind, where)]
+
+
+def test_a_path_of_another_form_is_told_what_was_expected(tmp_path, capsys):
+    said = f"{PATHS}[2]: '1/RGB/CQ1/2_RGB_CQ1_1_8537.jpg', expected 1/RGB/CQ1/1_RGB_CQ1_1_<frame>."
+    change = rename("1_RGB_CQ1_1_", "2_RGB_CQ1_1_")
+    refused(tmp_path, capsys, lambda raw: edit_index(raw, change), said, "1 fault")
 
 
 @pytest.mark.parametrize(
@@ -165,8 +185,8 @@ def test_an_index_or_a_list_that_is_no_text_is_named(tmp_path, capsys):
 
 
 def test_an_empty_list_is_refused(tmp_path, capsys):
-    refused(tmp_path, capsys, lambda raw: (raw / "gallery.txt").write_text("\n"),
-            "gallery.txt: no tracklet")  # fmt: skip
+    said = "gallery.txt: holds no line"
+    refused(tmp_path, capsys, lambda raw: (raw / "gallery.txt").write_text("\n"), said)
 
 
 def test_missing_images_are_counted_and_the_first_twenty_named(tmp_path, capsys):
@@ -199,12 +219,10 @@ def test_fake_ir_need_not_be_there_if_it_is_not_asked_for(tmp_path):
     assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
 
 
-def test_an_auxiliary_identity_among_the_others_is_refused(tmp_path, capsys):
-    def change(raw):
-        edit(raw / "train_auxiliary.txt", "2830 RGB/IR TSG1 1", "1911 RGB/IR G25 1")
-
-    expected = "identity 1911 is in train_auxiliary.txt and in query.txt, expected in one of them"
-    refused(tmp_path, capsys, change, expected, options=["--auxiliary"])
+def test_an_auxiliary_identity_among_the_others_is_refused(tmp_path):
+    write_bupt_tree(tmp_path / "raw")
+    edit(tmp_path / "raw" / "train_auxiliary.txt", "2830 RGB/IR TSG1 1", "1911 RGB/IR G25 1")
+    assert faults_of(tmp_path / "raw", auxiliary=True) == [(Kind.IN_TWO_PARTS, "identity 1911")]
 
 
 def test_what_is_odd_but_harmless_is_remarked(tmp_path, capsys):
@@ -226,7 +244,7 @@ def test_what_is_odd_but_harmless_is_remarked(tmp_path, capsys):
         "1 tracklets whose frame numbers do not ascend; their order is kept",
         "1 frames are listed twice in their tracklet",
         "2 of 9 pairs have other frame numbers in infrared",
-        "1 tracklets are both in query.txt and in gallery.txt",
+        "query.txt: 1 tracklets are in gallery.txt, too",
         "5 tracklets have a single frame",
         "data_paths.json: 21 tracklets are in none of the lists that were read",
         f"{raw / 'DATA'}: 2 images are in no entry of data_paths.json and are left out",

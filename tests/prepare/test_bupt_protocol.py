@@ -130,7 +130,8 @@ def test_the_official_drop_leaves_out_the_last_visible_tracklets_and_the_result_
 
 def published_of(*counts):
     """Published data of so many visible and infrared queries, then gallery tracklets."""
-    from opengait_ext.prepare.bupt.rows import Published, Row
+    from opengait_ext.prepare.bupt.folders import Published
+    from opengait_ext.prepare.bupt.lists import Row
 
     rows, places = [], []
     for number in counts:

@@ -99,7 +99,7 @@ def test_a_frame_number_of_a_quick_check_is_that_in_the_tracklet(tmp_path):
 
 def test_official_counts_that_differ_are_warnings(tmp_path, monkeypatch):
     from opengait_ext.prepare.check import plan as check_plan
-    from opengait_ext.prepare.check import vcm as check_vcm
+    from opengait_ext.prepare.check import published as check_vcm
 
     walks = [*people("Train", (1, 2)), *people("Test", (503,)), Walk("Train", 1, "visible", 4, 12)]
     data = sound_raw(tmp_path / "raw", walks)

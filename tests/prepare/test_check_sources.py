@@ -110,7 +110,7 @@ CAMPUS = {
     "an identity in two parts": (
         lambda raw: edit(raw / "query.txt", "1911 RGB LS3 1", "1 RGB LS3 1"),
         "identities",
-        "identity 1 is in train.txt and in query.txt",
+        "identity 1: is in train.txt and in query.txt",
     ),
     "pairs of unequal length": (
         lambda raw: edit_index(raw, lambda index: index["1"]["IR"]["CQ1"]["1"].pop()),
@@ -144,7 +144,7 @@ def test_a_fault_of_campus_data_is_told_by_its_check(campus, plant, check, messa
 
 
 def test_all_faults_of_campus_lists_are_counted(campus):
-    from opengait_ext.prepare.bupt.lists import read_published
+    from opengait_ext.prepare.bupt.folders import read_published
 
     rows = read_published(campus, auxiliary=True).rows
     expected = sum(len(row.files) for row in rows if row.modality == "visible")

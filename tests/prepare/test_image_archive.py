@@ -103,7 +103,7 @@ def test_an_archive_in_an_archive_is_told(tmp_path, out, capsys):
 def test_a_missing_archive_is_told(tmp_path, out, capsys):
     pack_tree(tmp_path / "raw", tmp_path / "archives", ".zip")
     (tmp_path / "archives" / "Test.zip").unlink()
-    expected = "none of the 2 Test identities (0503, 0504, ...) is there; expected one of"
+    expected = "the Test half: none of its 2 identities (0503, 0504, ...) is there\nexpected one of"
     refused(tmp_path / "archives", out, capsys, expected, "or all of them")
     refused(tmp_path / "archives" / "Train.zip", out, capsys, "no lists here (found: ['Train'])")
     (tmp_path / "archives" / "info.zip").unlink()
@@ -138,7 +138,8 @@ def test_damage_inside_a_zip_is_told_with_the_member_and_can_be_left_out(
 def test_a_damaged_list_in_an_archive_is_named(tmp_path, out, files, capsys):
     path = pack_files(files, tmp_path / "data.zip")
     path.write_bytes(path.read_bytes().replace(b"0001M1D2T1F6.jpg", b"0001M1D2T1F7.jpg"))
-    refused(path, out, capsys, f"{path}:info/train_name.txt: cannot be read as text (the archive")
+    place, reason = f"{path}:info: 1 fault", "train_name.txt: cannot be read as text (the archive"
+    refused(path, out, capsys, place, reason)
 
 
 def test_a_decompressed_tar_is_kept_until_all_is_done(tmp_path, out, files, capsys):

@@ -215,7 +215,7 @@ def test_links_in_a_tar_are_not_followed_but_hard_links_to_its_own_files_are(
     assert prepare_tree(tmp_path / "data.tar", out) == 1
     message = capsys.readouterr().err
     assert f"data.tar:{names[1]}: listed in train_name.txt, but not there" in message
-    assert "1 faults" in message
+    assert "1 fault" in message
     age_of = tmp_path / "data.tar"
     with tarfile.open(age_of, "a") as packed:
         member = tarfile.TarInfo(names[1])

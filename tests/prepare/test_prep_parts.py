@@ -169,32 +169,35 @@ def test_validation_takes_a_fixed_share_that_others_do_not_change():
 
 @pytest.mark.slow
 def test_official_counts_are_compared_only_with_data_of_that_size():
-    from opengait_ext.prepare.vcm.report import official_differences
-    from opengait_ext.prepare.vcm.rows import Row
+    from opengait_ext.prepare.vcm.lists import Row
+    from opengait_ext.prepare.vcm.report import official_counts
 
     rows = [Row(n, "0001", 1, "visible", "Train", False, ()) for n in range(11061)]
     rows += [Row(n, "0503", 1, "infrared", "Test", True, ()) for n in range(10801)]
     tracklets = [Tracklet("", "0503", 1, "infrared", 12, "test")] * 4584
     partition = Partition("HITSZ-VCM", tracklets, {}, {"min_frames": 12})
-    assert list(official_differences(rows, partition)) == [
-        "Train, identities                500 official       1 found   differs",
-        "Train, rows of the list       11,061 official  11,061 found",
-        "Train, frames of the list    232,496 official       0 found   differs",
-        "Test, identities                 427 official       1 found   differs",
-        "Test, rows of the list        10,802 official  10,801 found   differs",
-        "Test, frames of the list     230,763 official       0 found   differs",
-        "Train, infrared tracklets      4,291 official       0 found   differs",
-        "Train, infrared frames        98,214 official       0 found   differs",
-        "Train, visible tracklets       5,460 official       0 found   differs",
-        "Train, visible frames        126,543 official       0 found   differs",
-        "Test, infrared tracklets       4,584 official   4,584 found",
-        "Test, infrared frames        105,979 official  55,008 found   differs",
-        "Test, visible tracklets        5,099 official       0 found   differs",
-        "Test, visible frames         118,137 official       0 found   differs",
+    counts = [(count.official, count.found) for count in official_counts(rows, partition)]
+    assert counts == [
+        *((500, 1), (11061, 11061), (232496, 0), (427, 1), (10802, 10801), (230763, 0)),
+        *((4291, 0), (98214, 0), (5460, 0), (126543, 0)),
+        *((4584, 4584), (105979, 55008), (5099, 0), (118137, 0)),
     ]
     other = Partition("HITSZ-VCM", tracklets, {}, {"min_frames": 6})
-    assert len(list(official_differences(rows, other))) == 6
-    assert not list(official_differences(rows[:20], partition))
+    assert len(list(official_counts(rows, other))) == 6
+    assert not list(official_counts(rows[:20], partition))
+
+
+def test_an_official_count_that_differs_is_marked_and_warned_of(capsys):
+    from opengait_ext.prepare.partition import Official, tell_official
+
+    counts = [Official("Train, identities", 500, 1), Official("Train, rows", 11061, 11061)]
+    tell_official("HITSZ-VCM", counts)
+    assert capsys.readouterr().out == (
+        "\nTrain, identities                 500 official        1 found   differs\n"
+        "Train, rows                    11,061 official   11,061 found\n"
+        "warning: 1 of 2 counts are not those of HITSZ-VCM; results on these data do not compare "
+        "with published ones\n"
+    )
 
 
 def test_progress_into_a_file_is_a_line_now_and_then_not_thousands():

@@ -13,8 +13,7 @@ from opengait_ext.prepare.synth.files import Options
 from opengait_ext.prepare.synth.run import generate
 from opengait_ext.prepare.synth.streams import MAPS, SILHOUETTES, arguments_of, run
 from opengait_ext.prepare.vcm import run as hitsz_vcm
-from opengait_ext.prepare.vcm.folders import EXPECTED
-from opengait_ext.prepare.vcm.lists import read_published
+from opengait_ext.prepare.vcm.folders import EXPECTED, read_published
 
 OPTIONS = Options(seed=5, train_identities=4, test_identities=2, tracklets=1, frames=13, height=96)
 

@@ -284,7 +284,7 @@ def test_a_line_of_another_form_is_refused_with_its_place(raw, out, capsys, line
     assert prepare_tree(raw, out, *options) == 1
     message = capsys.readouterr().err
     assert f"discard_train.txt:3: {line!r}, expected a name like 0001M2D3T1F126.jpg or" in message
-    assert "1 faults, nothing was written" in message
+    assert "1 fault, nothing was written" in message
     assert not out.exists()
 
 

@@ -7,6 +7,8 @@ import pytest
 from vcm_tree import WALKS, contents_of, edit, prepare_tree, write_vcm_tree
 
 from opengait_ext.data.layout import read_partition
+from opengait_ext.prepare.faults import Faults, Kind
+from opengait_ext.prepare.vcm.lists import LISTS, read_lists
 
 
 def refused(tmp_path, capsys, change, *expected):
@@ -58,49 +60,101 @@ def test_line_ends_blank_lines_and_one_query_a_line_change_nothing(tmp_path):
     assert digests[0] == digests[1]
 
 
+NAMES, ROWS, QUERY = "train_name.txt", "track_train_info.txt", "query_IDX.txt"
+TEST_ROWS = "track_test_info.txt"
+IMAGE, ROW = "0001M1D2T1F1.jpg", "1 1 4 0001 2"
+CLAIM = "9" * 5000
+
+
+def faults_of(lists):
+    """Kind and place of all that the reader notes."""
+    faults = Faults()
+    read_lists(lambda name: (lists / name).read_bytes(), faults)
+    return [(fault.kind, fault.where) for fault in faults.found]
+
+
 @pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
+    ("file", "old", "new", "kind", "where"),
     [
-        ("train_name.txt", "0001M1D2T1F1.jpg", "10001M1D2T1F1.jpg", "train_name.txt:1: '10001M1"),
-        ("train_name.txt", "0001M1D2T1F6.jpg", "0001m1D2T1F6.jpg", "train_name.txt:2: '0001m1"),
-        ("train_name.txt", "0001M1D2T1F1.jpg", "0001M3D2T1F1.jpg", "expected a name like 0001M2"),
-        ("train_name.txt", "0001M1D2T1F1.jpg", "0001M1D2T1F1.jpg.jpg", "train_name.txt:1:"),
-        ("train_name.txt", "0001M1D2T1F1.jpg", "../1M1D2T1F1.jpg", "train_name.txt:1:"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0009 2", "0001M1D2T1F1.jpg: another"),
-        ("track_train_info.txt", "1 1 4 0001 2", "2 1 4 0001 2", "0001M1D2T1F1.jpg: another"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0001 3", "0001M1D2T1F1.jpg: another"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 1 99 0001 2", "1 <= start <= end <= 48"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 0 4 0001 2", "track_train_info.txt:1: '1 0 4"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 4 1 0001 2", "track_train_info.txt:1: '1 4 1"),
-        ("track_train_info.txt", "1 1 4 0001 2", "3 1 4 0001 2", "expected modality 1 or 2"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1e0 1 4 0001 2", "modality start end pid camera"),
-        ("track_train_info.txt", "1 1 4 0001 2", "1 1 4 0001", "modality start end pid camera"),
-        ("query_IDX.txt", "1 2", "1 9", "query_IDX.txt:1: '9', expected a row from 1 to 8"),
-        ("query_IDX.txt", "1 2", "1 x", "query_IDX.txt:1: 'x', expected a row from 1 to 8"),
-        ("query_IDX.txt", "1 2", "1 1 2", "query_IDX.txt:1: row 1 is listed a second time"),
-        ("query_IDX.txt", "1 2", "1 2 3", "track_test_info.txt:3: row 3 is visible and listed in"),
-        ("query_IDX.txt", "1 2", "1", "track_test_info.txt:2: row 2 is infrared and not listed in"),
+        (NAMES, IMAGE, f"1{IMAGE}", Kind.MALFORMED, f"{NAMES}:1"),
+        (NAMES, "0001M1D2T1F6.jpg", "0001m1D2T1F6.jpg", Kind.MALFORMED, f"{NAMES}:2"),
+        (NAMES, IMAGE, "0001M3D2T1F1.jpg", Kind.MALFORMED, f"{NAMES}:1"),
+        (NAMES, IMAGE, f"{IMAGE}.jpg", Kind.MALFORMED, f"{NAMES}:1"),
+        (NAMES, IMAGE, "../1M1D2T1F1.jpg", Kind.MALFORMED, f"{NAMES}:1"),
+        (NAMES, IMAGE, f"0001M1D2T{CLAIM}F1.jpg", Kind.MIXED_TRACKLETS, f"{ROWS}:1"),
+        (NAMES, "0001M1D2T1F6.jpg", IMAGE, Kind.NAME_TWICE, f"{NAMES}:2"),
+        (NAMES, "0001M1D2T1F6.jpg", "0001M1D2T9F1.jpg", Kind.IMAGE_TWICE, f"{NAMES}:2"),
+        (ROWS, ROW, "1 1 4 0009 2", Kind.FOREIGN_FRAME, f"{ROWS}:1"),
+        (ROWS, ROW, "2 1 4 0001 2", Kind.FOREIGN_FRAME, f"{ROWS}:1"),
+        (ROWS, ROW, "1 1 4 0001 3", Kind.FOREIGN_FRAME, f"{ROWS}:1"),
+        (ROWS, ROW, "1 1 99 0001 2", Kind.OUT_OF_RANGE, f"{ROWS}:1"),
+        (ROWS, ROW, "1 0 4 0001 2", Kind.OUT_OF_RANGE, f"{ROWS}:1"),
+        (ROWS, ROW, "1 4 1 0001 2", Kind.OUT_OF_RANGE, f"{ROWS}:1"),
+        (ROWS, ROW, "3 1 4 0001 2", Kind.MALFORMED, f"{ROWS}:1"),
+        (ROWS, ROW, "1e0 1 4 0001 2", Kind.MALFORMED, f"{ROWS}:1"),
+        (ROWS, ROW, "1 1 4 0001", Kind.MALFORMED, f"{ROWS}:1"),
+        (ROWS, ROW, f"1 1 {CLAIM} 0001 2", Kind.MALFORMED, f"{ROWS}:1"),
+        (ROWS, "1 5 8 0001 10", "1 5 7 0001 10", Kind.UNUSED_NAMES, NAMES),
+        (QUERY, "1 2", "1 9", Kind.MALFORMED, f"{QUERY}:1"),
+        (QUERY, "1 2", "1 x", Kind.MALFORMED, f"{QUERY}:1"),
+        (QUERY, "1 2", f"1 2 {CLAIM}", Kind.MALFORMED, f"{QUERY}:1"),
+        (QUERY, "1 2", "1 1 2", Kind.LISTED_TWICE, f"{QUERY}:1"),
+        (QUERY, "1 2", "1 2 3", Kind.WRONG_QUERY, f"{TEST_ROWS}:3"),
+        (QUERY, "1 2", "1", Kind.WRONG_QUERY, f"{TEST_ROWS}:2"),
     ],
 )
-def test_a_fault_in_a_list_is_named_with_file_and_line(tmp_path, capsys, file, old, new, expected):
-    refused(tmp_path, capsys, lambda lists: edit(lists / file, old, new), expected, "faults")
+def test_a_fault_in_a_list_has_its_kind_and_place(tmp_path, file, old, new, kind, where):
+    lists = write_vcm_tree(tmp_path / "raw")
+    edit(lists / file, old, new)
+    first, *rest = faults_of(lists)
+    assert first == (kind, where)
+    follows = {Kind.UNUSED_NAMES, Kind.WRONG_QUERY, Kind.MIXED_TRACKLETS}
+    assert {each for each, _ in rest} <= follows
 
 
-def test_an_identity_in_both_halves_is_refused(tmp_path, capsys):
+def test_a_row_that_takes_the_frames_of_another_is_noted_and_accepted(tmp_path):
+    lists = write_vcm_tree(tmp_path / "raw")
+    edit(lists / ROWS, "2 45 48 0003 3\n", "2 45 48 0003 3\n2 47 48 0003 3\n")
+    assert faults_of(lists) == [(Kind.OVERLAP, f"{ROWS}:13")]
+
+
+def test_sound_lists_have_no_fault(tmp_path):
+    assert faults_of(write_vcm_tree(tmp_path / "raw")) == []
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"\n", Kind.EMPTY), (b"\xff\xfe\x00", Kind.UNREADABLE), (None, None)]
+)
+def test_a_list_that_holds_nothing_is_named_without_what_follows_from_it(
+    tmp_path, name, content, kind
+):
+    lists = write_vcm_tree(tmp_path / "raw")
+    if content is None:
+        (lists / name).unlink()
+        kind = Kind.UNREADABLE
+    else:
+        (lists / name).write_bytes(content)
+    found = faults_of(lists)
+    assert found[0] == (kind, name)
+    assert {each for each, _ in found[1:]} <= {Kind.UNUSED_NAMES, Kind.MALFORMED}
+
+
+def test_an_identity_in_both_halves_is_refused(tmp_path):
+    lists = write_vcm_tree(tmp_path / "raw")
+    for file in ("test_name.txt", TEST_ROWS):
+        text = (lists / file).read_text()
+        (lists / file).write_text(re.sub(r"(?m)0503(?=M| )", "0001", text))
+    assert faults_of(lists) == [(Kind.IN_TWO_PARTS, "identity 0001")]
+
+
+def test_the_faults_of_lists_are_refused_together_and_nothing_is_written(tmp_path, capsys):
     def change(lists):
-        for file in ("test_name.txt", "track_test_info.txt"):
-            text = (lists / file).read_text()
-            (lists / file).write_text(re.sub(r"(?m)0503(?=M| )", "0001", text))
+        edit(lists / NAMES, IMAGE, f"1{IMAGE}")
+        edit(lists / QUERY, "1 2", "1 2 3")
 
-    expected = "identity 0001 is in track_train_info.txt and in track_test_info.txt"
-    refused(tmp_path, capsys, change, expected)
-
-
-def test_an_empty_list_is_refused(tmp_path, capsys):
-    def change(lists):
-        (lists / "track_train_info.txt").write_text("\n")
-
-    refused(tmp_path, capsys, change, "track_train_info.txt: no tracklet")
+    expected = (f"{NAMES}:1: '10001M1", f"{TEST_ROWS}:3: row 3 is visible", "info: 2 faults")
+    refused(tmp_path, capsys, change, *expected)
 
 
 def test_missing_images_are_counted_and_the_first_twenty_named(tmp_path, capsys):
@@ -181,8 +235,12 @@ def test_a_half_whose_images_are_missing_altogether_is_named(tmp_path, capsys, h
     def change(lists):
         (lists.parent / half).rename(tmp_path / "elsewhere")
 
-    expected = {"Train": "3 Train identities (0001, 0002, 0003, ...)", "Test": "2 Test identities"}
-    refused(tmp_path, capsys, change, f"none of the {expected[half]}", "expected one of")
+    expected = {
+        "Train": "3 identities (0001, 0002, 0003, ...)",
+        "Test": "2 identities (0503, 0504, ...)",
+    }
+    start = f"the {half} half: none of its {expected[half]} is there"
+    refused(tmp_path, capsys, change, start, "\nexpected one of\n")
 
 
 def test_a_wrapped_folder_is_found(tmp_path, capsys):
@@ -203,7 +261,6 @@ def test_what_is_odd_but_harmless_is_remarked(tmp_path, capsys):
         (folder / stray).write_bytes(b"stray")
     assert prepare_tree(tmp_path / "raw", tmp_path / "out") == 0
     told = capsys.readouterr().out
-    assert "train_name.txt: 4 frames belong to two tracklets or are listed twice" in told
-    assert "train_name.txt: 1 names belong to no row of track_train_info.txt" in told
-    assert "track_train_info.txt:4: has the frames of line 3 once more; both rows" in told
+    assert "train_name.txt: lines 8 to 8 belong to no row of track_train_info.txt" in told
+    assert "track_train_info.txt:4: 4 of 4 frames belong to row 3, too; both rows are" in told
     assert "2 images are in no list and are left out" in told

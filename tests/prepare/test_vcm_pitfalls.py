@@ -181,7 +181,7 @@ def test_two_images_that_differ_in_letters_only(raw, out, capsys):
     (folder / "D2/1.jpg").rename(folder / "D2/1.JPG")
     assert prepare_tree(raw, out, "--anew") == 1
     message = capsys.readouterr().err
-    assert "0001/IR/D2/1.jpg and 0001/ir/D2/1.JPG: which of them is 0001/ir/D2/1.jpg? " in message
+    assert "0001/IR/D2/1.jpg: which of this and 0001/ir/D2/1.JPG is 0001/ir/D2/1.jpg? " in message
 
 
 def test_missing_images_at_the_end_of_tracklets_are_all_counted(raw, out, capsys):
@@ -219,9 +219,9 @@ def test_rows_that_overlap_repeat_or_leave_names_out_are_remarked(raw, out, caps
     edit(table, "1 17 20 0002 2\n", "1 18 20 0002 2\n")
     assert prepare_tree(raw, out) == 0
     told = capsys.readouterr().out
-    assert "train_name.txt: 7 frames belong to two tracklets or are listed twice" in told
-    assert "track_train_info.txt:4: has the frames of line 3 once more; both rows are used" in told
-    assert "train_name.txt: 1 names belong to no row of track_train_info.txt" in told
+    overlap = "track_train_info.txt:4: 4 of 4 frames belong to row 3, too; both rows are used"
+    assert f"{overlap} (and 1 more such)" in told
+    assert "train_name.txt: lines 17 to 17 belong to no row of track_train_info.txt" in told
     assert len(read_partition(out / "partition.json").tracklets) == 22
 
 
@@ -229,7 +229,7 @@ def test_a_name_that_is_listed_twice_is_remarked(raw, out, capsys):
     edit(raw / "info/train_name.txt", "0001M1D2T1F6.jpg", "0001M1D2T1F1.jpg")
     assert prepare_tree(raw, out) == 0
     told = capsys.readouterr().out
-    assert "train_name.txt: 1 frames belong to two tracklets or are listed twice" in told
+    assert "train_name.txt:2: 0001M1D2T1F1.jpg is listed in line 1, too" in told
     assert "1 images are in no list and are left out" in told
 
 
@@ -285,8 +285,8 @@ def test_counts_that_are_not_the_official_ones_are_warned_of(raw, out, capsys, m
     monkeypatch.setattr(vcm_report, "OFFICIAL_ROWS", {"Train": 12, "Test": 9})
     assert prepare_tree(raw, out) == 0
     told = capsys.readouterr().out
-    assert "Train, rows of the list           12 official      12 found\n" in told
-    assert "Test, rows of the list             9 official       8 found   differs" in told
+    assert "Train, rows of the list            12 official       12 found\n" in told
+    assert "Test, rows of the list              9 official        8 found   differs" in told
     assert "warning: 5 of 6 counts are not those of HITSZ-VCM; results on these data" in told
     assert prepare_tree(raw, out, "--anew", "--name", "Other") == 0
     assert "official" not in capsys.readouterr().out

@@ -1,25 +1,37 @@
-"""The folders of BUPTCampus as it is published: where things are, and whether all files exist."""
+"""BUPTCampus as it is published: where things are, what they hold, and whether all files exist.
 
+Nothing is decoded or written here.
+"""
+
+import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from opengait_ext.data.layout import INFRARED, VISIBLE
-from opengait_ext.prepare.bupt.rows import (
+from opengait_ext.prepare.bupt.lists import (
+    AUXILIARY,
     AUXILIARY_NAMES,
     CODES,
     FAKE,
+    GALLERY,
     IMAGES,
     INDEX,
     LISTS,
     NAME,
     QUERY,
+    TRAIN,
+    Index,
+    Reader,
     Row,
+    digest_of,
+    entries,
     fake_of,
 )
-from opengait_ext.prepare.faults import Faults, SourceError
+from opengait_ext.prepare.faults import Faults, Kind, SourceError
+from opengait_ext.prepare.sources import read_lines
 
 EXPECTED = f"""expected
   {IMAGES}/<pid>/<IR|RGB|{FAKE}>/<camera>/<pid>_<IR|RGB>_<camera>_<tracklet>_<frame>.jpg
@@ -42,17 +54,110 @@ class Places:
     index: Path
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Gives the filled lines of a list with their numbers, without CRLF and blanks at the ends.
+@dataclass(frozen=True)
+class Published:
+    """The published data after all checks.
+
+    Args:
+        layout: Where images and lists were found, in words.
+        images: The folder that holds the identities.
+        rows: All tracklets: training, auxiliary, test.
+        pairs: Positions ``(visible, infrared)`` of training tracklets that belong together.
+        query: Positions of the query tracklets, in the order of their list.
+        gallery: Likewise.
+        auxiliary: Name of the auxiliary list, if it was read.
+        digest: sha256 of what the lists say and the names of all frames.
+        remarks: What is odd and was accepted.
+        missing: Listed images that are not there.
+    """
+
+    layout: str
+    images: Path
+    rows: list[Row]
+    pairs: list[tuple[int, int]]
+    query: list[int]
+    gallery: list[int]
+    auxiliary: str
+    digest: str
+    remarks: list[str]
+    missing: set[str] = field(default_factory=set)
+
+
+def read_published(
+    source: Path,
+    lists: Path | None = None,
+    auxiliary: bool = False,
+    fake_ir: bool = False,
+    faults: Faults | None = None,
+) -> Published:
+    """Find everything, read it and check that it fits together.
+
+    Args:
+        source: DATA or its parent.
+        lists: The folder of the lists, if not beside DATA or in a folder there.
+        auxiliary: Read the auxiliary identities, too.
+        fake_ir: Expect the FakeIR images, too.
+        faults: Gets what is wrong, and what can be understood is returned; without it, all that
+            is wrong is raised.
 
     Raises:
-        SourceError: If the file is missing or no UTF-8.
+        SourceError: If something is missing or unknown, or with all faults.
     """
+    noted = Faults() if faults is None else faults
+    places = find_places(source, lists)
+    files = {TRAIN: places.lists / TRAIN}
+    if auxiliary:
+        files[AUXILIARY] = find_auxiliary(places)
+    files.update({name: places.lists / name for name in (QUERY, GALLERY)})
+    lines = {name: read_lines(path) for name, path in files.items()}
+    index = _read_index(places.index)
+    reader = Reader(index, {name: path.name for name, path in files.items()}, noted)
+    for name, found in lines.items():
+        reader.read(name, found)
+    reader.compare()
+    if faults is None:
+        noted.refuse(str(places.lists))
+    images = find_images(places, {row.pid for row in reader.rows})
+    missing = _check_files(images, reader.rows, index, fake_ir, noted)
+    if faults is None:
+        noted.refuse(str(images))
+    return Published(
+        describe(images, places),
+        images,
+        reader.rows,
+        reader.pairs,
+        reader.listed[QUERY],
+        reader.listed[GALLERY],
+        files[AUXILIARY].name if auxiliary else "",
+        digest_of(lines, reader.rows),
+        list(noted.remarks()),
+        missing,
+    )
+
+
+def _read_index(path: Path) -> Index:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        index = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_twins)
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read as text ({error})") from error
-    return [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path}: is not the index of BUPTCampus ({error})") from error
+    if not isinstance(index, dict):
+        raise SourceError(
+            f"{path}: holds {type(index).__name__}, expected identity -> modality -> camera -> "
+            "tracklet -> list of paths"
+        )
+    return index
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that is there twice, of which json would keep the last unseen."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"the key {twice[0]!r} is there twice in one place")
+    return found
 
 
 def find_places(source: Path, lists: Path | None) -> Places:
@@ -157,38 +262,31 @@ def _no_lists(home: Path, folders: list[Path]) -> str:
     return f"{home}: no lists here (found: {found}){hint}; {EXPECTED}"
 
 
-def entries(index: Any) -> Iterator[list[Any]]:
-    """Gives the list of paths of every tracklet."""
-    if isinstance(index, list):
-        yield index
-    elif isinstance(index, dict):
-        for inner in index.values():
-            yield from entries(inner)
-
-
-def check_files(
-    images: Path, rows: list[Row], index: dict[str, Any], fake_ir: bool, faults: Faults
-) -> int:
-    """Compares listed with existing files, identity by identity; counts those in no entry."""
+def _check_files(
+    images: Path, rows: list[Row], index: Index, fake_ir: bool, faults: Faults
+) -> set[str]:
+    """Compare listed with existing files, identity by identity; return those that are missing."""
     by_pid: dict[str, list[Row]] = {}
     for row in rows:
         by_pid.setdefault(row.pid, []).append(row)
+    missing: set[str] = set()
     stray = 0
     for pid, mine in by_pid.items():
         there = set(_files_below(images, pid, fake_ir))
-        for file in sorted({file for row in mine for file in row.files} - there):
-            faults.add(f"{images / file}: listed in {INDEX}, but not there")
+        lost = {file for row in mine for file in row.files} - there
+        missing |= lost
+        for file in sorted(lost):
+            faults.add(Kind.MISSING, str(images / file), INDEX)
         if fake_ir:
             for file in sorted({file for row in mine for file in row.fake_files} - there):
-                faults.add(
-                    f"{images / file}: not there, but --fake-ir needs it (published names below "
-                    f"{FAKE}/ hold RGB; they must not be renamed)"
-                )
+                faults.add(Kind.MISSING_FAKE, str(images / file), FAKE)
         known = {str(path).replace("\\", "/") for entry in entries(index[pid]) for path in entry}
         if fake_ir:
             known |= {fake_of(file) for file in known if NAME.fullmatch(file)}
         stray += len(there - known)
-    return stray
+    if stray:
+        faults.add(Kind.STRAY_IMAGES, str(images), stray, INDEX)
+    return missing
 
 
 def _files_below(images: Path, pid: str, fake_ir: bool) -> Iterator[str]:

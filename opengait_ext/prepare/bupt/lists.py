@@ -1,124 +1,91 @@
-"""Reading and checking of BUPTCampus as it is published: lists, index, images.
+"""The lists and the index of BUPTCampus: which tracklets there are, and what is wrong with them.
 
-Nothing is decoded or written here. All faults are collected and shown together.
+Nothing but the lists and the index is looked at here.
 """
 
 import hashlib
-import json
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from opengait_ext.prepare.bupt.folders import (
-    check_files,
-    describe,
-    entries,
-    find_auxiliary,
-    find_images,
-    find_places,
-    read_lines,
-)
-from opengait_ext.prepare.bupt.rows import (
-    AUXILIARY,
-    CAMERAS,
-    CODES,
-    GALLERY,
-    INDEX,
-    NAME,
-    QUERY,
-    TRAIN,
-    Published,
-    Row,
-)
-from opengait_ext.prepare.faults import Faults, SourceError
+from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE
+from opengait_ext.prepare.faults import Faults, Kind, short
+from opengait_ext.prepare.sources import Lines
 
+INDEX = "data_paths.json"
+TRAIN, AUXILIARY, QUERY, GALLERY = "train.txt", "train_auxiliary.txt", "query.txt", "gallery.txt"
+AUXILIARY_NAMES = (AUXILIARY, "train_aux.txt")  # the second one is that of M3-ReID's description
+LISTS = (TRAIN, QUERY, GALLERY)
+IMAGES = "DATA"
+_CODES_OF_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")  # the place is the camera's number
+CAMERAS = {code: camid for camid, code in enumerate(_CODES_OF_CAMERAS)}
+CODES = {VISIBLE: "RGB", INFRARED: "IR"}
+FAKE = "FakeIR"
 BOTH = "RGB/IR"
 PARTS = {TRAIN: "train", AUXILIARY: "auxiliary", QUERY: "test", GALLERY: "test"}
 MODALITIES = {code: modality for modality, code in CODES.items()}
 
-Lines = dict[str, list[tuple[int, str]]]  # name of the list -> its filled lines with numbers
 Index = dict[str, Any]  # identity -> modality -> camera -> tracklet -> paths
 
+# 1/IR/CQ1/1_IR_CQ1_1_8535.jpg: identity, modality, camera, and again with tracklet and frame
+NAME = re.compile(
+    r"(?P<pid>[0-9]+)/(?P<modality>RGB|IR)/(?P<camera>[^/_]+)/"
+    r"(?P<file>(?P=pid)_(?P=modality)_(?P=camera)_(?P<tracklet>[0-9]+)_(?P<frame>[0-9]{1,9})"
+    r"\.(?i:jpg|jpeg))"
+)
 
-def read_published(
-    source: Path, lists: Path | None = None, auxiliary: bool = False, fake_ir: bool = False
-) -> Published:
-    """Finds everything, reads it and checks that it fits together.
+
+@dataclass(frozen=True)
+class Row:
+    """One tracklet of one modality, as the lists have it.
 
     Args:
-        source: DATA or its parent.
-        lists: The folder of the lists, if not beside DATA or in a folder there.
-        auxiliary: Read the auxiliary identities, too.
-        fake_ir: Expect the FakeIR images, too.
-
-    Raises:
-        SourceError: If something is missing or unknown, or with all faults.
+        pid: As published, not padded.
+        camera: The published code.
+        number: Of the tracklet, as published; both modalities share it.
+        modality: ``visible`` or ``infrared``.
+        part: ``train``, ``auxiliary`` or ``test``.
+        files: Of its frames in order, below the folder of the images.
     """
-    places = find_places(source, lists)
-    files = {TRAIN: places.lists / TRAIN}
-    if auxiliary:
-        files[AUXILIARY] = find_auxiliary(places)
-    files.update({name: places.lists / name for name in (QUERY, GALLERY)})
-    lines = {name: read_lines(path) for name, path in files.items()}
-    index = _read_index(places.index)
-    reader = _Reader(index, {name: path.name for name, path in files.items()})
-    for name, found in lines.items():
-        reader.read(name, found)
-    reader.check_disjoint()
-    reader.faults.raise_if_any(f"{places.lists}")
-    images = find_images(places, {row.pid for row in reader.rows})
-    faults = Faults()
-    stray = check_files(images, reader.rows, index, fake_ir, faults)
-    faults.raise_if_any(f"{images}")
-    remarks = [*reader.remarks()]
-    if stray:
-        remarks.append(f"{images}: {stray:,} images are in no entry of {INDEX} and are left out")
-    return Published(
-        describe(images, places),
-        images,
-        reader.rows,
-        reader.pairs,
-        reader.listed[QUERY],
-        reader.listed[GALLERY],
-        files[AUXILIARY].name if auxiliary else "",
-        _digest(lines, reader.rows),
-        remarks,
-    )
+
+    pid: str
+    camera: str
+    number: str
+    modality: str
+    part: str
+    files: tuple[str, ...]
+
+    @property
+    def camid(self) -> int:
+        """The camera's number, which both modalities share."""
+        return CAMERAS[self.camera]
+
+    @property
+    def path(self) -> str:
+        """Where its prepared form goes: ``1/ir/D2-T1``, in ``1/rgb`` likewise."""
+        return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
+
+    @property
+    def fake_files(self) -> tuple[str, ...]:
+        """What FakeIR has for the frames: other folder, same name, RGB included."""
+        return tuple(map(fake_of, self.files)) if self.modality == VISIBLE else ()
 
 
-def _read_index(path: Path) -> Index:
-    try:
-        index = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_twins)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read as text ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path}: is not the index of BUPTCampus ({error})") from error
-    if not isinstance(index, dict):
-        raise SourceError(
-            f"{path}: holds {type(index).__name__}, expected identity -> modality -> camera -> "
-            "tracklet -> list of paths"
-        )
-    return index
+def fake_of(file: str) -> str:
+    """Gives the FakeIR image of a visible one, both below the folder of the images."""
+    pid, _, camera, name = file.split("/")
+    return f"{pid}/{FAKE}/{camera}/{name}"
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuses a key that is there twice, of which json would keep the last unseen."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"the key {twice[0]!r} is there twice in one place")
-    return found
-
-
-class _Reader:
+class Reader:
     """Turns the lines of the lists into rows, and notes what is wrong with them."""
 
-    def __init__(self, index: Index, names: dict[str, str]) -> None:
+    def __init__(self, index: Index, names: dict[str, str], faults: Faults) -> None:
         self.rows: list[Row] = []
         self.pairs: list[tuple[int, int]] = []
         self.listed: dict[str, list[int]] = {name: [] for name in names}
-        self.faults = Faults()
+        self._faults = faults
         self._index = index
         self._names = names
         self._place: dict[str, int] = {}  # path of a row -> its position
@@ -127,39 +94,37 @@ class _Reader:
         self._frames: list[list[int]] = []  # published numbers of the frames of each row
         self._backslashes = 0
 
-    def read(self, name: str, lines: list[tuple[int, str]]) -> None:
-        """Reads one list."""
+    def read(self, name: str, lines: Lines) -> None:
+        """Read one list."""
+        place = self._names[name]
         if not lines:
-            self.faults.add(f"{self._names[name]}: no tracklet")
-        for number, text in lines:
-            place = f"{self._names[name]}:{number}: {text!r}"
+            self._faults.add(Kind.EMPTY, place)
+        for line, text in lines:
             fields = text.split()
             wrong = _line_fault(fields, name)
             if wrong:
-                self.faults.add(f"{place}, expected {wrong}")
+                self._faults.add(Kind.MALFORMED, place, text, wrong, line)
                 continue
             pid, modalities, camera, tracklet = fields
-            self._parts.setdefault(pid, {}).setdefault(PARTS[name], self._names[name])
-            found = [
-                self._row(place, name, pid, code, camera, tracklet)
-                for code in modalities.split("/")
-            ]
+            self._parts.setdefault(pid, {}).setdefault(PARTS[name], place)
+            codes = modalities.split("/")
+            found = [self._row(name, line, (pid, code, camera, tracklet)) for code in codes]
             positions = [position for position in found if position is not None]
             self.listed[name] += positions
             if len(positions) == 2:
-                self._pair(place, (positions[0], positions[1]))
+                self._pair(place, line, (positions[0], positions[1]))
 
-    def _row(
-        self, place: str, name: str, pid: str, code: str, camera: str, tracklet: str
-    ) -> int | None:
-        """Gives the position of a row, which is made if it is new; None for a faulty one."""
-        keys = (pid, code, camera, tracklet)
+    def _row(self, name: str, line: int, keys: tuple[str, str, str, str]) -> int | None:
+        """Return the position of a row, which is made if it is new; None for a faulty one."""
+        pid, code, camera, tracklet = keys
+        place = self._names[name]
         entry: Any = self._index
         for key in keys:
             entry = entry.get(key) if isinstance(entry, dict) else None
         where = f"{INDEX}[{']['.join(keys)}]"
         if not isinstance(entry, list) or not entry:
-            self.faults.add(f"{place}: {where} holds {_short(entry)}, expected a list of paths")
+            holds = "nothing" if entry is None else short(entry)
+            self._faults.add(Kind.NO_ENTRY, place, f"{where} holds {holds}", line=line)
             return None
         files, frames = self._files(entry, keys, where)
         if len(files) != len(entry):
@@ -167,7 +132,7 @@ class _Reader:
         row = Row(pid, camera, tracklet, MODALITIES[code], PARTS[name], files)
         position = self._place.setdefault(row.path, len(self.rows))
         if (name, position) in self._seen:
-            self.faults.add(f"{place}: {code} is listed a second time")
+            self._faults.add(Kind.LISTED_TWICE, place, " ".join(keys), line=line)
             return None
         self._seen.add((name, position))
         if position == len(self.rows):
@@ -185,51 +150,53 @@ class _Reader:
             if match is None or match.group("pid", "modality", "camera", "tracklet") != keys:
                 pid, code, camera, tracklet = keys
                 example = f"{pid}/{code}/{camera}/{pid}_{code}_{camera}_{tracklet}_<frame>.jpg"
-                self.faults.add(f"{where}[{number}]: {_short(path)}, expected {example}")
+                self._faults.add(Kind.MALFORMED, f"{where}[{number}]", path, example)
                 break
             self._backslashes += text != path
             files.append(text)
             frames.append(int(match["frame"]))
         return tuple(files), frames
 
-    def _pair(self, place: str, pair: tuple[int, int]) -> None:
+    def _pair(self, place: str, line: int, pair: tuple[int, int]) -> None:
         visible, infrared = (len(self.rows[position].files) for position in pair)
         if visible != infrared:
-            self.faults.add(
-                f"{place}: {visible} visible and {infrared} infrared frames, expected equally "
-                "many, because training takes frames of the same numbers from both"
-            )
+            lengths = f"{visible} visible and {infrared} infrared"
+            self._faults.add(Kind.UNEQUAL_PAIR, place, lengths, line=line)
         self.pairs.append(pair)
 
-    def check_disjoint(self) -> None:
-        """Notes identities of two parts."""
+    def compare(self) -> None:
+        """Note what shows when all lists are read: identities of two parts, and what is odd."""
         for pid, parts in self._parts.items():
             if len(parts) > 1:
                 names = " and in ".join(parts.values())
-                self.faults.add(f"identity {pid} is in {names}, expected in one of them")
-
-    def remarks(self) -> Iterator[str]:
-        """Names what is odd, though it does no harm."""
-        if self._backslashes:
-            yield f"{INDEX}: {self._backslashes:,} paths with backslashes, read as /"
-        unsorted = sum(numbers != sorted(numbers) for numbers in self._frames)
-        if unsorted:
-            yield f"{unsorted:,} tracklets whose frame numbers do not ascend; their order is kept"
-        twice = sum(len(row.files) - len(set(row.files)) for row in self.rows)
-        if twice:
-            yield f"{twice:,} frames are listed twice in their tracklet"
-        other = sum(self._frames[one] != self._frames[two] for one, two in self.pairs)
-        if other:
-            yield f"{other:,} of {len(self.pairs):,} pairs have other frame numbers in infrared"
+                self._faults.add(Kind.IN_TWO_PARTS, f"identity {pid}", names)
         both = len(set(self.listed[QUERY]) & set(self.listed[GALLERY]))
-        if both:
-            yield f"{both:,} tracklets are both in {QUERY} and in {GALLERY}"
+        frames = self._frames
+        unsorted = sum(numbers != sorted(numbers) for numbers in frames)
+        twice = sum(len(row.files) - len(set(row.files)) for row in self.rows)
+        other = sum(frames[one] != frames[two] for one, two in self.pairs)
         single = sum(len(row.files) == 1 for row in self.rows)
-        if single:
-            yield f"{single:,} tracklets have a single frame"
         unused = sum(1 for _ in entries(self._index)) - len(self.rows)
-        if unused:
-            yield f"{INDEX}: {unused:,} tracklets are in none of the lists that were read"
+        for kind, place, count, expected in (
+            (Kind.BACKSLASHES, INDEX, self._backslashes, ""),
+            (Kind.UNSORTED, INDEX, unsorted, ""),
+            (Kind.FRAMES_TWICE, INDEX, twice, ""),
+            (Kind.OTHER_NUMBERS, INDEX, other, f"{len(self.pairs):,}"),
+            (Kind.QUERY_IN_GALLERY, QUERY, both, GALLERY),
+            (Kind.SINGLE_FRAMES, INDEX, single, ""),
+            (Kind.UNUSED_ENTRIES, INDEX, unused, ""),
+        ):
+            if count > 0:
+                self._faults.add(kind, place, count, expected)
+
+
+def entries(index: Any) -> Iterator[list[Any]]:
+    """Return the list of paths of every tracklet."""
+    if isinstance(index, list):
+        yield index
+    elif isinstance(index, dict):
+        for inner in index.values():
+            yield from entries(inner)
 
 
 def _line_fault(fields: list[str], name: str) -> str:
@@ -247,12 +214,8 @@ def _line_fault(fields: list[str], name: str) -> str:
     return ""
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _digest(lines: Lines, rows: list[Row]) -> str:
+def digest_of(lines: dict[str, Lines], rows: list[Row]) -> str:
+    """Return the sha256 of what the lists say and of the names of all frames."""
     digest = hashlib.sha256()
     for name, found in lines.items():
         words = " ".join(" ".join(text.split()) for _, text in found)

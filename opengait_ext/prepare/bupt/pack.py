@@ -11,7 +11,7 @@ from pathlib import Path
 
 from opengait_ext.data.layout import FAKE_IR, FRAMES, atomic_write
 from opengait_ext.errors import UserError
-from opengait_ext.prepare.bupt.rows import Published
+from opengait_ext.prepare.bupt.folders import Published
 from opengait_ext.prepare.faults import SHOWN, listed
 from opengait_ext.prepare.packing import Job, Prepared, prepare_all
 from opengait_ext.prepare.progress import Progress
@@ -116,11 +116,11 @@ def _run(jobs: Sequence[Job], workers: int) -> list[Prepared]:
 
 def _judge(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
     """Lists damaged images; refuses them unless they are to be left out."""
-    damaged = [text for result in results for text in result.damaged]
+    damaged = [image for result in results for image in result.damaged]
     (target / DAMAGED).unlink(missing_ok=True)
     if not damaged:
         return
-    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    atomic_write(target / DAMAGED, "".join(f"{image}\n" for image in damaged).encode())
     shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
     if not skip_damaged:
         raise UserError(
@@ -137,7 +137,7 @@ def _leave_out_together(
     """Packs the groups with damaged images again without these and what stands beside them."""
     again: dict[_Stream, Job] = {}
     for group in groups:
-        bad = {number for stream in group for number in _damaged_of(stream.job, found[stream])}
+        bad = {damage.frame for stream in group for damage in found[stream].damaged}
         for stream in group if bad else []:
             images = enumerate(stream.job.images)
             whole = tuple(image for number, image in images if number not in bad)
@@ -148,12 +148,6 @@ def _leave_out_together(
                 found[stream] = Prepared(len(whole), found[stream].damaged)
     if again:
         found.update(zip(again, _run(list(again.values()), workers), strict=True))
-
-
-def _damaged_of(job: Job, result: Prepared) -> Iterator[int]:
-    """Gives the numbers of the frames that are damaged; an image may be listed twice."""
-    images = {i for i in job.images if any(text.startswith(f"{i}: ") for text in result.damaged)}
-    return (number for number, image in enumerate(job.images) if image in images)
 
 
 def remove_fakes(target: Path) -> None:

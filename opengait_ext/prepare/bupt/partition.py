@@ -6,7 +6,8 @@ from typing import Any
 
 from opengait_ext.data.layout import DIRECTIONS, VISIBLE, Partition, Task, Tracklet
 from opengait_ext.errors import UserError
-from opengait_ext.prepare.bupt.rows import Published, Row
+from opengait_ext.prepare.bupt.folders import Published
+from opengait_ext.prepare.bupt.lists import Row
 from opengait_ext.prepare.partition import Dropped, validation_identities
 from opengait_ext.prepare.partition import count_all as count_splits
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opengait_ext.data.layout import VISIBLE, Partition
-from opengait_ext.prepare.bupt.rows import Published, Row
+from opengait_ext.prepare.bupt.folders import Published
+from opengait_ext.prepare.bupt.lists import Row
 from opengait_ext.prepare.faults import listed
-from opengait_ext.prepare.partition import Dropped, table
+from opengait_ext.prepare.partition import Dropped, Official, table, tell_official
 
 # Identities, lines and images that the published lists have. The paper's totals (16,826 tracklets,
 # 1,869,066 images) are larger than all lists together and are compared with nothing.
@@ -59,23 +60,11 @@ def tell_result(
         print("\n" + listed(f"{len(dropped):,} tracklets dropped ({share:.1%})", lines))
         print(f"  all of them: {dropped_list}")
     if partition.dataset == "BUPTCampus":
-        lines = list(official_differences(published))
-        if lines:
-            print("\n" + "\n".join(lines))
-        differ = sum(line.endswith("differs") for line in lines)
-        if differ:
-            print(
-                f"warning: {differ} of {len(lines)} counts are not those of BUPTCampus; results on "
-                "these data do not compare with published ones"
-            )
+        tell_official("BUPTCampus", list(official_counts(published)))
 
 
-def official_differences(published: Published) -> Iterator[str]:
-    """Compares with the counts of the official lists, if these are of that order.
-
-    Yields:
-        A line for every count: the official one, the one found, and whether they differ.
-    """
+def official_counts(published: Published) -> Iterator[Official]:
+    """Return the counts of the official lists beside those found, if these are of that order."""
     rows = published.rows
     places = {
         "train.txt": [place for place, row in enumerate(rows) if row.part == "train"],
@@ -90,19 +79,14 @@ def official_differences(published: Published) -> Iterator[str]:
         return
     for name, found in places.items():
         identities, count, images = OFFICIAL[name]
-        yield _compared(f"{name}, identities", identities, len({rows[p].pid for p in found}))
-        yield _compared(f"{name}, lines", count, lines[name])
-        yield _compared(f"{name}, images", images, sum(len(rows[p].files) for p in found))
+        yield Official(f"{name}, identities", identities, len({rows[p].pid for p in found}))
+        yield Official(f"{name}, lines", count, lines[name])
+        yield Official(f"{name}, images", images, sum(len(rows[p].files) for p in found))
         if name in OFFICIAL_VISIBLE:
             visible = sum(rows[place].modality == VISIBLE for place in found)
-            yield _compared(f"{name}, visible lines", OFFICIAL_VISIBLE[name], visible)
+            yield Official(f"{name}, visible lines", OFFICIAL_VISIBLE[name], visible)
 
 
 def _lines(rows: Sequence[Row], places: Sequence[int]) -> int:
     """Counts lines: a line of the training lists stands for two tracklets."""
     return sum(2 if rows[place].part == "test" else 1 for place in places) // 2
-
-
-def _compared(what: str, official: int, found: int) -> str:
-    mark = "" if official == found else "   differs"
-    return f"{what:<28}{official:>9,} official{found:>9,} found{mark}"

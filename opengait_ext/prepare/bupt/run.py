@@ -18,11 +18,10 @@ from typing import Any
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, write_partition
-from opengait_ext.prepare.bupt.lists import read_published
+from opengait_ext.prepare.bupt.folders import Published, read_published
 from opengait_ext.prepare.bupt.pack import pack, remove_fakes
 from opengait_ext.prepare.bupt.partition import CAMERA_RULES, count_all, make_partition, select
 from opengait_ext.prepare.bupt.report import tell_result, tell_source
-from opengait_ext.prepare.bupt.rows import Published
 from opengait_ext.prepare.options import add_writing, fraction, positive, status_of
 from opengait_ext.prepare.partition import Dropped, write_dropped
 from opengait_ext.prepare.target import DROPPED, NOTE, PARTITION, open_target, sole_run

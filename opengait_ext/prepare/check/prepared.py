@@ -23,8 +23,8 @@ from opengait_ext.data.layout import (
 from opengait_ext.data.pack import named_stream
 from opengait_ext.prepare.check.findings import Findings, printable
 from opengait_ext.prepare.check.plan import RULES, Listed, Plan, vcm_official
+from opengait_ext.prepare.check.strays import files_below
 from opengait_ext.prepare.check.tracklets import IMAGES
-from opengait_ext.prepare.check.walk import files_below
 from opengait_ext.prepare.recordings.journal import FOLDER
 from opengait_ext.prepare.sources import UNPACKED
 from opengait_ext.prepare.target import DAMAGED, DROPPED, LOCK_FILES, NOTE, PARTITION

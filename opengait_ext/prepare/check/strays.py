@@ -1,4 +1,4 @@
-"""Files of published data that no list knows."""
+"""Files of a data set that no list knows; all files below a folder, whoever put them there."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,6 @@ from itertools import accumulate
 from pathlib import Path
 
 from opengait_ext.prepare.check.findings import Findings, printable
-from opengait_ext.prepare.check.walk import files_below
 from opengait_ext.prepare.sources import Folder, Sources, Tree
 from opengait_ext.prepare.vcm.folders import Home
 
@@ -46,8 +45,8 @@ def check_strays(root: Path, sources: Sources, used: Used, findings: Findings) -
                     place = tree.place(f"{folder}/{name}".lstrip("/"))
                     text = "is in no list" if name.lower().endswith(IMAGES) else "is no image"
                     findings.warn("stray", printable(place.removeprefix(f"{root}{os.sep}")), text)
-    for text in sources.ignored():
-        findings.warn("stray", *text.split(": ", 1))
+    for path, count in sources.ignored():
+        findings.warn("stray", path, f"{count} links or names that lead elsewhere are ignored")
 
 
 def _walk(tree: Tree, findings: Findings) -> Iterator[tuple[str, list[str]]]:
@@ -60,3 +59,42 @@ def _walk(tree: Tree, findings: Findings) -> Iterator[tuple[str, list[str]]]:
         folders, files = tree.listing(folder)
         yield folder, files
         waiting += [f"{folder}/{name}".lstrip("/") for name in sorted(folders, reverse=True)]
+
+
+def files_below(root: Path, findings: Findings) -> Iterator[tuple[str, list[str]]]:
+    """Gives every folder below the root, the root as ``""``, with the names of its files.
+
+    A link to a folder is followed, but no two that lead to the same one: links may form a circle.
+
+    Args:
+        root: The folder.
+        findings: Gets the folders that cannot be read.
+    """
+    folders = [""]
+    seen = {_identity(root.stat())}
+    while folders:
+        folder = folders.pop()
+        inner: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not entry.is_dir():
+                        files.append(entry.name)
+                    elif not entry.is_symlink() or _is_new(entry, seen):
+                        inner.append(f"{folder}/{entry.name}".lstrip("/"))
+        except OSError as error:
+            findings.fault("files", printable(folder), f"cannot be read ({error.strerror})")
+        yield folder, files
+        folders += sorted(inner, reverse=True)
+
+
+def _is_new(entry: "os.DirEntry[str]", seen: set[tuple[int, int]]) -> bool:
+    identity = _identity(entry.stat())
+    is_new = identity not in seen
+    seen.add(identity)
+    return is_new
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

@@ -1,15 +1,17 @@
-"""Which tracklets of a gait data set are used, for what, and how many there are."""
+"""Which tracklets of a gait data set are used and for what; what forbids it, what is odd."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opengait_ext.data.layout import SPLITS, VISIBLE, WITHIN_VISIBLE, Partition, Task, Tracklet
 from opengait_ext.evaluation.gait_protocols import checked
-from opengait_ext.prepare.gait.lists import Lists
-from opengait_ext.prepare.gait.sets import GaitSet
-from opengait_ext.prepare.gait.tree import Row
+from opengait_ext.prepare.faults import Faults, Kind, listed
+from opengait_ext.prepare.gait.sets import GaitSet, Lists
+from opengait_ext.prepare.gait.tree import Row, Tree
 from opengait_ext.prepare.partition import queries_without_match, validation_identities
 
+_ALLOW = "--allow-missing works with the identities and tracklets that are there."
 _GALLERY_OF_VALIDATION = 2  # tracklets of an identity, as in CCGR-MINI's own gallery
 
 
@@ -137,3 +139,103 @@ def views_by_side(
         )
         found[name.rpartition(" ")[0]] = (query, gallery)
     return found
+
+
+def faults_of_tree(tree: Tree, lists: Lists, gait_set: GaitSet, absent: bool, skip: bool) -> Faults:
+    """Collects what forbids to use the data.
+
+    Args:
+        tree: The tracklets, measured.
+        lists: Of OpenGait's JSON file.
+        gait_set: What is known of the data set.
+        absent: Whether identities and listed tracklets may be missing.
+        skip: Whether files that cannot be used are left out; never such that carry code.
+    """
+    faults = Faults()
+    if not absent:
+        for half, key in (("train", "TRAIN_SET"), ("test", "TEST_SET")):
+            for pid in tree.absent[half]:
+                where = f"{key} of {lists.path}"
+                faults.add(Kind.NO_FOLDER, f"identity {pid!r}", where, advice=_ALLOW)
+        there = {row.path.replace("/", "-") for row in tree.rows}
+        where = f"{gait_set.listed} of {lists.path}"
+        for key in lists.listed:
+            if key not in there:
+                faults.add(Kind.NO_TRACKLET, repr(key), where, advice=_ALLOW)
+    for row in tree.rows:
+        if row.fault and (not skip or row.fault.kind is Kind.CARRIES_CODE):
+            faults.found.append(row.fault)
+    channels = Counter(row.shape[1] for row in tree.rows if not row.fault)
+    if len(channels) > 1:
+        usual, rare = (choose(channels, key=channels.__getitem__) for choose in (max, min))
+        odd = next(row for row in tree.rows if row.shape[1] == rare)
+        others = f"{channels.total() - channels[rare]} other tracklets have {usual}"
+        faults.add(Kind.OTHER_CHANNELS, odd.path, rare, others)
+    return faults
+
+
+def faults_of_partition(partition: Partition, gait_set: GaitSet) -> Faults:
+    """Collects what would make the test of the partition impossible or empty of meaning."""
+    faults = Faults()
+    for split in ("train", "test"):
+        if not any(tracklet.split == split for tracklet in partition.tracklets):
+            faults.add(Kind.NOTHING_LEFT, "the partition", split)
+    if gait_set.listed:
+        if "test" not in partition.tasks:
+            faults.add(Kind.NOTHING_LEFT, gait_set.listed, "the probes or for the gallery")
+        return faults
+    rules = checked(gait_set.protocol)
+    tested = [tracklet for tracklet in partition.tracklets if tracklet.split == "test"]
+    for name in rules.probe:
+        for side, wanted, substring in (
+            ("probe", rules.probe[name], rules.probe_substring),
+            ("gallery", rules.gallery[name], rules.gallery_substring),
+        ):
+            if not any(of_type(each.type, wanted, substring) for each in tested):
+                kinds = ", ".join(sorted({each.type for each in tested})[:8])
+                types = f"{', '.join(wanted)} (types of the test half: {kinds})"
+                faults.add(Kind.NO_SIDE, f"condition {name}", side, types)
+    views = {view for sides in views_by_side(partition, gait_set).values() for view in
+             sides[0] | sides[1]}  # fmt: skip
+    if len(views) == 1 and not (rules.pooled or rules.identical_view):
+        faults.add(Kind.ONE_VIEW, "the test half", views.pop())
+    return faults
+
+
+def notes(tree: Tree, partition: Partition, gait_set: GaitSet) -> list[str]:
+    """Gives lines on what does not stop the work but should be known."""
+    lines = []
+    if tree.unlisted:
+        lines.append(listed(f"{len(tree.unlisted)} folders in no list, not used:", tree.unlisted))
+    if tree.strays:
+        head = f"{len(tree.strays)} files that are no pickles; OpenGait itself stops at them:"
+        lines.append(listed(head, tree.strays))
+    lines += _sizes([row for row in tree.rows if not row.fault])
+    if gait_set.listed or gait_set.protocol.get("pool_views"):
+        return lines
+    tested: dict[str, set[str]] = {}
+    for tracklet in partition.tracklets:
+        if tracklet.split == "test":
+            tested.setdefault(tracklet.pid, set()).add(tracklet.view)
+    single = sorted(pid for pid, views in tested.items() if len(views) == 1)
+    if single:
+        lines.append(listed(f"{len(single)} test identities with one view only:", single))
+    sides = views_by_side(partition, gait_set)
+    every = {view for pair in sides.values() for side in pair for view in side}
+    empty = [
+        f"condition {name}: no {side} in the view {view}; its cells are left out of the mean"
+        for name, pair in sides.items()
+        for side, views in zip(("probe", "gallery"), pair, strict=True)
+        for view in sorted(every - views)
+    ]
+    if empty:
+        lines.append(listed(f"{len(empty)} empty rows or columns of view matrices:", empty))
+    return lines
+
+
+def _sizes(rows: Sequence[Row]) -> list[str]:
+    sizes = Counter(row.shape[2:] for row in rows)
+    if len(sizes) < 2:
+        return []
+    found = [f"{h} x {w}: {number} tracklets" for (h, w), number in sizes.most_common()]
+    return [listed("frames of different sizes; put Resize first in transform:", found)]

@@ -16,15 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from opengait_ext import __version__
-from opengait_ext.data.layout import FRAMES, VISIBLE, Partition, write_partition
-from opengait_ext.prepare.faults import SourceError
-from opengait_ext.prepare.gait.faults import faults_of_partition, faults_of_tree, notes, refuse
-from opengait_ext.prepare.gait.lists import Lists, find_lists, read_lists
-from opengait_ext.prepare.gait.pack import pack
-from opengait_ext.prepare.gait.partition import count, make_partition
-from opengait_ext.prepare.gait.report import tell_lists, tell_places, tell_result
-from opengait_ext.prepare.gait.sets import GAIT_SETS, RGB, SILHOUETTES, GaitSet
-from opengait_ext.prepare.gait.tree import Row, Tree, measure, stream_of, walk
+from opengait_ext.data.layout import FRAMES, SPLITS, VISIBLE, Partition, write_partition
+from opengait_ext.prepare.faults import SHOWN, SourceError
+from opengait_ext.prepare.gait.partition import (
+    count,
+    faults_of_partition,
+    faults_of_tree,
+    make_partition,
+    notes,
+)
+from opengait_ext.prepare.gait.sets import (
+    GAIT_SETS,
+    RGB,
+    SILHOUETTES,
+    GaitSet,
+    Lists,
+    find_lists,
+    read_lists,
+)
+from opengait_ext.prepare.gait.tree import Row, Tree, measure, pack, stream_of, walk
 from opengait_ext.prepare.options import fraction, positive, status_of
 from opengait_ext.prepare.partition import Dropped, write_dropped
 from opengait_ext.prepare.target import DROPPED, PARTITION, open_target, sole_run
@@ -116,13 +126,13 @@ def _run(arguments: argparse.Namespace) -> None:
     lists = read_lists(find_lists(arguments.lists, source, gait_set), gait_set)
     tree = walk(source, lists)
     stream = arguments.stream or stream_of(source, tree.rows, _candidates(arguments, gait_set))
-    tell_lists(lists, tree, stream)
+    _tell_lists(lists, tree, stream)
     measure(source, tree, stream, arguments.workers)
     absent, skip = arguments.allow_missing, arguments.skip_damaged
-    refuse(faults_of_tree(tree, lists, gait_set, absent, skip), source)
+    faults_of_tree(tree, lists, gait_set, absent, skip).refuse(str(source))
     kept, dropped = _select(tree, arguments.min_frames)
     partition = make_partition(kept, lists, gait_set, arguments.validation)
-    refuse(faults_of_partition(partition, gait_set), source)
+    faults_of_partition(partition, gait_set).refuse(str(source))
     facts = _facts(partition, gait_set, lists, tree, dropped)
     partition = replace(
         partition,
@@ -134,8 +144,8 @@ def _run(arguments: argparse.Namespace) -> None:
         partition = _pack(arguments, partition, kept, dropped, lists)
         place = arguments.target / PARTITION
     write_partition(place, partition)
-    tell_result(partition, gait_set, dropped, notes(tree, partition, gait_set))
-    tell_places(partition, place, arguments.target or source)
+    _tell_result(partition, gait_set, dropped, notes(tree, partition, gait_set))
+    _tell_places(partition, place, arguments.target or source)
 
 
 def _candidates(arguments: argparse.Namespace, gait_set: GaitSet) -> Sequence[str]:
@@ -154,7 +164,7 @@ def _select(tree: Tree, min_frames: int) -> tuple[list[Row], list[Dropped]]:
     kept: list[Row] = []
     dropped = []
     for row in tree.rows:
-        reason = row.problem
+        reason = str(row.fault or "")
         if not reason and row.shape[0] < min_frames:
             reason = f"{row.shape[0]} frames, at least {min_frames} needed"
         if reason:
@@ -208,6 +218,65 @@ def _facts(
             for each in dropped
         ],
     }
+
+
+def _tell_lists(lists: Lists, tree: Tree, stream: str) -> None:
+    """Tells what was found before the files are opened."""
+    print(
+        f"lists: {lists.path} ({len(lists.train):,} training, {len(lists.test):,} test identities)"
+    )
+    for half, pids in tree.absent.items():
+        if pids:
+            shown = ", ".join(pids[:5]) + (", ..." if len(pids) > 5 else "")
+            print(f"  {len(pids):,} of the {half} half have no folder: {shown}")
+    print(f"{len(tree.rows):,} tracklets, of each the file {stream}.pkl")
+
+
+def _tell_result(
+    partition: Partition, gait_set: GaitSet, dropped: Sequence[Dropped], notes: Sequence[str]
+) -> None:
+    """Tells what was written, beside what is published."""
+    counts = partition.source["counts"]
+    columns = ("identities", "tracklets", "frames")
+    print(f"\n{'split':<8}" + "".join(f"{column:>12}" for column in columns))
+    for split in SPLITS:
+        cells = "".join(f"{counts[split][column]:>12,}" for column in columns)
+        print(f"{split:<8}{cells}")
+    for line in _beside_published(partition, gait_set):
+        print(line)
+    for name, missing in counts["queries_without_match"].items():
+        if missing:
+            print(f"{name}: {missing:,} probes without a match in the gallery")
+    if dropped:
+        print(f"{len(dropped):,} tracklets are left out:")
+        for each in dropped[:SHOWN]:
+            print(f"  {each.tracklet}: {each.reason}")
+        if len(dropped) > SHOWN:
+            print(f"  and {len(dropped) - SHOWN} more")
+    for line in notes:
+        print(line)
+
+
+def _tell_places(partition: Partition, place: Path, root: Path) -> None:
+    """Tells where the partition is, and what a config says to read these data."""
+    stream = partition.source["stream"]
+    print(f"\nwritten: {place}\nin a config, data_cfg:")
+    print(f'  dataset_root: {root}\n  dataset_partition: {place}\n  stream: "{stream}"')
+
+
+def _beside_published(partition: Partition, gait_set: GaitSet) -> list[str]:
+    counts = partition.source["counts"]
+    found = {
+        "train": counts["train"]["identities"] + counts["val"]["identities"],
+        "test": counts["test"]["identities"],
+        "sequences": sum(counts[split]["tracklets"] for split in SPLITS),
+    }
+    words = {"train": "training identities", "test": "test identities", "sequences": "tracklets"}
+    lines = []
+    for key, published in gait_set.published.items():
+        verdict = "as published" if found[key] == published else f"published are {published:,}"
+        lines.append(f"{words[key]}: {found[key]:,}, {verdict}")
+    return lines
 
 
 def main(command: Sequence[str] | None = None) -> int:

@@ -1,11 +1,17 @@
-"""The gait data sets that OpenGait prepares: names of their files, protocols, published counts."""
+"""The gait data sets that OpenGait prepares: names of files, protocols, counts; its JSON lists."""
 
+import json
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from opengait_ext.evaluation.gait_protocols import GAIT_PROTOCOLS
+from opengait_ext.prepare.faults import Faults, Kind, SourceError
 
 RGB, SILHOUETTES = "rgb", "silhouettes"
 
@@ -117,3 +123,87 @@ GAIT_SETS: dict[str, GaitSet] = {
         listed="GALLERY_SET",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Holds the lists.
+
+    Attributes:
+        path: The file.
+        train: Identities of the training half.
+        test: Those of the test half.
+        listed: Tracklets ``identity-type-view`` that are probes, or the gallery; empty for data
+            sets whose types say it.
+        digest: SHA-256 of the file.
+    """
+
+    path: Path
+    train: list[str]
+    test: list[str]
+    listed: list[str] = field(default_factory=list)
+    digest: str = ""
+
+
+def find_lists(given: Path | None, source: Path, gait_set: GaitSet) -> Path:
+    """Gives the file: the one given, or one beside the data or in a checkout of OpenGait.
+
+    Raises:
+        SourceError: If there is none.
+    """
+    if given is not None:
+        return given
+    name = f"{gait_set.title}.json"
+    places = [source / name, source.resolve().parent / name]
+    root = os.environ.get("OPENGAIT_ROOT")
+    if root:
+        places.append(Path(root) / "datasets" / gait_set.title / name)
+    for place in places:
+        if place.is_file():
+            return place
+    raise SourceError(
+        f"{name}: the lists of identities are neither in {source} nor beside it"
+        + ("" if root else ", and OPENGAIT_ROOT names no checkout of OpenGait")
+        + f"; say where they are: --lists <checkout>/datasets/{gait_set.title}/{name}"
+    )
+
+
+def read_lists(path: Path, gait_set: GaitSet) -> Lists:
+    """Reads the file.
+
+    Raises:
+        SourceError: If it cannot be read, lacks a list, or contradicts itself.
+    """
+    try:
+        data = path.read_bytes()
+        content = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path}: cannot be read as JSON ({error}); see --lists") from error
+    faults = Faults()
+    keys = ["TRAIN_SET", "TEST_SET", *([gait_set.listed] if gait_set.listed else [])]
+    train, test, *rest = (_texts(content, key, path, faults) for key in keys)
+    for pid in sorted(set(train) & set(test)):
+        faults.add(Kind.IN_TWO_PARTS, f"identity {pid!r}", "TRAIN_SET and in TEST_SET")
+    faults.refuse(str(path))
+    return Lists(path, train, test, rest[0] if rest else [], sha256(data).hexdigest())
+
+
+def _texts(content: Any, key: str, path: Path, faults: Faults) -> list[str]:
+    value = content.get(key) if isinstance(content, Mapping) else None
+    place = f"{path}, {key}"
+    if not isinstance(value, list) or not value:
+        faults.add(Kind.MALFORMED, place, value, "a list of names")
+        return []
+    wrong = [each for each in value if not _is_name(each)]
+    if wrong:
+        faults.add(Kind.MALFORMED, place, wrong[0], "the name of a folder")
+    texts = [str(each) for each in value]
+    twice = sorted(text for text, count in Counter(texts).items() if count > 1)
+    if twice:
+        faults.add(Kind.LISTED_TWICE, place, ", ".join(twice[:5]))
+    return texts
+
+
+def _is_name(value: Any) -> bool:
+    forbidden = set("/\\:")
+    return isinstance(value, str) and value not in ("", ".", "..") and not forbidden & set(value)

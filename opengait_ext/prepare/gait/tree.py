@@ -1,4 +1,8 @@
-"""The folders of a gait data set in OpenGait's form: ``identity/type/view/*.pkl``, measured."""
+"""The folders of a gait data set in OpenGait's form: ``identity/type/view/*.pkl``.
+
+They are measured, and one stream of them is copied into the prepared form: smaller, quicker to
+read.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opengait_ext.data.pack import LayoutError, measure_array, named_stream
-from opengait_ext.prepare.faults import SourceError
-from opengait_ext.prepare.gait.lists import Lists
+from opengait_ext.data.layout import PICKLED, LayoutError, read_array, write_tracklet_array
+from opengait_ext.data.pack import measure_array, named_stream
+from opengait_ext.data.pickled import RefusedError
+from opengait_ext.prepare.faults import Fault, Kind, SourceError, listed
+from opengait_ext.prepare.gait.sets import Lists
 from opengait_ext.prepare.progress import Progress
+from opengait_ext.prepare.target import flush_disks
 
 _PROBED = 50  # folders that are asked for the name of their files
+_ADVICE = {
+    Kind.UNUSABLE: "--skip-damaged leaves out the tracklets whose file cannot be used.",
+    Kind.CARRIES_CODE: "A file that asks for classes is always refused: get it again from its "
+    "publisher.",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Row:
         view: Its view.
         half: ``train`` or ``test``.
         shape: Frames, channels, height, width; zeros if the file cannot be used.
-        problem: Why not; empty if it can.
+        fault: Why not.
     """
 
     pid: str
@@ -33,7 +45,7 @@ class Row:
     view: str
     half: str
     shape: tuple[int, ...] = (0, 0, 0, 0)
-    problem: str = ""
+    fault: Fault | None = None
 
     @property
     def path(self) -> str:
@@ -143,19 +155,22 @@ def _measured(source: Path, row: Row, stream: str) -> tuple[Row, list[str]]:
     folder = source / row.path
     there = sorted(os.listdir(folder))
     strays = [str(folder / name) for name in there if not name.endswith(".pkl")]
-    shape, problem = (0, 0, 0, 0), ""
+    place, shape = folder, (0, 0, 0, 0)
+    kind, reason = Kind.UNUSABLE, ""
     if not there:
-        problem = f"{folder}: is empty"
+        reason = "is empty"
     else:
         try:
-            path = folder / f"{named_stream(folder, stream)}.pkl"
-            if path.is_file():
-                shape = measure_array(path)  # type: ignore[assignment]
+            place = folder / f"{named_stream(folder, stream)}.pkl"
+            if place.is_file():
+                shape = measure_array(place)  # type: ignore[assignment]
             else:
-                problem = f"{path}: is missing (there are: {', '.join(there)})"
-        except LayoutError as fault:
-            problem = str(fault)
-    return Row(row.pid, row.kind, row.view, row.half, shape, problem), strays
+                reason = f"is missing (there are: {', '.join(there)})"
+        except LayoutError as error:
+            kind = Kind.CARRIES_CODE if isinstance(error, RefusedError) else Kind.UNUSABLE
+            reason = str(error).removeprefix(f"{place}: ")
+    fault = Fault(kind, str(place), reason, advice=_ADVICE[kind]) if reason else None
+    return Row(row.pid, row.kind, row.view, row.half, shape, fault), strays
 
 
 def _folders(folder: Path, tree: Tree, top: bool = False) -> list[str]:
@@ -168,3 +183,49 @@ def _folders(folder: Path, tree: Tree, top: bool = False) -> list[str]:
             elif not top:  # beside the identities, archives and lists may lie
                 tree.strays.append(entry.path)
     return sorted(names)
+
+
+def pack(source: Path, target: Path, rows: Sequence[Row], stream: str, workers: int) -> int:
+    """Writes ``0-frames.pkl`` of every tracklet; one that is there already stays.
+
+    Args:
+        source: Folder of the identities.
+        target: Where to.
+        rows: The tracklets, measured.
+        stream: Name of each one's file.
+        workers: Threads.
+
+    Returns:
+        How many were there already.
+
+    Raises:
+        SourceError: If a file turned out to be damaged.
+    """
+
+    def work(row: Row) -> tuple[bool, str]:
+        try:
+            return _packed(source, target, row, stream), ""
+        except LayoutError as fault:
+            return False, str(fault)
+
+    reused, failures = 0, []
+    with Progress(len(rows), "packing", "tracklets") as progress:
+        for was_there, failure in in_threads(work, rows, workers):
+            reused += was_there
+            failures += [failure] if failure else []
+            progress.add()
+    flush_disks()
+    if failures:
+        raise SourceError(listed(f"{len(failures)} tracklets could not be packed", failures))
+    return reused
+
+
+def _packed(source: Path, target: Path, row: Row, stream: str) -> bool:
+    """Tells whether the tracklet was there already."""
+    place = target / row.path
+    if (place / PICKLED).is_file() and measure_array(place / PICKLED) == row.shape:
+        return True
+    folder = source / row.path
+    frames = read_array(folder / f"{named_stream(folder, stream)}.pkl")
+    write_tracklet_array(place, frames, durable=False)
+    return False

@@ -34,8 +34,8 @@ from opengait_ext.prepare.progress import Progress
 from opengait_ext.prepare.sources import UNPACKED, Sources
 from opengait_ext.prepare.synth.align import HEIGHT, WIDTH, align, draw_maps
 from opengait_ext.prepare.target import PARTITION, flush_disks, open_target, sole_run
-from opengait_ext.prepare.vcm.folders import EXPECTED
-from opengait_ext.prepare.vcm.lists import NAME, file_of, read_published
+from opengait_ext.prepare.vcm.folders import EXPECTED, read_published
+from opengait_ext.prepare.vcm.lists import NAME, file_of
 
 SILHOUETTES, MAPS = "0-silhouettes", "1-maps"
 

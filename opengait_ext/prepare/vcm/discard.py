@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from opengait_ext.prepare.faults import Faults, SourceError
-from opengait_ext.prepare.vcm.lists import NAME, file_of, read_lines
+from opengait_ext.prepare.faults import Faults, Kind, SourceError
+from opengait_ext.prepare.sources import read_lines
+from opengait_ext.prepare.vcm.lists import HALVES, NAME, Row, file_of
 from opengait_ext.prepare.vcm.partition import select
-from opengait_ext.prepare.vcm.rows import HALVES, Row
 
+_FORM = "a name like 0001M2D3T1F126.jpg or a path that ends like 0001/rgb/D3/126.jpg"
 # .../0001/rgb/D3/126.jpg: identity, modality, camera, frame
 PATH = re.compile(r"(?:.*/)?(?P<file>[0-9]{4}/(?:rgb|ir)/D[0-9]{1,2}/[0-9]+\.(?i:jpg|jpeg))")
 
@@ -70,15 +71,11 @@ def _read(path: Path, there: set[str]) -> DiscardList:
     places: dict[str, str] = {}
     for number, text in read_lines(path):
         image = image_of(text)
-        place = f"{path.name}:{number}: {text!r}"
         if image is None:
-            faults.add(
-                f"{place}, expected a name like 0001M2D3T1F126.jpg or a path that ends like "
-                "0001/rgb/D3/126.jpg"
-            )
+            faults.add(Kind.MALFORMED, path.name, text, _FORM, number)
         else:
-            places.setdefault(image, place)
-    faults.raise_if_any(f"{path}")
+            places.setdefault(image, f"{path.name}:{number}: {text!r}")
+    faults.refuse(str(path))
     unknown = [place for image, place in places.items() if image not in there]
     return DiscardList(path.name, digest, frozenset(places), unknown)
 

@@ -1,11 +1,14 @@
-"""Where HITSZ-VCM lies as it is published: which layout it is, and whether all files exist."""
+"""HITSZ-VCM as it is published: which layout it is, what it holds, and whether all files exist.
+
+Nothing is decoded or written here.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from opengait_ext.prepare.faults import Faults, SourceError
-from opengait_ext.prepare.sources import Archive, Image, Sources, Tree, is_archive
-from opengait_ext.prepare.vcm.rows import HALVES, LISTS, NAME_LISTS, Row
+from opengait_ext.prepare.faults import Faults, Kind, SourceError
+from opengait_ext.prepare.sources import Archive, Image, Sources, Tree, is_archive, read_image
+from opengait_ext.prepare.vcm.lists import HALVES, LISTS, NAME_LISTS, Lists, Row, read_lists
 
 EXPECTED = """expected one of
   Train/<pid>/<ir|rgb>/D<camera>/<frame>.jpg, Test/..., and the lists in info/
@@ -42,15 +45,77 @@ class Home:
     Args:
         place: Where most of the images are.
         elsewhere: The others, by their listed names: where they are, and under which name.
+        missing: Listed images that are nowhere.
     """
 
     place: Place
     elsewhere: dict[str, tuple[Place, str]] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
     def image(self, file: str) -> Image:
         """Gives what `read_image` reads, of a listed file."""
         place, name = self.elsewhere.get(file, (self.place, file))
         return place.image(name)
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published data after all checks.
+
+    Args:
+        layout: Which of the known layouts was found, in words.
+        homes: Where the images of each half are.
+        rows: All tracklets, training half first.
+        digest: Of the lists.
+        remarks: What is odd and was accepted.
+    """
+
+    layout: str
+    homes: dict[str, Home]
+    rows: list[Row]
+    digest: str
+    remarks: list[str]
+
+
+def read_published(sources: Sources) -> Published:
+    """Recognize the layout, read the lists and check that all of it fits together.
+
+    Args:
+        sources: The folders and archives of the published data.
+
+    Raises:
+        UserError: If something is missing, of an unknown layout or damaged, or with all faults.
+    """
+    faults = Faults()
+    place, lists = find_and_read_lists(sources, faults)
+    faults.refuse(str(place))
+    homes = find_homes(sources, lists.rows, faults)
+    faults.refuse(str(sources))
+    return Published(
+        describe(place, homes), homes, lists.rows, lists.digest, list(faults.remarks())
+    )
+
+
+def find_and_read_lists(sources: Sources, faults: Faults) -> tuple[Place, Lists]:
+    """Return the folder of the lists and what they say.
+
+    Raises:
+        UserError: As `find_lists`.
+    """
+    place, spelled = find_lists(sources)
+    return place, read_lists(lambda name: read_image(place.image(spelled[name])), faults)
+
+
+def find_homes(sources: Sources, rows: Sequence[Row], faults: Faults) -> dict[str, Home]:
+    """Find the images of both halves; a half of which there is nothing is left out.
+
+    Raises:
+        UserError: If an archive cannot be read.
+    """
+    homes = {half: find_home(sources, half, rows, faults) for half in HALVES}
+    for path, count in sources.ignored():
+        faults.add(Kind.IGNORED_MEMBERS, path, count)
+    return {half: home for half, home in homes.items() if home is not None}
 
 
 def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
@@ -97,9 +162,7 @@ def _folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
             waiting += [Place(tree, folder).inner(name) for name in folders if not name.isdecimal()]
 
 
-def find_home(
-    sources: Sources, half: str, rows: Sequence[Row], faults: Faults, remarks: list[str]
-) -> Home | None:
+def find_home(sources: Sources, half: str, rows: Sequence[Row], faults: Faults) -> Home | None:
     """Finds all listed files of a half; most are in one folder, the others may be elsewhere.
 
     Names are compared as sets, and once more without the case of their letters, which systems
@@ -109,13 +172,14 @@ def find_home(
         sources: All that there is to read from.
         half: ``Train`` or ``Test``.
         rows: Of both halves.
-        faults: Gets every listed file that is not there.
-        remarks: Gets what is odd: files that are in no list, names in other letters.
+        faults: Gets every listed file that is not there, and what is odd.
 
     Returns:
-        None if not one identity was found; that is a fault, too.
+        None if not one identity was found; that is a fault, too, if there are rows.
     """
     mine = [row for row in rows if row.half == half]
+    if not mine:
+        return None
     pids = {row.pid for row in mine}
     missing = {file for row in mine for file in row.files}
     home: Home | None = None
@@ -127,16 +191,22 @@ def find_home(
             home.elsewhere.update({file: (place, file) for file in found})
         renamed = _take_renamed(others, missing, faults)
         home.elsewhere.update({file: (place, name) for file, name in renamed.items()})
-        remarks += _remarks(place, renamed, len(others) - len(renamed), place is home.place)
+        if renamed:
+            count, name = len(renamed), next(iter(renamed.values()))
+            faults.add(Kind.OTHER_LETTERS, str(place), count, name)
+        stray = len(others) - len(renamed)
+        if stray and place is home.place:
+            faults.add(Kind.UNLISTED_IMAGES, str(place), stray)
         if not missing:
             return home
     if home is None:
-        some = ", ".join(sorted(pids)[:3])
-        faults.add(f"none of the {len(pids)} {half} identities ({some}, ...) is there; {EXPECTED}")
+        some = f"{len(pids)} identities ({', '.join(sorted(pids)[:3])}, ...)"
+        faults.add(Kind.NO_HOME, f"the {half} half", some, advice=EXPECTED)
         return None
+    home.missing.update(missing)
     for file in sorted(missing):
         where = home.place.tree.place(home.place.inner(file))
-        faults.add(f"{where}: listed in {NAME_LISTS[half]}, but not there")
+        faults.add(Kind.MISSING, where, NAME_LISTS[half])
     return home
 
 
@@ -178,19 +248,11 @@ def _take_renamed(others: list[str], missing: set[str], faults: Faults) -> dict[
     for name in others:
         file = listed.get(name.lower())
         if file in renamed:
-            faults.add(f"{renamed[file]} and {name}: which of them is {file}? remove the other")
+            faults.add(Kind.TWINS, renamed[file], name, file)
         elif file is not None:
             renamed[file] = name
     missing.difference_update(renamed)
     return renamed
-
-
-def _remarks(place: Place, renamed: dict[str, str], stray: int, is_first: bool) -> Iterator[str]:
-    if renamed:
-        name = next(iter(renamed.values()))
-        yield f"{place}: {len(renamed)} names ({name}) differ from the list in the case of letters"
-    if stray and is_first:
-        yield f"{place}: {stray} images are in no list and are left out"
 
 
 def describe(lists: Place, homes: dict[str, Home]) -> str:

@@ -1,233 +1,235 @@
-"""Reading and checking of HITSZ-VCM as it is published: the lists, the names, the folders.
+"""The five lists of HITSZ-VCM: which tracklets there are, and what is wrong with the lists.
 
-Nothing is decoded or written here. All faults of the lists are collected and shown together.
+One reader for the preparation, which refuses faulty lists, and for the check, which goes on with
+what can be understood. Nothing but the lists is looked at here.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-from opengait_ext.data.layout import FOLDERS, INFRARED
-from opengait_ext.prepare.faults import Faults, SourceError
-from opengait_ext.prepare.sources import DamagedImageError, Sources, read_image
-from opengait_ext.prepare.vcm.folders import Home, Place, describe, find_home, find_lists
-from opengait_ext.prepare.vcm.rows import (
-    HALVES,
-    LISTS,
-    MODALITIES,
-    NAME_LISTS,
-    QUERY_LIST,
-    ROW_LISTS,
-    Row,
-)
+import numpy as np
 
-Lines = dict[str, list[tuple[int, str]]]  # name of the list -> its filled lines with numbers
+from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE
+from opengait_ext.prepare.faults import Faults, Kind
+from opengait_ext.prepare.sources import DamagedImageError, Lines, lines_of
+
+HALVES = ("Train", "Test")
+NAME_LISTS = {"Train": "train_name.txt", "Test": "test_name.txt"}
+ROW_LISTS = {"Train": "track_train_info.txt", "Test": "track_test_info.txt"}
+QUERY_LIST = "query_IDX.txt"
+LISTS = (*NAME_LISTS.values(), *ROW_LISTS.values(), QUERY_LIST)
+MODALITIES = {"1": INFRARED, "2": VISIBLE}
 
 # 0001M2D3T1F126.jpg: identity, modality, camera, tracklet, frame
 NAME = re.compile(
     r"(?P<pid>[0-9]{4})M(?P<modality>[12])D(?P<camera>[0-9]{1,2})"
     r"T(?P<tracklet>[0-9]+)F(?P<frame>[0-9]+)(?P<suffix>\.(?i:jpg|jpeg))"
 )
+_NAME_FORM = (
+    "a name like 0001M2D3T1F126.jpg (four digits, M1 infrared or M2 visible, camera, tracklet, "
+    "frame)"
+)
+_ROW_FORM = "modality start end pid camera (whole numbers)"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Published:
-    """The published data after all checks.
+class Row:
+    """One tracklet, as the lists have it.
 
     Args:
-        layout: Which of the known layouts was found, in words.
-        homes: Where the images of each half are.
-        rows: All tracklets, training half first.
-        digest: sha256 of all lists; line ends and blank lines do not change it.
-        remarks: What is odd and was accepted.
+        number: Its line among the filled lines of ``track_*_info.txt``, from 1.
+        pid: Four digits.
+        camid: The camera's number.
+        modality: ``visible`` or ``infrared``.
+        half: ``Train`` or ``Test``.
+        is_query: Whether ``query_IDX.txt`` lists it.
+        files: Of its frames in order, below the folder that holds the identities.
+        discarded: How many more it has that are in a discard list.
     """
 
-    layout: str
-    homes: dict[str, Home]
+    number: int
+    pid: str
+    camid: int
+    modality: str
+    half: str
+    is_query: bool
+    files: tuple[str, ...]
+    discarded: int = 0
+
+    @property
+    def path(self) -> str:
+        """Where its prepared form goes, below the root: ``0001/rgb/D3-T17``."""
+        return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What the lists say.
+
+    Args:
+        rows: All tracklets that can be understood, training half first.
+        digest: sha256 of all lists; line ends and blank lines do not change it.
+    """
+
     rows: list[Row]
     digest: str
-    remarks: list[str]
 
 
-def read_published(sources: Sources) -> Published:
-    """Recognizes the layout, reads the lists and checks that all of it fits together.
+class _Name(NamedTuple):
+    """A line of ``*_name.txt``: what is compared with its row, and the image it means."""
+
+    modality: str
+    pid: int
+    camera: int
+    tracklet: str
+    text: str
+    file: str
+
+
+def read_lists(read: Callable[[str], bytes], faults: Faults) -> Lists:
+    """Read the five lists and compare them with one another.
 
     Args:
-        sources: The folders and archives of the published data.
-
-    Raises:
-        UserError: If something is missing, of an unknown layout or damaged, or with all faults.
+        read: Returns the content of a list by its name.
+        faults: Gets what is wrong or odd, with list and line.
     """
-    place, spelled = find_lists(sources)
-    lines = {name: _lines_at(place, spelled[name]) for name in LISTS}
-    faults = Faults()
-    query = _read_query(lines, faults)
-    names = {half: _read_names(lines, half, faults) for half in HALVES}
-    rows = [row for half in HALVES for row in _read_rows(lines, half, names[half], query, faults)]
-    _check_query(rows, lines, faults)
-    _check_disjoint(rows, faults)
-    faults.raise_if_any(f"{place}")
-    remarks = [remark for half in HALVES for remark in _remarks(names[half], half, rows, lines)]
-    digest = _digest(lines)
-    del lines, names  # as large as all the rest
-    homes: dict[str, Home] = {}
+    lines = {name: _read(name, read, faults) for name in LISTS}
+    query = _read_query(lines[QUERY_LIST], len(lines[ROW_LISTS["Test"]]), faults)
+    rows: list[Row] = []
     for half in HALVES:
-        home = find_home(sources, half, rows, faults, remarks)
-        homes |= {half: home} if home else {}
-    remarks += sources.ignored()
-    faults.raise_if_any(f"{sources}")
-    return Published(describe(place, homes), homes, rows, digest, remarks)
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Gives the filled lines of a text with their numbers, without CRLF and blanks at the ends.
-
-    Raises:
-        SourceError: If the file is missing or no UTF-8.
-    """
-    try:
-        return lines_of(path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read as text ({error})") from error
-
-
-def _lines_at(place: Place, name: str) -> list[tuple[int, str]]:
-    try:
-        return lines_of(read_image(place.image(name)))
-    except (OSError, UnicodeDecodeError, DamagedImageError) as error:
-        where = place.tree.place(place.inner(name))
-        raise SourceError(f"{where}: cannot be read as text ({error})") from error
-
-
-def lines_of(content: bytes) -> list[tuple[int, str]]:
-    """Gives the filled lines of a text with their numbers, without CRLF and blanks at the ends."""
-    lines = enumerate(content.decode("utf-8-sig").splitlines(), 1)
-    return [(number, text) for number, line in lines if (text := line.strip())]
-
-
-def _read_names(lines: Lines, half: str, faults: Faults) -> list[re.Match[str] | None]:
-    """Gives the fields of every name; None stands for a faulty one."""
-    fields = []
-    for number, text in lines[NAME_LISTS[half]]:
-        match = NAME.fullmatch(text)
-        fields.append(match)
-        if match is None:
-            faults.add(
-                f"{NAME_LISTS[half]}:{number}: {text!r}, expected a name like 0001M2D3T1F126.jpg "
-                "(four digits, M1 infrared or M2 visible, camera, tracklet, frame)"
-            )
-    return fields
+        names = list(_read_names(lines[NAME_LISTS[half]], half, faults))
+        rows += _read_rows(lines[ROW_LISTS[half]], half, names, query, faults)
+    pids = {half: {row.pid for row in rows if row.half == half} for half in HALVES}
+    for pid in sorted(pids["Train"] & pids["Test"]):
+        both = " and in ".join(ROW_LISTS.values())
+        faults.add(Kind.IN_TWO_PARTS, f"identity {pid}", both)
+    return Lists(rows, _digest(lines))
 
 
 def file_of(name: re.Match[str]) -> str:
-    """Gives the path of an image, ``0001/rgb/D3/126.jpg``, from its matched `NAME`."""
+    """Return the path of an image, ``0001/rgb/D3/126.jpg``, from its matched `NAME`."""
     folder = FOLDERS[MODALITIES[name["modality"]]]
     return f"{name['pid']}/{folder}/D{name['camera']}/{name['frame']}{name['suffix']}"
+
+
+def _read(name: str, read: Callable[[str], bytes], faults: Faults) -> Lines:
+    try:
+        lines = lines_of(read(name))
+    except (OSError, UnicodeDecodeError, DamagedImageError) as error:
+        faults.add(Kind.UNREADABLE, name, error)
+        return []
+    if not lines:
+        faults.add(Kind.EMPTY, name)
+    return lines
+
+
+def _read_names(lines: Lines, half: str, faults: Faults) -> Iterator[_Name | None]:
+    """Return the fields of every name; None stands for a faulty one."""
+    place = NAME_LISTS[half]
+    first: dict[str, tuple[int, str]] = {}
+    for line, text in lines:
+        match = NAME.fullmatch(text)
+        if match is None:
+            faults.add(Kind.MALFORMED, place, text, _NAME_FORM, line)
+            yield None
+            continue
+        numbers = int(match["pid"]), int(match["camera"])
+        name = _Name(match["modality"], *numbers, match["tracklet"], text, file_of(match))
+        earlier, other = first.setdefault(name.file, (line, text))
+        if earlier != line:
+            kind = Kind.NAME_TWICE if other == text else Kind.IMAGE_TWICE
+            faults.add(kind, place, text, earlier, line)
+        yield name
+
+
+def _read_query(lines: Lines, count: int, faults: Faults) -> set[int] | None:
+    """Return the row numbers of all tokens of all lines; None without a line."""
+    query: set[int] = set()
+    for line, text in lines:
+        for token in text.split():
+            if not _NUMBER.fullmatch(token) or not 1 <= int(token) <= count:
+                faults.add(Kind.MALFORMED, QUERY_LIST, token, f"a row from 1 to {count}", line)
+            elif int(token) in query:
+                faults.add(Kind.LISTED_TWICE, QUERY_LIST, f"row {token}", line=line)
+            else:
+                query.add(int(token))
+    return query if lines else None
 
 
 def _read_rows(
     lines: Lines,
     half: str,
-    names: list[re.Match[str] | None],
-    query: set[int],
+    names: Sequence[_Name | None],
+    query: set[int] | None,
     faults: Faults,
-) -> list[Row]:
-    rows = []
-    for number, (line, text) in enumerate(lines[ROW_LISTS[half]], 1):
-        place = f"{ROW_LISTS[half]}:{line}"
+) -> Iterator[Row]:
+    if not names:
+        return  # told as empty or unreadable
+    place = ROW_LISTS[half]
+    owners = np.zeros(len(names), int)  # number of the first row that covers a name
+    for number, (line, text) in enumerate(lines, 1):
         values = text.split()
-        if len(values) != 5 or not all(value.isdecimal() for value in values):
-            faults.add(
-                f"{place}: {text!r}, expected: modality start end pid camera (whole numbers)"
-            )
+        if len(values) != 5 or not all(map(_NUMBER.fullmatch, values)):
+            faults.add(Kind.MALFORMED, place, text, _ROW_FORM, line)
+            continue
+        if values[0] not in MODALITIES:
+            faults.add(Kind.MALFORMED, place, text, "modality 1 or 2", line)
             continue
         start, end = int(values[1]), int(values[2])
-        if values[0] not in MODALITIES or not 1 <= start <= end <= len(names):
-            faults.add(
-                f"{place}: {text!r}, expected modality 1 or 2 and 1 <= start <= end <= "
-                f"{len(names)}, the lines of {NAME_LISTS[half]}"
-            )
+        if not 1 <= start <= end <= len(names):
+            bounds = f"1 <= start <= end <= {len(names)}, the lines of {NAME_LISTS[half]}"
+            faults.add(Kind.OUT_OF_RANGE, place, text, bounds, line)
             continue
-        frames = [name for name in names[start - 1 : end] if name is not None]
-        for name in _strangers(frames, values):
-            faults.add(f"{place}: {text!r} covers {name}: another identity, modality or camera")
-        modality = MODALITIES[values[0]]
-        is_query = half == "Test" and number in query
-        files = tuple(map(file_of, frames))
-        pid = f"{int(values[3]):04d}"
-        rows.append(Row(number, pid, int(values[4]), modality, half, is_query, files))
-    return rows
-
-
-def _strangers(frames: list[re.Match[str]], row: list[str]) -> Iterator[str]:
-    """Gives the first name that does not belong to its row."""
-    expected = (row[0], int(row[3]), int(row[4]))
-    for name in frames:
-        if (name["modality"], int(name["pid"]), int(name["camera"])) != expected:
-            yield name.group()
-            return
-
-
-def _read_query(lines: Lines, faults: Faults) -> set[int]:
-    """Gives the row numbers of all tokens of all lines."""
-    query: set[int] = set()
-    count = len(lines[ROW_LISTS["Test"]])
-    for line, text in lines[QUERY_LIST]:
-        for token in text.split():
-            if not token.isdecimal() or not 1 <= int(token) <= count:
-                faults.add(f"{QUERY_LIST}:{line}: {token!r}, expected a row from 1 to {count}")
-            elif int(token) in query:
-                faults.add(f"{QUERY_LIST}:{line}: row {token} is listed a second time")
-            else:
-                query.add(int(token))
-    return query
-
-
-def _check_query(rows: list[Row], lines: Lines, faults: Faults) -> None:
-    """All infrared rows of the test half are queries, and no others."""
-    table = ROW_LISTS["Test"]
-    for row in rows:
-        if row.half == "Test" and row.is_query != (row.modality == INFRARED):
-            place = f"{table}:{lines[table][row.number - 1][0]}"
+        _own(owners[start - 1 : end], number, place, line, faults)
+        mine = [name for name in names[start - 1 : end] if name is not None]
+        _compare(mine, values, place, line, faults)
+        row = Row(
+            number, f"{int(values[3]):04d}", int(values[4]), MODALITIES[values[0]], half,
+            half == "Test" and number in (query or ()), tuple(name.file for name in mine),
+        )  # fmt: skip
+        if half == "Test" and query is not None and row.is_query != (row.modality == INFRARED):
             listed = "listed" if row.is_query else "not listed"
-            faults.add(
-                f"{place}: row {row.number} is {row.modality} and {listed} in {QUERY_LIST}, "
-                "expected: all infrared rows are listed, no visible one"
-            )
+            text = f"row {number} is {row.modality} and {listed} in {QUERY_LIST}"
+            faults.add(Kind.WRONG_QUERY, place, text, line=line)
+        yield row
+    for first, last in _runs(owners == 0):
+        faults.add(Kind.UNUSED_NAMES, NAME_LISTS[half], f"{first + 1} to {last + 1}", place)
 
 
-def _check_disjoint(rows: list[Row], faults: Faults) -> None:
-    pids = {half: {row.pid for row in rows if row.half == half} for half in HALVES}
-    for pid in sorted(pids["Train"] & pids["Test"]):
-        faults.add(f"identity {pid} is in {ROW_LISTS['Train']} and in {ROW_LISTS['Test']}")
-    for half in HALVES:
-        if not pids[half]:
-            faults.add(f"{ROW_LISTS[half]}: no tracklet")
+def _own(owners: np.ndarray, number: int, place: str, line: int, faults: Faults) -> None:
+    """Mark the names of a row; a name that another row has is noted."""
+    taken = owners[owners > 0]
+    if len(taken):
+        share = f"{len(taken)} of {len(owners)}"
+        faults.add(Kind.OVERLAP, place, share, int(taken[0]), line)
+    owners[owners == 0] = number
 
 
-def _remarks(
-    names: list[re.Match[str] | None], half: str, rows: list[Row], lines: Lines
-) -> Iterator[str]:
-    """Names what a sound list does not have, though it does no harm."""
-    table, mine = ROW_LISTS[half], [row for row in rows if row.half == half]
-    files = [file for row in mine for file in row.files]
-    twice = len(files) - len(set(files))
-    if twice:
-        yield f"{NAME_LISTS[half]}: {twice} frames belong to two tracklets or are listed twice"
-    first: dict[tuple[str, ...], Row] = {}
-    for row in mine:
-        same = first.setdefault(row.files, row)
-        if same is not row:
-            line, earlier = (lines[table][r.number - 1][0] for r in (row, same))
-            yield f"{table}:{line}: has the frames of line {earlier} once more; both rows are used"
-    free = len({file_of(name) for name in names if name is not None}.difference(files))
-    if free:
-        yield f"{NAME_LISTS[half]}: {free} names belong to no row of {table}"
+def _compare(
+    names: Sequence[_Name], values: Sequence[str], place: str, line: int, faults: Faults
+) -> None:
+    """Compare the names of a row with its fields."""
+    expected = (values[0], int(values[3]), int(values[4]))
+    strangers = [n.text for n in names if (n.modality, n.pid, n.camera) != expected]
+    numbers = dict.fromkeys(name.tracklet for name in names)
+    if strangers:
+        faults.add(Kind.FOREIGN_FRAME, place, strangers[0], repr(" ".join(values)), line)
+    elif len(numbers) > 1:
+        faults.add(Kind.MIXED_TRACKLETS, place, " and ".join(numbers), line=line)
 
 
-def _digest(lines: Lines) -> str:
+def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Return first and last position of every run of true values."""
+    edges = np.flatnonzero(np.diff(np.r_[0, mask.astype(int), 0]))
+    for first, end in edges.reshape(-1, 2).tolist():
+        yield first, end - 1
+
+
+def _digest(lines: dict[str, Lines]) -> str:
     digest = hashlib.sha256()
     for name in LISTS:
         words = " ".join(" ".join(text.split()) for _, text in lines[name])

@@ -12,7 +12,7 @@ from opengait_ext.data.layout import (
 )
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.partition import MODALITIES, Dropped, validation_identities
-from opengait_ext.prepare.vcm.rows import Row
+from opengait_ext.prepare.vcm.lists import Row
 
 
 def select(

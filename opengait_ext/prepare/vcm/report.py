@@ -12,10 +12,10 @@ from opengait_ext.data.layout import (
     Partition,
 )
 from opengait_ext.prepare.faults import listed
-from opengait_ext.prepare.partition import Dropped, table
+from opengait_ext.prepare.partition import Dropped, Official, table, tell_official
 from opengait_ext.prepare.vcm.discard import DiscardList
-from opengait_ext.prepare.vcm.lists import Published
-from opengait_ext.prepare.vcm.rows import HALVES, Row
+from opengait_ext.prepare.vcm.folders import Published
+from opengait_ext.prepare.vcm.lists import HALVES, Row
 
 # Of the lists as published, and tracklets of at least 12 frames and their frames.
 OFFICIAL_IDENTITIES = {"Train": 500, "Test": 427}
@@ -77,15 +77,7 @@ def tell_result(
         print("\n" + listed(f"{len(dropped):,} tracklets dropped ({share:.1%})", lines))
         print(f"  all of them: {dropped_list}")
     if partition.dataset == "HITSZ-VCM":
-        differences = list(official_differences(published.rows, partition))
-        if differences:
-            print("\n" + "\n".join(differences))
-        differ = sum(line.endswith("differs") for line in differences)
-        if differ:
-            print(
-                f"warning: {differ} of {len(differences)} counts are not those of HITSZ-VCM; "
-                "results on these data do not compare with published ones"
-            )
+        tell_official("HITSZ-VCM", list(official_counts(published.rows, partition)))
 
 
 def tell_cost(target: Path, partition: Partition, form: str, seconds: float) -> None:
@@ -118,21 +110,17 @@ def discarded(summary: Mapping[str, Any] | None) -> Iterator[str]:
         )
 
 
-def official_differences(rows: Sequence[Row], partition: Partition) -> Iterator[str]:
-    """Compares with the counts of HITSZ-VCM, if the number of rows is of that order.
-
-    Yields:
-        A line for every count: the official one, the one found, and whether they differ.
-    """
+def official_counts(rows: Sequence[Row], partition: Partition) -> Iterator[Official]:
+    """Return the counts of HITSZ-VCM beside those found, if the number of rows is of that order."""
     if len(rows) < sum(OFFICIAL_ROWS.values()) // 2:
         return
     for half in HALVES:
         mine = [row for row in rows if row.half == half]
         names = sum(len(row.files) + row.discarded for row in mine)
         people = len({row.pid for row in mine})
-        yield _compared(f"{half}, identities", OFFICIAL_IDENTITIES[half], people)
-        yield _compared(f"{half}, rows of the list", OFFICIAL_ROWS[half], len(mine))
-        yield _compared(f"{half}, frames of the list", OFFICIAL_NAMES[half], names)
+        yield Official(f"{half}, identities", OFFICIAL_IDENTITIES[half], people)
+        yield Official(f"{half}, rows of the list", OFFICIAL_ROWS[half], len(mine))
+        yield Official(f"{half}, frames of the list", OFFICIAL_NAMES[half], names)
     if partition.protocol["min_frames"] != 12:
         return
     for (half, modality), official in OFFICIAL_TRACKLETS.items():
@@ -141,11 +129,6 @@ def official_differences(rows: Sequence[Row], partition: Partition) -> Iterator[
             for t in partition.tracklets
             if (t.split == "test") == (half == "Test") and t.modality == modality
         ]
-        yield _compared(f"{half}, {modality} tracklets", official, len(lengths))
+        yield Official(f"{half}, {modality} tracklets", official, len(lengths))
         frames = OFFICIAL_FRAMES[half, modality]
-        yield _compared(f"{half}, {modality} frames", frames, sum(lengths))
-
-
-def _compared(what: str, official: int, found: int) -> str:
-    mark = "" if official == found else "   differs"
-    return f"{what:<28}{official:>8,} official{found:>8,} found{mark}"
+        yield Official(f"{half}, {modality} frames", frames, sum(lengths))

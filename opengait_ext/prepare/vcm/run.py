@@ -31,11 +31,10 @@ from opengait_ext.prepare.vcm.discard import (
     summarize,
     without_discarded,
 )
-from opengait_ext.prepare.vcm.folders import EXPECTED
-from opengait_ext.prepare.vcm.lists import Published, read_published
+from opengait_ext.prepare.vcm.folders import EXPECTED, Published, read_published
+from opengait_ext.prepare.vcm.lists import HALVES
 from opengait_ext.prepare.vcm.partition import make_partition, select
 from opengait_ext.prepare.vcm.report import tell_cost, tell_result, tell_source, tell_unknown
-from opengait_ext.prepare.vcm.rows import HALVES
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
@@ -195,11 +194,11 @@ def _refuse_failures(target: Path, failures: list[str]) -> None:
 
 def _judge_damage(target: Path, results: list[Prepared], skip_damaged: bool) -> None:
     """Lists damaged images; refuses them unless they are to be left out."""
-    damaged = [text for result in results for text in result.damaged]
+    damaged = [image for result in results for image in result.damaged]
     (target / DAMAGED).unlink(missing_ok=True)
     if not damaged:
         return
-    atomic_write(target / DAMAGED, ("\n".join(damaged) + "\n").encode())
+    atomic_write(target / DAMAGED, "".join(f"{image}\n" for image in damaged).encode())
     shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
     if not skip_damaged:
         (target / PARTITION).unlink(missing_ok=True)
