@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,30 +24,6 @@ from opengait_ext.evaluation.protocols import Protocol, checked
 from opengait_ext.prepare.published import Row
 
 MODALITIES = (INFRARED, VISIBLE)
-
-
-class Official(NamedTuple):
-    """A count that the publisher gives, and the one that was found."""
-
-    what: str
-    official: int
-    found: int
-
-    def __str__(self) -> str:
-        mark = "" if self.official == self.found else "   differs"
-        return f"{self.what:<28}{self.official:>9,} official{self.found:>9,} found{mark}"
-
-
-def tell_official(dataset: str, counts: Sequence[Official]) -> None:
-    """Print official counts beside those found, and warn if some differ."""
-    if counts:
-        print("\n" + "\n".join(map(str, counts)))
-    differ = sum(count.official != count.found for count in counts)
-    if differ:
-        print(
-            f"warning: {differ} of {len(counts)} counts are not those of {dataset}; results on "
-            "these data do not compare with published ones"
-        )
 
 
 @dataclass(frozen=True)

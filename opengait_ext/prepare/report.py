@@ -2,11 +2,36 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from opengait_ext.data.layout import PACKED, PICKLED, Partition
 from opengait_ext.prepare.faults import listed
 from opengait_ext.prepare.partition import Dropped, table
 from opengait_ext.prepare.published import Published
+
+
+class Official(NamedTuple):
+    """A count that the publisher gives, and the one that was found."""
+
+    what: str
+    official: int
+    found: int
+
+    def __str__(self) -> str:
+        mark = "" if self.official == self.found else "   differs"
+        return f"{self.what:<36}{self.official:>9,} official{self.found:>9,} found{mark}"
+
+
+def tell_official(dataset: str, counts: Sequence[Official]) -> None:
+    """Print official counts beside those found, and warn if some differ."""
+    if counts:
+        print("\n" + "\n".join(map(str, counts)))
+    differ = sum(count.official != count.found for count in counts)
+    if differ:
+        print(
+            f"warning: {differ} of {len(counts)} counts are not those of {dataset}; results on "
+            "these data do not compare with published ones"
+        )
 
 
 def tell_source(sources: str, published: Published) -> None:
@@ -70,24 +95,11 @@ def tell_cost(
         form: ``packed`` or ``opengait``.
         seconds: How long it took.
     """
-    if official and partition.dataset == name:
-        lines = [compared(*each) for each in official]
-        print("\n" + "\n".join(lines))
-        differ = sum(expected != found for _, expected, found in official)
-        if differ:
-            print(
-                f"warning: {differ} of {len(lines)} counts are not those of {name}; results on "
-                "these data do not compare with published ones"
-            )
+    if partition.dataset == name:
+        tell_official(name, [Official(*each) for each in official])
     file = PICKLED if form == "opengait" else PACKED
     size = sum((target / t.path / file).stat().st_size for t in partition.tracklets)
     print(
         f"\n{target}: {len(partition.tracklets):,} tracklets and partition.json, "
         f"{size / 1e6:,.1f} MB of disk, after {seconds:.1f} s"
     )
-
-
-def compared(what: str, official: int, found: int) -> str:
-    """Return a line with an official number and the one found."""
-    mark = "" if official == found else "   differs"
-    return f"{what:<36}{official:>9,} official{found:>9,} found{mark}"

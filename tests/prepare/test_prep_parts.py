@@ -188,13 +188,13 @@ def test_official_counts_are_compared_only_with_data_of_that_size():
 
 
 def test_an_official_count_that_differs_is_marked_and_warned_of(capsys):
-    from opengait_ext.prepare.partition import Official, tell_official
+    from opengait_ext.prepare.report import Official, tell_official
 
     counts = [Official("Train, identities", 500, 1), Official("Train, rows", 11061, 11061)]
     tell_official("HITSZ-VCM", counts)
     assert capsys.readouterr().out == (
-        "\nTrain, identities                 500 official        1 found   differs\n"
-        "Train, rows                    11,061 official   11,061 found\n"
+        "\nTrain, identities                         500 official        1 found   differs\n"
+        "Train, rows                            11,061 official   11,061 found\n"
         "warning: 1 of 2 counts are not those of HITSZ-VCM; results on these data do not compare "
         "with published ones\n"
     )

@@ -285,8 +285,8 @@ def test_counts_that_are_not_the_official_ones_are_warned_of(raw, out, capsys, m
     monkeypatch.setattr(vcm_report, "OFFICIAL_ROWS", {"Train": 12, "Test": 9})
     assert prepare_tree(raw, out) == 0
     told = capsys.readouterr().out
-    assert "Train, rows of the list            12 official       12 found\n" in told
-    assert "Test, rows of the list              9 official        8 found   differs" in told
+    assert "Train, rows of the list                    12 official       12 found\n" in told
+    assert "Test, rows of the list                      9 official        8 found   differs" in told
     assert "warning: 5 of 6 counts are not those of HITSZ-VCM; results on these data" in told
     assert prepare_tree(raw, out, "--anew", "--name", "Other") == 0
     assert "official" not in capsys.readouterr().out

@@ -7,7 +7,8 @@ from opengait_ext.data.layout import VISIBLE, Partition
 from opengait_ext.prepare.bupt.folders import Published
 from opengait_ext.prepare.bupt.lists import Row
 from opengait_ext.prepare.faults import listed
-from opengait_ext.prepare.partition import Dropped, Official, table, tell_official
+from opengait_ext.prepare.partition import Dropped, table
+from opengait_ext.prepare.report import Official, tell_official
 
 # Identities, lines and images that the published lists have. The paper's totals (16,826 tracklets,
 # 1,869,066 images) are larger than all lists together and are compared with nothing.

@@ -12,7 +12,8 @@ from opengait_ext.data.layout import (
     Partition,
 )
 from opengait_ext.prepare.faults import listed
-from opengait_ext.prepare.partition import Dropped, Official, table, tell_official
+from opengait_ext.prepare.partition import Dropped, table
+from opengait_ext.prepare.report import Official, tell_official
 from opengait_ext.prepare.vcm.discard import DiscardList
 from opengait_ext.prepare.vcm.folders import Published
 from opengait_ext.prepare.vcm.lists import HALVES, Row
