@@ -83,7 +83,7 @@ def select(
     distractor or as a query without a match.
 
     Args:
-        rows: All published tracklets.
+        rows: All published tracklets, discarded images left out.
         frames: How many whole frames each of them has.
         min_frames: That a tracklet needs.
         modalities: That a training identity needs.
@@ -93,22 +93,39 @@ def select(
     """
     reasons: dict[int, str] = {}
     seen: dict[str, set[str]] = {}
+    robbed: dict[str, set[str]] = {}  # modalities that lost a tracklet to the discard list alone
     for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
-        if count < min_frames:
-            damaged = len(row.images) - count
-            note = f" ({damaged} more are damaged)" if damaged else ""
-            reasons[position] = f"{count} frames{note}, at least {min_frames} needed"
-        else:
+        if count >= min_frames:
             seen.setdefault(row.pid, set()).add(row.modality)
+            continue
+        reasons[position] = _too_few(row, count, min_frames)
+        if count + row.discarded >= min_frames:
+            robbed.setdefault(row.pid, set()).add(row.modality)
     for position, row in enumerate(rows):
         if row.half != "test" and position not in reasons and len(seen[row.pid]) < len(modalities):
-            reasons[position] = f"training identity {row.pid} is left with {row.modality} only"
+            note = " by the discard list" if robbed.get(row.pid, set()) - {row.modality} else ""
+            reasons[position] = (
+                f"training identity {row.pid} is left with {row.modality} only{note}"
+            )
     dropped = [
         Dropped(row.path, row.half, row.pid, row.modality, row.camid, count, reasons[position])
         for position, (row, count) in enumerate(zip(rows, frames, strict=True))
         if position in reasons
     ]
     return [position for position in range(len(rows)) if position not in reasons], dropped
+
+
+def _too_few(row: Row, count: int, min_frames: int) -> str:
+    """Return why a tracklet has fewer frames than it needs."""
+    damaged = len(row.images) - count
+    if row.discarded:
+        note = (
+            f" left of {len(row.images) + row.discarded}, {row.discarded} are in the discard list"
+        )
+        note += f", {damaged} more are damaged" if damaged else ""
+    else:
+        note = f" ({damaged} more are damaged)" if damaged else ""
+    return f"{count} frames{note}, at least {min_frames} needed"
 
 
 def cross_modality(rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:

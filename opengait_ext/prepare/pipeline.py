@@ -90,6 +90,33 @@ class DataSet:
         """Return the protocol, as `evaluation.protocols` reads it."""
         raise NotImplementedError
 
+    def settings(self, published: Published, options: argparse.Namespace) -> dict[str, object]:
+        """Return what decides the files of the tracklets; the protocol changes none of them."""
+        files = ([row.path, *map(_name, row.images)] for row in published.rows)
+        names = ["min_frames", "form"]
+        if options.form == "opengait":
+            names += ["height", "width"]
+        return {
+            "files": digest_of(sorted(files)),
+            **{name: getattr(options, name) for name in names},
+        }
+
+    def source(
+        self, published: Published, frames: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Any]:
+        """Return what ``source`` of the partition says beside what it says of every data set.
+
+        Args:
+            published: As `read` returned it.
+            frames: How many whole frames each of its rows has.
+            options: Of the command line.
+        """
+        return {}
+
+    def lines(self, partition: Partition) -> Iterator[str]:
+        """Yield what is told at the end beside what is told of every data set."""
+        yield from ()
+
     def official(
         self, published: Published, partition: Partition, options: argparse.Namespace
     ) -> Iterator[tuple[str, int, int]]:
@@ -166,7 +193,7 @@ def _run(dataset: DataSet, options: argparse.Namespace) -> None:
     frames = [len(row.images) for row in rows]
     kept, _ = select(rows, frames, options.min_frames, dataset.modalities)
     _partition(dataset, rows, kept, frames, options)  # an empty split is refused before the work
-    open_target(target, _settings(published, options), options.anew)
+    open_target(target, dataset.settings(published, options), options.anew)
     (target / PARTITION).unlink(missing_ok=True)  # it stands for files that are whole
     results = _pack(rows, kept, options)
     for position, result in zip(kept, results, strict=True):
@@ -174,12 +201,16 @@ def _run(dataset: DataSet, options: argparse.Namespace) -> None:
     kept, dropped = select(rows, frames, options.min_frames, dataset.modalities)
     partition = _partition(dataset, rows, kept, frames, options)
     damaged = sum(len(result.damaged) for result in results)
-    partition = replace(partition, source=_source(dataset, published, partition, dropped, damaged))
+    source = _source(dataset, published, partition, dropped, damaged)
+    source |= dataset.source(published, frames, options)
+    partition = replace(partition, source=source)
     write_dropped(target / DROPPED, Dropped, dropped)
     write_partition(target / PARTITION, partition)
     remove_unpacked(target / UNPACKED)
     official = list(dataset.official(published, partition, options))
     tell_result(partition, len(rows), dropped, target / DROPPED, dataset.modalities)
+    for line in dataset.lines(partition):
+        print(line)
     tell_cost(dataset.name, official, target, partition, options.form, time.monotonic() - start)
 
 
@@ -204,15 +235,6 @@ def _fields(row: Row) -> list[str]:
 
 def _name(image: Image) -> str:
     return place_of(image).replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _settings(published: Published, options: argparse.Namespace) -> dict[str, object]:
-    """Return what decides the files of the tracklets; the protocol changes none of them."""
-    files = ([row.path, *map(_name, row.images)] for row in published.rows)
-    names = ["min_frames", "form"]
-    if options.form == "opengait":
-        names += ["height", "width"]
-    return {"files": digest_of(sorted(files)), **{name: getattr(options, name) for name in names}}
 
 
 def _partition(

@@ -18,6 +18,7 @@ class Row:
         half: ``train``, ``test``, or ``val`` where the publishers name validation identities.
         images: Its frames in order: paths, or members of archives.
         role: What the data set's own `tasks` want to know, ``query`` for instance.
+        discarded: How many more frames it has that a discard list takes out.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Row:
     half: str
     images: tuple[Image, ...]
     role: str = ""
+    discarded: int = 0
 
 
 @dataclass(frozen=True)

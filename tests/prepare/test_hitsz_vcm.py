@@ -115,7 +115,7 @@ def test_the_table_counts_identities_tracklets_and_frames(raw, out, capsys):
 
 def test_too_short_data_are_refused_before_anything_is_written(raw, out, capsys):
     assert prepare_tree(raw, out, "--min-frames", "5") == 1
-    assert "no visible tracklet of at least 5 frames is left for train" in capsys.readouterr().err
+    assert "no tracklet of at least 5 frames is left for train" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -255,7 +255,7 @@ def test_the_script_needs_no_torch(raw, out):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "preparing  80 of 80 frames (100%)" in done.stderr
+    assert "preparing: 100% 80/80" in done.stderr
     assert (out / "partition.json").is_file()
 
 
@@ -270,11 +270,11 @@ def test_a_misused_option_names_the_value_and_what_is_expected(raw, out, capsys,
 
 
 def test_a_stop_from_the_keyboard_says_how_to_go_on(raw, out, capsys, monkeypatch):
-    from opengait_ext.prepare.vcm import run as hitsz_vcm
+    from opengait_ext.prepare import pipeline
 
-    def stop(arguments):
+    def stop(dataset, options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hitsz_vcm, "run", stop)
+    monkeypatch.setattr(pipeline, "run", stop)
     assert prepare_tree(raw, out) == 130
     assert "the same command goes on from here" in capsys.readouterr().err

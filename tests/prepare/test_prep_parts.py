@@ -94,8 +94,8 @@ def test_a_tracklet_that_cannot_be_written_is_named(raw, out, capsys):
 
 
 def test_preparation_stops_after_twenty_failures(raw, out, capsys, monkeypatch):
+    from opengait_ext.prepare import pipeline
     from opengait_ext.prepare.packing import Prepared
-    from opengait_ext.prepare.vcm import run as hitsz_vcm
 
     asked = []
 
@@ -104,8 +104,8 @@ def test_preparation_stops_after_twenty_failures(raw, out, capsys, monkeypatch):
             asked.append(job)
             yield Prepared(0, failure=f"{job.folder}: no space left")
 
-    monkeypatch.setattr(hitsz_vcm, "prepare_all", fail)
-    monkeypatch.setattr(hitsz_vcm, "SHOWN", 5)
+    monkeypatch.setattr(pipeline, "prepare_all", fail)
+    monkeypatch.setattr(pipeline, "SHOWN", 5)
     assert prepare_tree(raw, out) == 1
     assert "5 tracklets could not be prepared" in capsys.readouterr().err
     assert len(asked) == 5
@@ -169,14 +169,14 @@ def test_validation_takes_a_fixed_share_that_others_do_not_change():
 
 @pytest.mark.slow
 def test_official_counts_are_compared_only_with_data_of_that_size():
-    from opengait_ext.prepare.vcm.lists import Row
-    from opengait_ext.prepare.vcm.report import official_counts
+    from opengait_ext.prepare.published import Row
+    from opengait_ext.prepare.vcm.run import official_counts
 
-    rows = [Row(n, "0001", 1, "visible", "Train", False, ()) for n in range(11061)]
-    rows += [Row(n, "0503", 1, "infrared", "Test", True, ()) for n in range(10801)]
+    rows = [Row("", "0001", 1, "visible", "train", ()) for _ in range(11061)]
+    rows += [Row("", "0503", 1, "infrared", "test", ()) for _ in range(10801)]
     tracklets = [Tracklet("", "0503", 1, "infrared", 12, "test")] * 4584
     partition = Partition("HITSZ-VCM", tracklets, {}, {"min_frames": 12})
-    counts = [(count.official, count.found) for count in official_counts(rows, partition)]
+    counts = [tuple(found) for _, *found in official_counts(rows, partition)]
     assert counts == [
         *((500, 1), (11061, 11061), (232496, 0), (427, 1), (10802, 10801), (230763, 0)),
         *((4291, 0), (98214, 0), (5460, 0), (126543, 0)),

@@ -7,6 +7,7 @@ import pytest
 
 from opengait_ext.data.layout import read_array, read_partition
 from opengait_ext.errors import UserError
+from opengait_ext.prepare.faults import Faults
 from opengait_ext.prepare.sources import UNPACKED, Sources
 from opengait_ext.prepare.synth.align import BONES, HEIGHT, WIDTH, align, draw_maps
 from opengait_ext.prepare.synth.files import Options
@@ -140,7 +141,7 @@ def test_the_frames_of_a_tracklet_come_in_their_order(places):
 
 
 def _rows(raw):
-    return read_published(Sources([raw], raw / UNPACKED, EXPECTED)).rows
+    return read_published(Sources([raw], raw / UNPACKED, EXPECTED), Faults())[1].rows
 
 
 @pytest.mark.slow

@@ -280,7 +280,7 @@ def test_an_image_of_one_channel_with_an_upper_case_extension_in_a_folder_with_l
 
 
 def test_counts_that_are_not_the_official_ones_are_warned_of(raw, out, capsys, monkeypatch):
-    from opengait_ext.prepare.vcm import report as vcm_report
+    from opengait_ext.prepare.vcm import run as vcm_report
 
     monkeypatch.setattr(vcm_report, "OFFICIAL_ROWS", {"Train": 12, "Test": 9})
     assert prepare_tree(raw, out) == 0

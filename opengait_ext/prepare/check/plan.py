@@ -10,7 +10,7 @@ from opengait_ext.data.layout import FOLDERS, INFRARED, SPLITS
 from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
 from opengait_ext.prepare.check.tracklets import Job
 from opengait_ext.prepare.sources import Image
-from opengait_ext.prepare.vcm.report import OFFICIAL_ROWS, OFFICIAL_TRACKLETS
+from opengait_ext.prepare.vcm.run import OFFICIAL_ROWS, OFFICIAL_TRACKLETS
 
 RULES = ("same_pid_camid", "none")  # of the protocol: which gallery tracklets are left out
 _HALVES = {"train": "Train", "val": "Train", "test": "Test"}

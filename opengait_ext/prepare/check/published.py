@@ -37,7 +37,7 @@ from opengait_ext.prepare.vcm.folders import (
     find_lists,
 )
 from opengait_ext.prepare.vcm.lists import HALVES, LISTS, Row
-from opengait_ext.prepare.vcm.report import OFFICIAL_ROWS
+from opengait_ext.prepare.vcm.run import OFFICIAL_ROWS
 
 VCM, BUPT = RAW_KINDS = ("hitsz_vcm", "bupt_campus")
 MIN_FRAMES = 12  # of HITSZ-VCM's protocol

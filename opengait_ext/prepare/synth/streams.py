@@ -29,6 +29,7 @@ from opengait_ext.data.layout import (
     write_tracklet_array,
 )
 from opengait_ext.errors import UserError
+from opengait_ext.prepare.faults import Faults
 from opengait_ext.prepare.options import status_of
 from opengait_ext.prepare.progress import Progress
 from opengait_ext.prepare.sources import UNPACKED, Sources
@@ -117,8 +118,8 @@ def _write(
 
 def _files(source: Path) -> dict[str, tuple[str, ...]]:
     """Gives the image names of every tracklet, by the path that its prepared form has."""
-    published = read_published(Sources([source], source / UNPACKED, EXPECTED))
-    return {row.path: row.files for row in published.rows}
+    _, lists, _ = read_published(Sources([source], source / UNPACKED, EXPECTED), Faults())
+    return {row.path: row.files for row in lists.rows}
 
 
 def _truth_of(folder: Path, pid: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -8,15 +8,16 @@ into ``partition.json``, so that a result can say on which images it was measure
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from opengait_ext.prepare.faults import Faults, Kind, SourceError
+from opengait_ext.prepare.faults import Faults, Kind, SourceError, listed
+from opengait_ext.prepare.partition import MODALITIES, select
+from opengait_ext.prepare.published import Row as Tracklet
 from opengait_ext.prepare.sources import read_lines
 from opengait_ext.prepare.vcm.lists import HALVES, NAME, Row, file_of
-from opengait_ext.prepare.vcm.partition import select
 
 _FORM = "a name like 0001M2D3T1F126.jpg or a path that ends like 0001/rgb/D3/126.jpg"
 # .../0001/rgb/D3/126.jpg: identity, modality, camera, frame
@@ -103,16 +104,19 @@ def _without(row: Row, images: frozenset[str]) -> Row:
 
 
 def summarize(
-    lists: Mapping[str, DiscardList], rows: Sequence[Row], frames: Sequence[int], min_frames: int
+    lists: Mapping[str, DiscardList],
+    rows: Sequence[Tracklet],
+    frames: Sequence[int],
+    min_frames: int,
 ) -> dict[str, Any] | None:
-    """Gives what the lists took out, for ``source["discard_lists"]``.
+    """Return what the lists took out, for ``source["discard_lists"]``.
 
     A tracklet counts as removed if it would be used without the lists (a discarded image is taken
     for whole), whether it is too short now or its identity is left in one modality.
 
     Args:
         lists: Of the halves that have one.
-        rows: As `without_discarded` gives them.
+        rows: All tracklets, discarded images left out.
         frames: How many whole frames each of them has.
         min_frames: That a tracklet needs.
 
@@ -122,19 +126,47 @@ def summarize(
     if not lists:
         return None
     completed = [count + row.discarded for row, count in zip(rows, frames, strict=True)]
-    kept, _ = select(rows, frames, min_frames)
-    otherwise, _ = select(rows, completed, min_frames)
+    kept, _ = select(rows, frames, min_frames, MODALITIES)
+    otherwise, _ = select(rows, completed, min_frames, MODALITIES)
     lost = [rows[position].half for position in set(otherwise).difference(kept)]
     return {
         half.lower(): {
             "file": lists[half].file,
             "sha256": lists[half].sha256,
             "entries": len(lists[half].images),
-            "removed_frames": sum(row.discarded for row in rows if row.half == half),
-            "removed_tracklets": lost.count(half),
+            "removed_frames": sum(row.discarded for row in rows if row.half == half.lower()),
+            "removed_tracklets": lost.count(half.lower()),
             "unknown_entries": len(lists[half].unknown),
         }
         if half in lists
         else None
         for half in HALVES
     }
+
+
+def tell_unknown(lists: Mapping[str, DiscardList]) -> None:
+    """Prints the entries of discard lists that name no image: their list or half may be wrong."""
+    for half, found in lists.items():
+        if found.unknown:
+            head = f"{len(found.unknown):,} of {len(found.images):,} entries name no {half} image"
+            print(listed(f"{found.file}: {head}", found.unknown))
+
+
+def discarded(summary: Mapping[str, Any] | None) -> Iterator[str]:
+    """Gives the lines that say what the discard lists took out.
+
+    Args:
+        summary: As it stands in ``source["discard_lists"]``.
+    """
+    if summary is None:
+        yield "discard lists: none"
+        return
+    for half, found in summary.items():
+        if found is None:
+            yield f"discard list, {half}: none"
+            continue
+        yield (
+            f"discard list, {half}: {found['file']} ({found['entries']:,} entries, "
+            f"{found['unknown_entries']:,} of them name no image) removed "
+            f"{found['removed_frames']:,} frames and {found['removed_tracklets']:,} tracklets"
+        )

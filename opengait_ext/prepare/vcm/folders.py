@@ -1,13 +1,11 @@
-"""HITSZ-VCM as it is published: which layout it is, what it holds, and whether all files exist.
-
-Nothing is decoded or written here.
-"""
+"""The folders of HITSZ-VCM as it is published: which layout it is, and whether all files exist."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from opengait_ext.prepare.faults import Faults, Kind, SourceError
-from opengait_ext.prepare.sources import Archive, Image, Sources, Tree, is_archive, read_image
+from opengait_ext.prepare.places import Place, folders_of
+from opengait_ext.prepare.sources import Archive, Image, Sources, is_archive, read_image
 from opengait_ext.prepare.vcm.lists import HALVES, LISTS, NAME_LISTS, Lists, Row, read_lists
 
 EXPECTED = """expected one of
@@ -15,27 +13,6 @@ EXPECTED = """expected one of
   <pid>/<ir|rgb>/D<camera>/<frame>.jpg, and the lists in info/
   <pid>/<ir|rgb>/D<camera>/<frame>.jpg, and the lists beside the identities
 in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them, or all of them"""
-DEPTH = 3  # of folders that are looked through: VCM-HITSZ/Train/Train
-MARKS = ("partition.json", ".prepare.json")  # prepared data, which look like published ones
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder in a tree."""
-
-    tree: Tree
-    folder: str
-
-    def inner(self, name: str) -> str:
-        """Gives the name in the tree of something in the folder."""
-        return f"{self.folder}/{name}" if self.folder else name
-
-    def image(self, name: str) -> Image:
-        """Gives what `read_image` reads."""
-        return self.tree.image(self.inner(name))
-
-    def __str__(self) -> str:
-        return self.tree.place(self.folder).rstrip(":/")
 
 
 @dataclass(frozen=True)
@@ -58,42 +35,24 @@ class Home:
         return place.image(name)
 
 
-@dataclass(frozen=True)
-class Published:
-    """The published data after all checks.
-
-    Args:
-        layout: Which of the known layouts was found, in words.
-        homes: Where the images of each half are.
-        rows: All tracklets, training half first.
-        digest: Of the lists.
-        remarks: What is odd and was accepted.
-    """
-
-    layout: str
-    homes: dict[str, Home]
-    rows: list[Row]
-    digest: str
-    remarks: list[str]
-
-
-def read_published(sources: Sources) -> Published:
-    """Recognize the layout, read the lists and check that all of it fits together.
+def read_published(sources: Sources, faults: Faults) -> tuple[str, Lists, dict[str, Home]]:
+    """Recognize the layout, read the lists and find all images.
 
     Args:
         sources: The folders and archives of the published data.
+        faults: Gets what is odd and accepted.
+
+    Returns:
+        The layout in words, what the lists say, and where the images of each half are.
 
     Raises:
         UserError: If something is missing, of an unknown layout or damaged, or with all faults.
     """
-    faults = Faults()
     place, lists = find_and_read_lists(sources, faults)
     faults.refuse(str(place))
     homes = find_homes(sources, lists.rows, faults)
     faults.refuse(str(sources))
-    return Published(
-        describe(place, homes), homes, lists.rows, lists.digest, list(faults.remarks())
-    )
+    return describe(place, homes), lists, homes
 
 
 def find_and_read_lists(sources: Sources, faults: Faults) -> tuple[Place, Lists]:
@@ -113,8 +72,6 @@ def find_homes(sources: Sources, rows: Sequence[Row], faults: Faults) -> dict[st
         UserError: If an archive cannot be read.
     """
     homes = {half: find_home(sources, half, rows, faults) for half in HALVES}
-    for path, count in sources.ignored():
-        faults.add(Kind.IGNORED_MEMBERS, path, count)
     return {half: home for half, home in homes.items() if home is not None}
 
 
@@ -128,7 +85,7 @@ def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
     seen: list[str] = []
     for tree in sources:
         complete = []
-        for folder, folders, files in _folders_of(tree):
+        for folder, folders, files in folders_of(tree):
             seen += [*folders, *files] if not folder else []
             names = {name.lower(): name for name in files}
             found = {name: names[name.lower()] for name in LISTS if name.lower() in names}
@@ -147,19 +104,6 @@ def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
     nested = [name for name in seen if is_archive(name)] if not sources.folders else []
     hint = f"; {nested[0]} is an archive in an archive: unpack the outer one" if nested else ""
     raise SourceError(f"--source {sources}: no lists here (found: {seen[:6]}){hint}\n{EXPECTED}")
-
-
-def _folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Gives all folders but those below identities, the upper ones first, with their content."""
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop(0)
-        folders, files = tree.listing(folder)
-        if folder and any(mark in files for mark in MARKS):
-            continue
-        yield folder, folders, files
-        if folder.count("/") + bool(folder) < DEPTH:
-            waiting += [Place(tree, folder).inner(name) for name in folders if not name.isdecimal()]
 
 
 def find_home(sources: Sources, half: str, rows: Sequence[Row], faults: Faults) -> Home | None:
@@ -215,7 +159,7 @@ def _homes_of(sources: Sources, pids: set[str]) -> Iterator[tuple[Place, list[st
     for tree in sources:
         homes = [
             (Place(tree, folder), sorted(pids.intersection(folders)))
-            for folder, folders, _ in _folders_of(tree)
+            for folder, folders, _ in folders_of(tree)
         ]
         homes.sort(key=lambda home: -len(home[1]))
         yield from (home for home in homes if home[1])
