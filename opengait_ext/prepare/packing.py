@@ -10,7 +10,6 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -22,7 +21,6 @@ import simplejpeg
 from opengait_ext.data.image_size import check_image_size
 from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
 from opengait_ext.edge import explained, placed
-from opengait_ext.errors import UserError
 from opengait_ext.prepare.sources import (
     DamagedImageError,
     Image,
@@ -32,7 +30,7 @@ from opengait_ext.prepare.sources import (
     size_and_time,
 )
 from opengait_ext.prepare.target import flush_disks
-from opengait_ext.prepare.work import LACK, Pool
+from opengait_ext.prepare.work import run_in_order
 
 FORMS = ("packed", "opengait")
 CHUNK = 8  # tracklets handed to a process at once
@@ -247,20 +245,10 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
     Raises:
         UserError: If a process died, for lack of memory as a rule.
     """
-    if workers <= 1 or len(jobs) <= CHUNK:
-        try:
-            yield from map(prepare, jobs)
-        finally:
-            close_archives()
-        flush_disks()
-        return
-    pool = Pool(workers)
     try:
-        yield from pool.map(prepare, jobs, chunksize=CHUNK)
-    except BrokenProcessPool as error:
-        raise UserError(LACK) from error
+        yield from run_in_order(prepare, jobs, workers, CHUNK)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        close_archives()
     flush_disks()
 
 

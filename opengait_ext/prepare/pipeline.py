@@ -300,9 +300,23 @@ def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace)
         )
         for position in kept
     ]
+    results = run_jobs(jobs, options.workers)
+    judge_damage(options.target, results, options.skip_damaged)
+    reused = sum(result.reused for result in results)
+    if reused:
+        print(f"{reused:,} of {len(jobs):,} tracklets were prepared already")
+    return results
+
+
+def run_jobs(jobs: Sequence[Job], workers: int) -> list[Prepared]:
+    """Return what became of all jobs.
+
+    Raises:
+        UserError: If a tracklet cannot be written.
+    """
     results, failures = [], []
     with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
-        for job, result in zip(jobs, prepare_all(jobs, options.workers), strict=True):
+        for job, result in zip(jobs, prepare_all(jobs, workers), strict=True):
             results.append(result)
             progress.add(len(job.images))
             failures += [result.failure] if result.failure else []
@@ -310,15 +324,23 @@ def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace)
                 break
     if failures:
         raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
-    _judge_damage(options.target, results, options.skip_damaged)
-    reused = sum(result.reused for result in results)
-    if reused:
-        print(f"{reused:,} of {len(jobs):,} tracklets were prepared already")
     return results
 
 
-def _judge_damage(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
-    """List damaged images; refuse them unless they are to be left out."""
+def judge_damage(
+    target: Path, results: Sequence[Prepared], skip_damaged: bool, others: str = ""
+) -> None:
+    """List damaged images; refuse them unless they are to be left out.
+
+    Args:
+        target: Gets the list.
+        results: Of all jobs.
+        skip_damaged: Whether they are to be left out.
+        others: What leaves with them, in words.
+
+    Raises:
+        UserError: If they are not.
+    """
     damaged = [image for result in results for image in result.damaged]
     (target / DAMAGED).unlink(missing_ok=True)
     if not damaged:
@@ -326,11 +348,12 @@ def _judge_damage(target: Path, results: Sequence[Prepared], skip_damaged: bool)
     atomic_write(target / DAMAGED, "".join(f"{image}\n" for image in damaged).encode())
     shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
     if not skip_damaged:
+        also = f", and with them {others}" if others else ""
         raise UserError(
             f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
-            "or add --skip-damaged to leave them out."
+            f"or add --skip-damaged to leave them out{also}."
         )
-    print(f"left out: {shown}")
+    print(f"left out{', with ' + others if others else ''}: {shown}")
 
 
 def _source(

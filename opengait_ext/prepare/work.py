@@ -1,16 +1,28 @@
-"""Processes of a preparation that leave signals to the first one, and end with it."""
+"""Work in several processes that leave signals to the first one, and end with it."""
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 
+from opengait_ext.errors import UserError
+from opengait_ext.prepare.progress import Progress
+
+Tell = Callable[[int], None]
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+AHEAD = 4  # jobs a process are handed out at once: what a stop loses
+MOST_DEAD = 20
+_PAUSE = 0.2  # seconds between two looks at what the processes have done
+_SHARED: dict[str, Any] = {}
 LACK = (
     "a process was ended from outside, for lack of memory as a rule; run the same command "
     "again with fewer --workers: what is finished is kept"
@@ -74,3 +86,177 @@ def _end_with_first() -> None:
     if first is not None:
         first.join()
         os._exit(1)
+
+
+def run_in_order(
+    work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int, chunk: int
+) -> Iterator[_Result]:
+    """Do many small jobs; return the results in the order of the jobs, as they come.
+
+    Args:
+        work: Does one job; a function of a module, so that processes find it.
+        jobs: What to do.
+        workers: Processes; 1 works in this one.
+        chunk: Jobs that are handed to a process at once.
+
+    Raises:
+        UserError: If a process died, for lack of memory as a rule.
+    """
+    if workers <= 1 or len(jobs) <= chunk:
+        yield from map(work, jobs)
+        return
+    pool = Pool(workers)
+    try:
+        yield from pool.map(work, jobs, chunksize=chunk)
+    except BrokenProcessPool as error:
+        raise UserError(LACK) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_whatever_dies(
+    work: Callable[[_Job], _Result],
+    job_of: Callable[[int], _Job],
+    count: int,
+    workers: int,
+    ended: Callable[[_Job], _Result],
+) -> Iterator[tuple[int, _Result]]:
+    """Do all jobs; return the position of each and its result, as they come.
+
+    A job that ends its process (a fault of a decoder, or memory) has a result like others: the
+    jobs that the process may have had are done one by one, each in a process of its own.
+
+    Args:
+        work: Does one job; a function of a module, so that processes find it.
+        job_of: Returns the job of a position; asked when its turn comes, so that memory is saved.
+        count: Number of positions.
+        workers: Processes; 1 works in this one.
+        ended: Returns the result of a job that ended its process.
+
+    Raises:
+        UserError: If ever more processes are ended, for lack of memory as a rule.
+    """
+    if workers <= 1:
+        yield from ((number, work(job_of(number))) for number in range(count))
+        return
+    waiting = iter(range(count))
+    dead = 0
+    while True:
+        running: dict[Future[_Result], int] = {}
+        pool = Pool(workers)
+        try:
+            yield from _in_processes(work, job_of, waiting, pool, running, AHEAD * workers)
+            return
+        except BrokenProcessPool:
+            suspects = sorted(running.values())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        for number in suspects:
+            try:
+                with Pool(1) as alone:
+                    result = alone.submit(work, job_of(number)).result()
+            except BrokenProcessPool:
+                dead += 1
+                if dead > MOST_DEAD:
+                    raise UserError(f"{dead} times {LACK}") from None
+                result = ended(job_of(number))
+            yield number, result
+
+
+def _in_processes(
+    work: Callable[[_Job], _Result],
+    job_of: Callable[[int], _Job],
+    waiting: Iterator[int],
+    pool: Pool,
+    running: dict[Future[_Result], int],
+    ahead: int,
+) -> Iterator[tuple[int, _Result]]:
+    """Keep the pool busy; what is left in ``running`` when it breaks has no result."""
+    while True:
+        for number in waiting:
+            try:
+                running[pool.submit(work, job_of(number))] = number
+            except BrokenProcessPool:
+                running[Future()] = number  # refused, but not to be forgotten
+                raise
+            if len(running) >= ahead:
+                break
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            result = future.result()
+            yield running.pop(future), result
+
+
+class StoppedError(BaseException):
+    """The first process asked to stop; no failure of the work."""
+
+
+def run_all(
+    work: Callable[[_Job, Tell], _Result], jobs: Sequence[_Job], workers: int, progress: Progress
+) -> Iterator[_Result]:
+    """Do all jobs; return the results in the order of the jobs, as they come.
+
+    Args:
+        work: Does one job, and calls its second argument now and then with how much it has done
+            since the last time; a function of a module, so that processes find it.
+        jobs: What to do.
+        workers: Processes; 1 works in this one.
+        progress: Gets what the work tells.
+
+    Raises:
+        UserError: If a process died, for lack of memory as a rule.
+    """
+    be_quiet()
+    if workers <= 1 or len(jobs) <= 1:
+        yield from (work(job, progress.add) for job in jobs)
+        return
+    context = get_context("spawn")
+    counter, stop = context.Value("q", 0), context.Event()
+    pool = Pool(min(workers, len(jobs)), context, _share, (counter, stop))
+    told = 0
+    try:
+        futures = deque(pool.submit(_work, work, job) for job in jobs)
+        while futures:
+            future = futures.popleft()
+            while not future.done():
+                wait([future], timeout=_PAUSE)
+                told += _tell(progress, counter.value - told)
+            yield future.result()
+        _tell(progress, counter.value - told)
+    except BrokenProcessPool as error:
+        raise UserError(LACK) from error
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _tell(progress: Progress, amount: int) -> int:
+    progress.add(amount)
+    return amount
+
+
+def _share(counter: Any, stop: Any) -> None:
+    be_quiet()
+    _SHARED.update(counter=counter, stop=stop)
+
+
+def be_quiet() -> None:
+    """Keep OpenCV and FFmpeg from writing into the line of progress; faults are told by us."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.setLogLevel(0) if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel(0)
+
+
+def _work(work: Callable[[Any, Tell], Any], job: Any) -> Any:
+    try:
+        return work(job, _count)
+    except StoppedError:
+        return None
+
+
+def _count(amount: int) -> None:
+    """Add to what is done; end the work if the first process wants it."""
+    if _SHARED["stop"].is_set():
+        raise StoppedError
+    with _SHARED["counter"].get_lock():
+        _SHARED["counter"].value += amount

@@ -111,7 +111,10 @@ def test_a_damaged_frame_leaves_with_the_frames_beside_it(raw, out, capsys):
     damage(image_of(raw, 1912, "IR", "G25", 1, 1))
     for _ in range(2):  # a second run finds and does the same
         assert prepare_tree(raw, out, "--fake-ir", "--skip-damaged") == 0
-        assert "left out, with the frames beside them: 5 damaged" in capsys.readouterr().out
+        assert (
+            "left out, with the frames of the same number in their pair: 5 damaged"
+            in capsys.readouterr().out
+        )
         partition = read_partition(out / "partition.json")
         assert partition.source["damaged_images"] == 5
         frames = {t.path: t.frames for t in partition.tracklets}

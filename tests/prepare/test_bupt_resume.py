@@ -197,7 +197,7 @@ def test_a_tracklet_that_cannot_be_written_is_named(raw, out, capsys):
 
 
 def test_preparation_stops_after_twenty_failures(raw, out, capsys, monkeypatch):
-    from opengait_ext.prepare.bupt import pack as bupt_pack
+    from opengait_ext.prepare import pipeline
     from opengait_ext.prepare.packing import Prepared
 
     asked = []
@@ -207,7 +207,7 @@ def test_preparation_stops_after_twenty_failures(raw, out, capsys, monkeypatch):
             asked.append(job)
             yield Prepared(0, failure=f"{job.folder}: no space left")
 
-    monkeypatch.setattr(bupt_pack, "prepare_all", fail)
+    monkeypatch.setattr(pipeline, "prepare_all", fail)
     assert prepare_tree(raw, out) == 1
     assert "20 tracklets could not be prepared" in capsys.readouterr().err
     assert len(asked) == 20

@@ -195,8 +195,7 @@ class Bomb:
 
 @pytest.mark.slow
 def test_a_process_that_died_is_a_finding_and_the_others_go_on():
-    from opengait_ext.prepare.check.tracklets import IMAGES, Job
-    from opengait_ext.prepare.check.work import check_all
+    from opengait_ext.prepare.check.tracklets import IMAGES, Job, check_all
 
     jobs = [Job(f"t{n}", IMAGES, (), "", False) for n in range(9)]
     jobs[4] = Bomb()
@@ -212,8 +211,9 @@ def test_a_process_that_died_is_a_finding_and_the_others_go_on():
 @pytest.mark.slow
 def test_processes_that_all_die_are_told_with_what_to_do(monkeypatch):
     from opengait_ext.errors import UserError
-    from opengait_ext.prepare.check import work as check_work
+    from opengait_ext.prepare import work
+    from opengait_ext.prepare.check.tracklets import check_all
 
-    monkeypatch.setattr(check_work, "MOST_DEAD", 1)
+    monkeypatch.setattr(work, "MOST_DEAD", 1)
     with pytest.raises(UserError, match="ended from outside.*fewer --workers"):
-        list(check_work.check_all(lambda number: Bomb(), 3, 2))
+        list(check_all(lambda number: Bomb(), 3, 2))

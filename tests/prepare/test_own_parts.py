@@ -17,7 +17,7 @@ class Bomb:
 @pytest.mark.slow
 def test_a_process_that_died_is_told_with_what_to_do():
     from opengait_ext.prepare.progress import Progress
-    from opengait_ext.prepare.recordings.processes import run_all
+    from opengait_ext.prepare.work import run_all
 
     progress = Progress(2, "doing", "things")
     with pytest.raises(UserError, match="ended from outside.*fewer --workers"):

@@ -25,7 +25,7 @@ def places(tmp_path_factory):
     home = tmp_path_factory.mktemp("synth")
     generate(home / "raw", OPTIONS)
     command = ["--source", str(home / "raw"), "--target", str(home / "prepared"), "--workers", "1"]
-    hitsz_vcm.run(hitsz_vcm.arguments_of([*command, "--name", "SynthVVI"]))
+    assert hitsz_vcm.main([*command, "--name", "SynthVVI"]) == 0
     run(arguments_of(arguments(home)))
     return home
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opengait_ext.data.layout import FAKE_IR, FRAMES, atomic_write
-from opengait_ext.errors import UserError
+from opengait_ext.data.layout import FAKE_IR, FRAMES
 from opengait_ext.prepare.bupt.folders import Published
-from opengait_ext.prepare.faults import SHOWN, listed
-from opengait_ext.prepare.packing import Job, Prepared, prepare_all
-from opengait_ext.prepare.progress import Progress
-from opengait_ext.prepare.target import DAMAGED, PARTITION
+from opengait_ext.prepare.packing import Job, Prepared
+from opengait_ext.prepare.pipeline import judge_damage, run_jobs
+from opengait_ext.prepare.target import PARTITION
+
+_OTHERS = "the frames of the same number in their pair"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespac
     (target / PARTITION).unlink(missing_ok=True)  # it stands for what is whole and belongs together
     groups = list(_groups(published, kept, arguments))
     streams = [stream for group in groups for stream in group]
-    results = _run([stream.job for stream in streams], arguments.workers)
-    _judge(target, results, arguments.skip_damaged)
+    results = run_jobs([stream.job for stream in streams], arguments.workers)
+    judge_damage(target, results, arguments.skip_damaged, _OTHERS)
     found = dict(zip(streams, results, strict=True))
     _leave_out_together(groups, found, arguments.workers)
     frames = [len(row.files) for row in published.rows]
@@ -100,37 +100,6 @@ def _groups(
         yield group
 
 
-def _run(jobs: Sequence[Job], workers: int) -> list[Prepared]:
-    results, failures = [], []
-    with Progress(sum(len(job.images) for job in jobs), "preparing", "frames") as progress:
-        for job, result in zip(jobs, prepare_all(jobs, workers), strict=True):
-            results.append(result)
-            progress.add(len(job.images))
-            failures += [result.failure] if result.failure else []
-            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
-                break
-    if failures:
-        raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
-    return results
-
-
-def _judge(target: Path, results: Sequence[Prepared], skip_damaged: bool) -> None:
-    """Lists damaged images; refuses them unless they are to be left out."""
-    damaged = [image for result in results for image in result.damaged]
-    (target / DAMAGED).unlink(missing_ok=True)
-    if not damaged:
-        return
-    atomic_write(target / DAMAGED, "".join(f"{image}\n" for image in damaged).encode())
-    shown = listed(f"{len(damaged)} damaged images (all of them: {target / DAMAGED})", damaged)
-    if not skip_damaged:
-        raise UserError(
-            f"{shown}\nGet these files again and repeat the command (what is finished is kept), "
-            "or add --skip-damaged to leave them out, and with them the frames of the same "
-            "number in their pair."
-        )
-    print(f"left out, with the frames beside them: {shown}")
-
-
 def _leave_out_together(
     groups: Sequence[list[_Stream]], found: dict[_Stream, Prepared], workers: int
 ) -> None:
@@ -147,7 +116,7 @@ def _leave_out_together(
                 stream.job.remove()
                 found[stream] = Prepared(len(whole), found[stream].damaged)
     if again:
-        found.update(zip(again, _run(list(again.values()), workers), strict=True))
+        found.update(zip(again, run_jobs(list(again.values()), workers), strict=True))
 
 
 def remove_fakes(target: Path) -> None:

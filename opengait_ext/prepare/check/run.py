@@ -35,8 +35,7 @@ from opengait_ext.prepare.check.report import (
     tell_plan,
     tell_table,
 )
-from opengait_ext.prepare.check.tracklets import QUICK, Checked
-from opengait_ext.prepare.check.work import check_all
+from opengait_ext.prepare.check.tracklets import QUICK, Checked, check_all
 from opengait_ext.prepare.options import positive, status_of
 from opengait_ext.prepare.packing import available_cores
 from opengait_ext.prepare.progress import Progress

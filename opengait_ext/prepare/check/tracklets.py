@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from opengait_ext.prepare.sources import (
     read_image,
     size_and_time,
 )
+from opengait_ext.prepare.work import run_whatever_dies
 
 IMAGES = "images"  # the form of published data: one file a frame
 LARGEST = 1 << 28  # bytes of an image: an archive's directory can claim any number
@@ -281,3 +282,24 @@ def _read_pickled(job: Job, notes: _Notes) -> None:
 
 
 _READERS = {IMAGES: _read_images, PACKED: _read_packed, PICKLED: _read_pickled}
+
+
+def check_all(
+    job_of: Callable[[int], Job], count: int, workers: int
+) -> Iterator[tuple[int, Checked]]:
+    """Look at all tracklets; return the position of each and what it holds, as they come.
+
+    Args:
+        job_of: Returns the job of a position.
+        count: Number of positions.
+        workers: Processes.
+
+    Raises:
+        UserError: If ever more processes are ended, for lack of memory as a rule.
+    """
+    return run_whatever_dies(check_tracklet, job_of, count, workers, _ended)
+
+
+def _ended(job: Job) -> Checked:
+    text = "the process that read it was ended (a fault of a decoder, or memory)"
+    return Checked(findings=[Finding("images", FAULT, 1, [(job.key, text)])])

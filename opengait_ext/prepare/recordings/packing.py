@@ -19,8 +19,8 @@ from opengait_ext.prepare.recordings.journal import (
 )
 from opengait_ext.prepare.recordings.names import Faults, told
 from opengait_ext.prepare.recordings.plan import Piece
-from opengait_ext.prepare.recordings.processes import Tell, be_quiet
 from opengait_ext.prepare.sources import DamagedImageError
+from opengait_ext.prepare.work import Tell, be_quiet
 
 _LOOKED_AT = 50  # images that a trial run opens
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from opengait_ext.prepare.faults import listed
 from opengait_ext.prepare.recordings.names import Faults, OwnDataError
 from opengait_ext.prepare.recordings.plan import Piece, Recordings
-from opengait_ext.prepare.recordings.processes import be_quiet
 from opengait_ext.prepare.recordings.reader import FrameReader
 from opengait_ext.prepare.recordings.video import OUTSIDE, SMALL, clip
 from opengait_ext.prepare.recordings.video_report import rotation_remark
+from opengait_ext.prepare.work import be_quiet
 
 
 def look_at_videos(

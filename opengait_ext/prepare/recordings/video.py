@@ -27,8 +27,8 @@ from opengait_ext.prepare.recordings.journal import (
 )
 from opengait_ext.prepare.recordings.names import told
 from opengait_ext.prepare.recordings.packing import Made
-from opengait_ext.prepare.recordings.processes import Tell
 from opengait_ext.prepare.recordings.reader import DamagedVideoError, FrameReader
+from opengait_ext.prepare.work import Tell
 
 UNREADABLE, OUTSIDE, SMALL = "unreadable", "outside", "small"  # why a box gives no crop
 _WHOLE = "video"  # the journal's key for the video itself

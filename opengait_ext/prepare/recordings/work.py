@@ -14,10 +14,10 @@ from opengait_ext.prepare.recordings.journal import FOLDER, Journal
 from opengait_ext.prepare.recordings.names import OwnDataError
 from opengait_ext.prepare.recordings.packing import FolderDone, FolderJob, Made, prepare_folder
 from opengait_ext.prepare.recordings.plan import Piece, Recordings
-from opengait_ext.prepare.recordings.processes import run_all
 from opengait_ext.prepare.recordings.video import BoxRun, VideoJob, prepare_video
 from opengait_ext.prepare.recordings.video_report import damage_of, remarks_of
 from opengait_ext.prepare.target import DAMAGED, PARTITION, flush_disks
+from opengait_ext.prepare.work import run_all
 
 
 @dataclass(frozen=True)
