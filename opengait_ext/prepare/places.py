@@ -167,3 +167,73 @@ def numbers_in(place: Place, name: str, faults: Faults) -> list[int]:
             else:
                 faults.add(Kind.MALFORMED, place.named(name), word, "whole numbers", line)
     return numbers
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of a list of images: ``Visible/285/male_back_v_05528_285.bmp 0``.
+
+    Args:
+        line: Its number.
+        path: Of the image, below the data set's folder.
+        folder: The folder that holds the image: its identity.
+        stem: The image's name without its ending.
+        label: The number behind the path.
+    """
+
+    line: int
+    path: str
+    folder: str
+    stem: str
+    label: int
+
+
+_LISTED = re.compile(
+    r"(?P<path>(?:.*/)?(?P<folder>[^/]+)/(?P<stem>[\w.-]+)\.\w+)\s+(?P<label>\d{1,9})"
+)
+
+
+def listed_images(place: Place, name: str, faults: Faults) -> list[Listed]:
+    """Return the lines of a list of images with labels.
+
+    Args:
+        place: Its folder.
+        name: The list.
+        faults: Gets lines of another form, images that are listed twice, and empty lists.
+    """
+    found: dict[str, Listed] = {}
+    for line, text in place.lines(name):
+        match = _LISTED.fullmatch(text.replace("\\", "/").removeprefix("./"))
+        if match is None:
+            wanted = "a path and a label: <folder>/<identity>/<image> 0"
+            faults.add(Kind.MALFORMED, place.named(name), text, wanted, line)
+        elif match["path"] in found:
+            faults.add(Kind.LISTED_TWICE, place.named(name), match["path"], line=line)
+        else:
+            parts = match["path"], match["folder"], match["stem"], int(match["label"])
+            found[match["path"]] = Listed(line, *parts)
+    if not found:
+        faults.add(Kind.EMPTY, place.named(name))
+    return list(found.values())
+
+
+def check_labels(
+    place: Place, name: str, listed: Sequence[Listed], known: dict[str, int], faults: Faults
+) -> None:
+    """Note lines whose label and folder are not one to one.
+
+    Args:
+        place: The folder of the list.
+        name: The list.
+        listed: Its lines.
+        known: Folder to label, of the lists of this half so far; it is extended.
+        faults: Gets the contradictions.
+    """
+    folders = {label: folder for folder, label in known.items()}
+    for each in listed:
+        label = known.setdefault(each.folder, each.label)
+        folder = folders.setdefault(each.label, each.folder)
+        if (folder, label) != (each.folder, each.label):
+            said = f"{each.path} has label {each.label}"
+            other = f"{each.folder} has {label} and {folder} has {each.label} before"
+            faults.add(Kind.CONTRADICTION, place.named(name), said, other, each.line)
