@@ -86,7 +86,9 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
                 faults.add(Kind.MISSING, f"{home}, test identity {number}", LISTS[2])
         return Published(f"images in {home}, lists in {lists}", _numbered(rows))
 
-    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    def tasks(
+        self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Task]:
         """Return both directions, of whose galleries the protocol draws."""
         return cross_modality(rows, members)
 

@@ -77,12 +77,15 @@ class DataSet:
         """Return the training identities that may be held out for validation."""
         return {row.pid for row in rows}
 
-    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    def tasks(
+        self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Task]:
         """Return who queries whom in one split.
 
         Args:
             rows: All that are used, in the order of the partition.
             members: Positions in ``rows`` of those of the split.
+            options: The command line.
         """
         raise NotImplementedError
 
@@ -269,7 +272,7 @@ def _partition(
     for split in ("val", "test"):
         members = [place for place, found in enumerate(splits) if found == split]
         if members:
-            tasks[split] = dataset.tasks(used, members)
+            tasks[split] = dataset.tasks(used, members, options)
             _refuse_empty(tasks[split], split)
     protocol = {**dataset.protocol(options), "min_frames": options.min_frames}
     return Partition(options.name, tracklets, tasks, protocol)

@@ -70,7 +70,9 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         layout = f"Visible and Thermal in {home}, lists of trial {options.trial} in {lists}"
         return Published(layout, rows)
 
-    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    def tasks(
+        self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Task]:
         """Return both directions."""
         return cross_modality(rows, members)
 

@@ -82,7 +82,9 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         rows.sort(key=lambda row: (row.half == "test", row.pid))
         return Published(f"cameras in {home}, lists in {lists}", rows)
 
-    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    def tasks(
+        self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Task]:
         """Return infrared queries and all visible pictures, of which the protocol draws."""
         return {_DIRECTION: cross_modality(rows, members)[_DIRECTION]}
 

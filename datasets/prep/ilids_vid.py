@@ -1,0 +1,12 @@
+"""Prepare iLIDS-VID for training and testing."""
+
+import sys
+
+from opengait_ext.quiet import be_quiet_from_here
+
+if __name__ == "__main__":
+    be_quiet_from_here()
+    from opengait_ext.prepare.ilids import ILIDSVID
+    from opengait_ext.prepare.pipeline import main
+
+    sys.exit(main(ILIDSVID()))
