@@ -1,5 +1,6 @@
 """AGW, the image baseline of visible-infrared re-identification, over the frames of a tracklet."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch.nn import functional
 
 from ..layers.parts import check_batch
 from ..layers.pooling import GeneralizedMean, SetPooling, Statistic
-from ..layers.resnet import TwoStreamResNet
+from ..layers.resnet import MODALITIES, Modality, TwoStreamResNet
 from .base import (
     BaseModel,
     Inputs,
@@ -48,6 +49,7 @@ class AGW(BaseModel):
         non_local: list[int] | None = None,
         stem_relu: bool = True,
         set_pooling: Statistic = "max",
+        modalities: Sequence[Modality] = MODALITIES,
     ) -> None:
         """Makes the layers.
 
@@ -60,6 +62,7 @@ class AGW(BaseModel):
             non_local: Non-local blocks in each of the four stages; null is AGW's 0, 2, 3, 0.
             stem_relu: Whether the stems have their ReLU.
             set_pooling: Statistic of the frames of a tracklet.
+            modalities: Which have a stem: ``visible``, ``infrared``, or both.
 
         Raises:
             ValueError: If ``image_size`` is not two numbers.
@@ -69,7 +72,7 @@ class AGW(BaseModel):
         self.image_size = list(image_size)
         self.backbone_weights = backbone_weights
         blocks = [0, 2, 3, 0] if non_local is None else non_local
-        self.encoder = TwoStreamResNet(backbone, 1, blocks, stem_relu)
+        self.encoder = TwoStreamResNet(backbone, 1, blocks, stem_relu, modalities)
         channels = self.encoder.channels
         self.set_pooling = SetPooling(set_pooling, channels)
         self.pooling = GeneralizedMean()

@@ -146,3 +146,13 @@ def test_agw_refuses_a_size_that_is_not_two_numbers():
 def test_agw_says_why_it_cannot_train_on_one_tracklet():
     with pytest.raises(ValueError, match="a batch of 1 tracklet in training"):
         model()(batch(types=("ir",)))
+
+
+@pytest.mark.slow
+def test_agw_for_visible_data_has_one_stem_and_needs_all_of_its_parameters():
+    agw = model(modalities=["visible"])
+    assert not any("infrared" in name for name, _ in agw.named_parameters())
+    result = agw(batch(("rgb",) * 4, frames=1))["training_feat"]
+    logits, embeddings = result["appearance_id"]["logits"], result["appearance_triplet"]
+    (logits.sum() + embeddings["embeddings"].square().sum()).backward()
+    assert [n for n, p in agw.named_parameters() if p.requires_grad and p.grad is None] == []
