@@ -18,7 +18,10 @@ FRAMES = (99, 100, 317)
 
 @pytest.fixture
 def raw(tmp_path):
-    root = tmp_path / "ilids"
+    return write_tree(tmp_path / "ilids")
+
+
+def write_tree(root):
     value = 0
     for camera in (1, 2):
         for person in PERSONS:

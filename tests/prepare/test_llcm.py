@@ -20,7 +20,10 @@ FRAMES = (7010, 12010, 990)  # not padded in the names
 
 @pytest.fixture
 def raw(tmp_path):
-    root = tmp_path / "camille/LLCM"  # a path with "cam" in it
+    return write_tree(tmp_path / "camille/LLCM")  # a path with "cam" in it
+
+
+def write_tree(root):
     value = 0
     for side, cameras in (("vis", (1, 3)), ("nir", (1, 9))):
         lines = []

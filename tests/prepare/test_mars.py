@@ -36,7 +36,10 @@ def text_of(pid):
 
 @pytest.fixture
 def raw(tmp_path):
-    root = tmp_path / "MARS"
+    return write_tree(tmp_path / "MARS")
+
+
+def write_tree(root):
     value = 0
     for half, walks in (("train", TRAIN), ("test", TEST)):
         names, rows = [], []

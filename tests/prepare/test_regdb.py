@@ -24,7 +24,10 @@ HALVES = {1: (PIDS[:3], PIDS[3:]), 2: (PIDS[::2], PIDS[1::2])}  # trial: train, 
 
 @pytest.fixture
 def raw(tmp_path):
-    root = tmp_path / "RegDB"
+    return write_tree(tmp_path / "RegDB")
+
+
+def write_tree(root):
     value = 0
     for pid in PIDS:
         for folder, letter in SIDES:
