@@ -9,16 +9,14 @@ the exact search. If that is not reached, ``CandidateSearch`` is not used.
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine.files import write_json, write_whole
+from .disk import Gallery
 from .exact import ExactSearch, ordered
 from .records import GalleryError, Hits
-
-if TYPE_CHECKING:
-    from .disk import Gallery
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class CandidateSearch:
     """
 
     def __init__(
-        self, gallery: "Gallery", modality: str | None = None, sample: np.ndarray | None = None
+        self, gallery: Gallery, modality: str | None = None, sample: np.ndarray | None = None
     ) -> None:
         self._faiss = import_faiss()
         self._metric = gallery.mark.metric
@@ -132,7 +130,7 @@ class CandidateSearch:
         keep[keep.all(1), -1] = False
         return Hits(*(values[keep].reshape(len(own), k) for values in hits))
 
-    def _measured_on_rows(self, gallery: "Gallery", modality: str | None) -> dict[str, Any]:
+    def _measured_on_rows(self, gallery: Gallery, modality: str | None) -> dict[str, Any]:
         searched = set(self._rows.tolist())
         others = [row for row in gallery.rows_of().tolist() if row not in searched]
         if not others and len(self._rows) < 2:

@@ -18,9 +18,18 @@ import numpy as np
 
 from ..data.layout import FOLDERS
 from ..escaping import some
-from .access import is_free, writing
-from .records import GalleryError, Hits, ModelMark, Record, check_embeddings
-from .state import STATE, State, append, read_log, read_state, record_line, removal_line
+from .records import GalleryError, ModelMark, Record, check_embeddings
+from .state import (
+    STATE,
+    State,
+    append,
+    is_free,
+    read_log,
+    read_state,
+    record_line,
+    removal_line,
+    writing,
+)
 
 METHODS = ("auto", "exact", "faiss")
 _BLOCK = 4096  # rows copied at a time
@@ -31,8 +40,8 @@ class Gallery:
 
     Args:
         folder: Made by ``create``.
-        method: How ``search`` finds: ``exact``; ``faiss`` for candidates, ordered exactly; or
-            ``auto``, which takes faiss for large galleries if it is installed.
+        method: How a ``searching.Searcher`` finds: ``exact``; ``faiss`` for candidates, ordered
+            exactly; or ``auto``, which takes faiss for large galleries if it is installed.
 
     Attributes:
         folder: The folder.
@@ -188,22 +197,6 @@ class Gallery:
                 path.unlink(missing_ok=True)
             self._forget_candidates()
         return gone
-
-    def search(self, queries: np.ndarray, k: int, modality: str | None = None) -> Hits:
-        """Gives the k nearest to each query.
-
-        Args:
-            queries: ``[q, d, p]``.
-            k: How many; fewer come out if the gallery has fewer.
-            modality: Search only ``visible`` or ``infrared`` tracklets; None: both.
-
-        Raises:
-            GalleryError: If the queries are not finite or of another shape, or if there is
-                nothing to search.
-        """
-        from .searching import Searcher
-
-        return Searcher(self, modality)(queries, k)
 
     def _read_log(self, known: int) -> None:
         """Reads the lines behind those that are known: a log is read once, however long."""

@@ -91,9 +91,6 @@ class VectorStore(Protocol):
     def get(self, row: int) -> tuple[Record, np.ndarray]:
         """Gives a tracklet and its embedding ``[d, p]``."""
 
-    def search(self, queries: np.ndarray, k: int, modality: str | None = None) -> Hits:
-        """Gives the k nearest to each of ``[q, d, p]``, of one modality or of both."""
-
 
 def check_embeddings(embeddings: np.ndarray, names: Sequence[str], mark: ModelMark) -> np.ndarray:
     """Gives embeddings as float32 ``[n, d, p]``, if they are such.

@@ -2,16 +2,13 @@
 
 import importlib.util
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .candidates import FLAT, CandidateSearch
+from .disk import Gallery
 from .exact import ExactSearch
 from .records import GalleryError, Hits, check_embeddings
-
-if TYPE_CHECKING:
-    from .disk import Gallery
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +24,7 @@ class Searcher:
         GalleryError: If there is nothing to search, or faiss is asked for and missing.
     """
 
-    def __init__(self, gallery: "Gallery", modality: str | None = None) -> None:
+    def __init__(self, gallery: Gallery, modality: str | None = None) -> None:
         self._mark = gallery.mark
         self._rows = gallery.rows_of(modality)
         if not len(self._rows):

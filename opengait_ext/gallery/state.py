@@ -1,7 +1,9 @@
-"""The small file that says how much of a gallery holds, and appending behind that end."""
+"""The small file that says how much of a gallery holds; one writer appends behind that end."""
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import Any
 
 from ..data.layout import atomic_write
 from ..edge import placed
+from ..lock import InUseError, lock_files, locked
 from .records import GalleryError, ModelMark, Record
 
 FORMAT = "opengait_ext/gallery/1"
 STATE = "gallery.json"
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -133,3 +137,23 @@ def _line(content: dict[str, Any]) -> str:
 
 def _now() -> str:
     return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keep other writers out of a gallery.
+
+    Raises:
+        GalleryError: If another process is writing, with its number.
+    """
+    try:
+        with locked(folder / LOCK):
+            yield
+    except InUseError as fault:
+        raise GalleryError(f"{folder}: somebody else is writing this gallery: {fault}") from fault
+
+
+def is_free(folder: Path) -> bool:
+    """Return whether a folder is not there, or holds nothing but a lock."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return names <= set(lock_files(folder / LOCK))

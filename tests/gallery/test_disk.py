@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from opengait_ext.gallery import Gallery, GalleryError, ModelMark, Record
-from opengait_ext.gallery.access import writing
+from opengait_ext.gallery.searching import Searcher
+from opengait_ext.gallery.state import writing
 
 MARK = ModelMark("a" * 64, (3, 2), "euclidean")
 ROOT = Path(__file__).parents[2]
@@ -179,7 +180,7 @@ def test_a_removed_identity_is_found_no_more_and_can_be_added_again(gallery):
     again = Gallery(gallery.folder)
     assert len(again) == 2
     assert again.rows_of().tolist() == [2, 3]
-    assert set(again.search(embeddings(4), 10).rows.flat) == {2, 3}
+    assert set(Searcher(again)(embeddings(4), 10).rows.flat) == {2, 3}
     with pytest.raises(GalleryError, match="there is no tracklet in row 0, or no longer"):
         again.get(0)
     with pytest.raises(GalleryError, match=r"no tracklet has the identity '1' \(there are 1: 2\)"):

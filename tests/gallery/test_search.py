@@ -51,7 +51,7 @@ def test_a_search_gives_what_a_loop_over_all_pairs_gives(tmp_path, method, metri
     rng = np.random.default_rng(count)
     stored = rng.standard_normal((count, 5, 3)).astype(np.float32)
     queries = rng.standard_normal((4, 5, 3)).astype(np.float32)
-    hits = made(tmp_path / "g", stored, metric, method=method).search(queries, 7)
+    hits = Searcher(made(tmp_path / "g", stored, metric, method=method))(queries, 7)
     assert hits.rows.tolist() == slow_search(queries, dict(enumerate(stored)), 7, metric)
     for query, rows, distances in zip(queries, hits.rows, hits.distances, strict=True):
         expected = [slow_distance(query, stored[row], metric) for row in rows]
@@ -62,7 +62,7 @@ def test_a_search_gives_what_a_loop_over_all_pairs_gives(tmp_path, method, metri
 def test_of_equal_distances_the_earlier_row_comes_first(tmp_path, method):
     stored = np.repeat(np.random.default_rng(0).standard_normal((3, 4, 2)), 5, axis=0)
     gallery = made(tmp_path / "g", stored.astype(np.float32), method=method)
-    hits = gallery.search(stored[:1].astype(np.float32), 5)
+    hits = Searcher(gallery)(stored[:1].astype(np.float32), 5)
     assert hits.rows.tolist() == [[0, 1, 2, 3, 4]]
     assert hits.distances.tolist() == [[0.0] * 5]
 
@@ -73,7 +73,7 @@ def test_only_the_asked_modality_is_searched(tmp_path, method):
     kinds = ["visible", "infrared", "infrared"] * 10
     gallery = made(tmp_path / "g", stored, modalities=kinds, method=method)
     infrared = {n: row for n, row in enumerate(stored) if kinds[n] == "infrared"}
-    hits = gallery.search(stored[:6], 50, "infrared")
+    hits = Searcher(gallery, "infrared")(stored[:6], 50)
     assert hits.rows.tolist() == slow_search(stored[:6], infrared, 50, "euclidean")
     assert hits.rows.shape == (6, 20)
 
@@ -83,10 +83,10 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
 
     stored = np.random.default_rng(2).standard_normal((50, 4, 2)).astype(np.float32)
     gallery = made(tmp_path / "g", stored)
-    whole = gallery.search(stored, 6)
+    whole = Searcher(gallery)(stored, 6)
     monkeypatch.setattr(exact, "_BLOCK", 7)
     monkeypatch.setattr(exact, "_QUERIES", 11)
-    cut = gallery.search(stored, 6)
+    cut = Searcher(gallery)(stored, 6)
     np.testing.assert_array_equal(whole.rows, cut.rows)
     np.testing.assert_array_equal(whole.distances, cut.distances)
 
@@ -95,8 +95,8 @@ def test_an_order_of_adding_changes_no_distance(tmp_path):
     rng = np.random.default_rng(3)
     stored = rng.standard_normal((25, 4, 2)).astype(np.float32)
     order = rng.permutation(25)
-    first = made(tmp_path / "a", stored).search(stored[:5], 8)
-    second = made(tmp_path / "b", stored[order]).search(stored[:5], 8)
+    first = Searcher(made(tmp_path / "a", stored))(stored[:5], 8)
+    second = Searcher(made(tmp_path / "b", stored[order]))(stored[:5], 8)
     np.testing.assert_array_equal(order[second.rows], first.rows)
     np.testing.assert_array_equal(second.distances, first.distances)
 
@@ -105,23 +105,23 @@ def test_what_cannot_be_searched_is_refused(tmp_path):
     gallery = Gallery.create(tmp_path / "g", ModelMark("c" * 64, (4, 2), "euclidean"))
     query = np.ones((1, 4, 2), np.float32)
     with pytest.raises(GalleryError, match="there is no tracklet to search"):
-        gallery.search(query, 1)
+        Searcher(gallery)(query, 1)
     gallery.add(query, [Record("t0", "visible")], gallery.mark)
     with pytest.raises(GalleryError, match=r"there is no infrared tracklet .*\(1 tracklets in"):
-        gallery.search(query, 1, "infrared")
+        Searcher(gallery, "infrared")(query, 1)
     with pytest.raises(GalleryError, match="query 0: 1 of 1 embeddings are not finite"):
-        gallery.search(query * np.inf, 1)
+        Searcher(gallery)(query * np.inf, 1)
     with pytest.raises(GalleryError, match=r"me: the embeddings are \[1, 4, 3\]"):
         Searcher(gallery)(np.ones((1, 4, 3)), 1, ["me"])
     with pytest.raises(GalleryError, match="to find is 0; expected 1 or more"):
-        gallery.search(query, 0)
+        Searcher(gallery)(query, 0)
 
 
 def test_a_missing_faiss_is_named_with_the_line_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     gallery = made(tmp_path / "g", np.ones((2, 4, 2), np.float32), method="faiss")
     with pytest.raises(GalleryError, match=r"faiss-cpu: pip install .*\[search\]"):
-        gallery.search(np.ones((1, 4, 2)), 1)
+        Searcher(gallery)(np.ones((1, 4, 2)), 1)
 
 
 def clustered(rng, count, width=16, parts=4):
@@ -138,8 +138,8 @@ def test_compressed_candidates_find_what_the_exact_search_finds(tmp_path, monkey
     stored = clustered(rng, 3000)
     gallery = made(tmp_path / "g", stored, method="faiss")
     queries = stored[::50] + 0.3 * rng.standard_normal(stored[::50].shape).astype(np.float32)
-    found = gallery.search(queries, 10)
-    exact = Gallery(gallery.folder, "exact").search(queries, 10)
+    found = Searcher(gallery)(queries, 10)
+    exact = Searcher(Gallery(gallery.folder, "exact"))(queries, 10)
     hits = [set(a) & set(b) for a, b in zip(found.rows, exact.rows, strict=True)]
     assert sum(map(len, hits)) / exact.rows.size >= 0.99
     searcher = candidates.CandidateSearch(gallery)
@@ -160,7 +160,7 @@ def test_the_reported_recall_is_that_of_a_count(tmp_path, monkeypatch):
     gallery = made(tmp_path / "g", stored, method="faiss")
     queries = rng.standard_normal((20, 16, 4)).astype(np.float32)
     searcher = candidates.CandidateSearch(gallery, sample=queries)
-    exact = Gallery(gallery.folder, "exact").search(queries, 10).rows
+    exact = Searcher(Gallery(gallery.folder, "exact"))(queries, 10).rows
     found = searcher(queries, 10).rows
     counted = sum(row in found[q] for q in range(20) for row in exact[q]) / 200
     assert searcher.recall == pytest.approx(counted)
@@ -176,19 +176,19 @@ def test_the_kept_index_takes_in_what_is_appended_and_forgets_what_is_removed(
     rng = np.random.default_rng(6)
     stored = clustered(rng, 400)
     gallery = made(tmp_path / "g", stored, method="faiss")
-    gallery.search(stored[:1], 1)
+    Searcher(gallery)(stored[:1], 1)
     (kept,) = gallery.folder.glob("*.faiss")
     before = kept.read_bytes()
     new = clustered(rng, 3)
     gallery.add(new, [Record(f"n{n}", "visible", "new") for n in range(3)], gallery.mark)
-    assert gallery.search(new, 1).rows.tolist() == [[400], [401], [402]]
+    assert Searcher(gallery)(new, 1).rows.tolist() == [[400], [401], [402]]
     assert kept.read_bytes() != before
     gallery.remove("new")
     assert not list(gallery.folder.glob("candidates-*"))
-    assert gallery.search(new, 1).rows.max() < 400
+    assert Searcher(gallery)(new, 1).rows.max() < 400
     damaged = next(iter(gallery.folder.glob("*.faiss")))
     damaged.write_bytes(b"nothing")
-    assert gallery.search(stored[7:8], 1).rows.tolist() == [[7]]
+    assert Searcher(gallery)(stored[7:8], 1).rows.tolist() == [[7]]
 
 
 @pytest.mark.slow
