@@ -3,12 +3,12 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .api import load
 
 __all__ = ["__version__", "load"]
-
-__version__ = "0.1.0"
 
 # MOST_PIXELS of data/image_size.py. OpenCV reads it once, when it is loaded; whatever of this
 # project loads it has imported this package before.

@@ -14,7 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ALL_SOURCES = [*SOURCES, *sorted((ROOT / "opengait").glob("*.py"))]
 ALL_SOURCES += sorted((ROOT / "datasets").rglob("*.py"))
 
-EVERYWHERE = {"bars", "edge", "errors", "escaping", "lock", "ordering", "quiet", "registry"}
+EVERYWHERE = {"bars", "edge", "errors", "escaping", "lock", "ordering", "quiet", "registry", "version"}
 MAY_IMPORT = {
     "schema": set(),
     "yaml_text": set(),

@@ -1,10 +1,8 @@
 """What a ``partition.json`` must not say: contradictions, each named with its place."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from opengait_ext.data.layout import Partition, Tracklet
+from opengait_ext.data.partition import Partition, Tracklet
 
 VISIBLE, INFRARED = "visible", "infrared"
 FOLDERS = {VISIBLE: "rgb", INFRARED: "ir"}
@@ -15,7 +13,7 @@ SPLITS = ("train", "val", "test")
 _MOST = 2**31  # of frames and cameras
 
 
-def faults_of_partition(partition: "Partition") -> list[str]:
+def faults_of_partition(partition: Partition) -> list[str]:
     """Lists what contradicts itself: in the tracklets or, if they are in order, in the rest."""
     faults = [*_tracklet_faults(partition.tracklets)]
     if faults:
@@ -24,7 +22,7 @@ def faults_of_partition(partition: "Partition") -> list[str]:
     return [*faults, *_pair_faults(partition)]
 
 
-def _tracklet_faults(tracklets: list["Tracklet"]) -> Iterator[str]:
+def _tracklet_faults(tracklets: list[Tracklet]) -> Iterator[str]:
     seen = set()
     for number, tracklet in enumerate(tracklets):
         start = f"tracklets[{number}] {tracklet.path!r}:"
@@ -53,7 +51,7 @@ def _short(value: object) -> str:
     return f"above {_MOST:,}" if huge else repr(value)[:80]
 
 
-def _type_of(tracklet: "Tracklet") -> str:
+def _type_of(tracklet: Tracklet) -> str:
     """Gives the type that a path should have: any for visible frames, if it is not ``ir``."""
     parts = tracklet.path.split("/")
     own = len(parts) == 3 and tracklet.modality == VISIBLE and parts[1] != FOLDERS[INFRARED]
@@ -68,7 +66,7 @@ def _is_plain(path: str) -> bool:
     )
 
 
-def _split_faults(tracklets: list["Tracklet"]) -> Iterator[str]:
+def _split_faults(tracklets: list[Tracklet]) -> Iterator[str]:
     home: dict[str, str] = {}
     for tracklet in tracklets:
         split = home.setdefault(tracklet.pid, tracklet.split)
@@ -76,7 +74,7 @@ def _split_faults(tracklets: list["Tracklet"]) -> Iterator[str]:
             yield f"identity {tracklet.pid!r} is both in {split!r} and in {tracklet.split!r}"
 
 
-def _task_faults(partition: "Partition") -> Iterator[str]:
+def _task_faults(partition: Partition) -> Iterator[str]:
     for split, tasks in partition.tasks.items():
         for direction, task in tasks.items():
             start = f"tasks.{split}.{direction}"
@@ -91,7 +89,7 @@ def _task_faults(partition: "Partition") -> Iterator[str]:
 
 
 def _list_faults(
-    positions: list[int], start: str, tracklets: list["Tracklet"], split: str, modality: str
+    positions: list[int], start: str, tracklets: list[Tracklet], split: str, modality: str
 ) -> Iterator[str]:
     for position in positions:
         if type(position) is not int or not 0 <= position < len(tracklets):
@@ -102,7 +100,7 @@ def _list_faults(
         yield f"{start}: lists a tracklet twice"
 
 
-def _pair_faults(partition: "Partition") -> Iterator[str]:
+def _pair_faults(partition: Partition) -> Iterator[str]:
     tracklets = partition.tracklets
     seen: set[int] = set()
     for number, pair in enumerate(partition.pairs):

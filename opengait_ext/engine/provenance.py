@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import __version__
+from ..version import __version__
 
 _PACKAGE = Path(__file__).parent.parent
 
