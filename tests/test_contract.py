@@ -5,54 +5,40 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from opengait_ext.config import build, load_config
 from opengait_ext.losses import LOSSES
 from opengait_ext.models import MODELS
 
-CONFIGS = Path(__file__).parent.parent / "configs"
-CONFIG_OF = {
-    "AGW": "agw_synth.yaml",
-    "BigGait": "biggait_synth.yaml",
-    "DinoGRL": "dinogrl_synth.yaml",
-    "DinoGRLReleased": "dinogrl_released_synth.yaml",
-}
-SMALL = {
-    "DinoGRL": {
-        "image_size": [64, 32],
-        "dinov2": {
-            "embed_dim": 16,
-            "depth": 4,
-            "num_heads": 2,
-            "patch_size": 14,
-            "input_size": [112, 56],
-            "pretrain_grid": 4,
-            "taps": [0, 1, 2, 3],
-        },
-        "dinov2_weights": None,
-        "mask_weights": None,
-        "bins": [1, 2, 4],
-        "part_channels": 8,
-    },
-    "AGW": {"image_size": [64, 32]},
-}
-SMALL["DinoGRLReleased"] = {**SMALL["DinoGRL"], "map_size": [16, 8]}
-SMALL["BigGait"] = {**SMALL["DinoGRLReleased"], "bins": [1, 4]}
+TESTS = Path(__file__).parent
+CONFIGS = TESTS.parent / "configs"
+TINY = TESTS / "models" / "tiny"
 
 
-def test_every_model_has_a_config_to_be_tried_with():
-    assert set(CONFIG_OF) == set(MODELS) == set(SMALL)
+def config_of(name):
+    """The first shipped config of a model on SynthVVI, in the sizes of its file in TINY."""
+    found = (load_config(path) for path in sorted(CONFIGS.glob("*_synth.yaml")))
+    config = next(each for each in found if each["model_cfg"]["model"] == name)
+    config["model_cfg"] |= yaml.safe_load((TINY / f"{name}.yaml").read_text())
+    return config
 
 
-@pytest.fixture(scope="module", params=sorted(CONFIG_OF))
+def test_every_model_has_a_config_and_sizes_to_be_tried_with():
+    assert set(MODELS) == {path.stem for path in TINY.glob("*.yaml")}
+    for name in MODELS:
+        assert config_of(name)["model_cfg"]["model"] == name
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
 def name(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def config(name):
-    config = load_config(CONFIGS / CONFIG_OF[name])
-    config["model_cfg"] |= {"num_identities": 3, **SMALL[name]}
+    config = config_of(name)
+    config["model_cfg"]["num_identities"] = 3
     return config
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from test_contract import CONFIG_OF, CONFIGS, SMALL
+from test_contract import CONFIGS, config_of
 
 from opengait_ext.config import load_config
+from opengait_ext.models import MODELS
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "tests" / name) for name in ("upstream", "engine")]
@@ -49,14 +50,14 @@ def untouched():
     assert changes_in(CHECKOUT) == before
 
 
-def config_of(name, root, folder):
+def written_config(name, root, folder):
     """Writes the shipped config of a model, for one iteration in a small size."""
-    config = load_config(CONFIGS / CONFIG_OF[name])
+    config = config_of(name)
     config["data_cfg"] |= {
         "dataset_name": "Toy", "dataset_root": str(root), "num_workers": 0,
         "dataset_partition": str(root / "partition.json"),
     }  # fmt: skip
-    config["model_cfg"] |= {"num_identities": 4, **SMALL[name]}
+    config["model_cfg"]["num_identities"] = 4
     config["trainer_cfg"] |= {
         "save_name": "tiny", "seed": 5, "total_iter": 1, "log_iter": 1, "save_iter": 1,
         "precision": "float32",
@@ -114,12 +115,12 @@ def distance(first, second):
     return float(np.abs(first - second).max() / np.abs(second).max())
 
 
-@pytest.mark.parametrize("name", sorted(CONFIG_OF))
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_step_and_a_test_give_the_same_in_both_hosts(name, root, tmp_path, untouched):
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
-    log = run(config_of(name, root, theirs))
+    log = run(written_config(name, root, theirs))
     assert "host upstream" in log
-    run(config_of(name, root, ours), checkout=False)
+    run(written_config(name, root, ours), checkout=False)
     line = json.loads((output(ours, name) / "metrics.jsonl").read_text().splitlines()[0])
     losses = {key: value for key, value in line.items() if key.endswith("/loss")}
     told = curves(theirs, name)
@@ -137,7 +138,7 @@ def test_a_step_and_a_test_give_the_same_in_both_hosts(name, root, tmp_path, unt
 
 
 def test_checkpoints_go_from_host_to_host(root, tmp_path, untouched):
-    config = config_of("DinoGRL", root, tmp_path / "run")
+    config = written_config("DinoGRL", root, tmp_path / "run")
     run(config)
     first = embeddings(config.parent, "DinoGRL")
     run(config, "--phase", "test", checkout=False)
@@ -176,7 +177,7 @@ def test_their_command_line_trains_our_model_on_their_data(tmp_path, untouched):
             "test_dataset_name": "Theirs",
             "num_workers": 0,
         },
-        "model_cfg": {**section["model_cfg"], **SMALL["AGW"], "num_identities": 4},
+        "model_cfg": {**config_of("AGW")["model_cfg"], "num_identities": 4},
         "loss_cfg": [
             {**entry, "type": f"opengait_ext.{entry['type']}"} for entry in section["loss_cfg"]
         ],
