@@ -32,7 +32,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from opengait_ext.data.layout import Partition, Task, Tracklet
 from opengait_ext.evaluation.evaluators import evaluate_cross_modality
+from opengait_ext.evaluation.inputs import Embedded
 from opengait_ext.evaluation.metrics import cmc_curve, score_identities
 from opengait_ext.evaluation.protocols import CAMERA_RULES
 
@@ -187,21 +189,14 @@ def measure_whole(arguments: argparse.Namespace) -> dict[str, Any]:
     ):  # fmt: skip
         for place, (pid, camera) in enumerate(zip(pids.tolist(), cameras.tolist(), strict=True)):
             path = f"{pid:04d}/{folder}/D{camera}-T{place}"
-            tracklets.append(
-                {"path": path, "pid": f"{pid:04d}", "camid": camera, "modality": modality}
-            )
+            tracklets.append(Tracklet(path, f"{pid:04d}", camera, modality, 12, "test"))
     first, second = list(range(QUERIES)), list(range(QUERIES, len(tracklets)))
-    tasks = {"infrared_to_visible": {"query": first, "gallery": second}}
-    tasks["visible_to_infrared"] = {"query": second, "gallery": first}
+    tasks = {"infrared_to_visible": Task(first, second)}
+    tasks["visible_to_infrared"] = Task(second, first)
     if arguments.one_direction:
         del tasks["visible_to_infrared"]
-    partition = {
-        "tracklets": tracklets,
-        "tasks": {"test": tasks},
-        "protocol": {"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12},
-    }
-    labels, types, views = (list(column) for column in zip(*(
-        tracklet["path"].split("/") for tracklet in tracklets), strict=True))  # fmt: skip
+    protocol = {"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12}
+    partition = Partition("random", tracklets, {"test": tasks}, protocol)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder, "embeddings.bin")
         rng = np.random.default_rng(4)
@@ -211,11 +206,11 @@ def measure_whole(arguments: argparse.Namespace) -> dict[str, Any]:
                 rng.standard_normal((count, EMBEDDING, PARTS), np.float32).tofile(file)
         shape = (len(tracklets), EMBEDDING, PARTS)
         embeddings = np.memmap(path, np.float32, "c", shape=shape)
-        data = {"embeddings": embeddings, "labels": labels, "types": types, "views": views}
         memory = Memory()
         memory.start()
         begin = time.perf_counter()
-        result = evaluate_cross_modality(data, "random", partition=partition)
+        embedded = Embedded(embeddings, range(len(tracklets)), partition)
+        result = evaluate_cross_modality(embedded, "random")
         seconds = time.perf_counter() - begin
         memory.end()
     print(result)

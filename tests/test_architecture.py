@@ -14,7 +14,17 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ALL_SOURCES = [*SOURCES, *sorted((ROOT / "opengait").glob("*.py"))]
 ALL_SOURCES += sorted((ROOT / "datasets").rglob("*.py"))
 
-EVERYWHERE = {"bars", "edge", "errors", "escaping", "lock", "ordering", "quiet", "registry", "version"}
+EVERYWHERE = {
+    "bars",
+    "edge",
+    "errors",
+    "escaping",
+    "lock",
+    "ordering",
+    "quiet",
+    "registry",
+    "version",
+}
 MAY_IMPORT = {
     "schema": set(),
     "yaml_text": set(),
@@ -30,7 +40,7 @@ MAY_IMPORT = {
     "models": {"layers", "weights", "vision", "config"},
     "losses": {"layers"},
     "data": {"unpickle", "vision"},
-    "evaluation": {"products"},
+    "evaluation": {"data", "products"},
     "prepare": {"data", "evaluation"},
     "pretrained": {
         "dinov2_names",
@@ -79,6 +89,79 @@ MAY_IMPORT = {
 }
 
 
+# One file for each component that a registry or a command line lists.
+COMPONENTS = "named in a list, one file each"
+OWN_IDEA = "one idea, tested alone"
+OWN_FORM = "a format or a foreign interface behind one door"
+LATE = "the work of one command or option, loaded when it is asked for"
+NO_TORCH = "read without what its importer needs: torch, or the whole package"
+# Modules with a single importer, and why they are not a part of it.
+ONE_IMPORTER = {
+    "clips": OWN_IDEA,
+    "commands.embed": COMPONENTS,
+    "data": COMPONENTS,
+    "data.channels": OWN_IDEA,
+    "data.components": NO_TORCH,
+    "data.pair_sampler": COMPONENTS,
+    "data.partition_faults": OWN_IDEA,
+    "data.random_sampler": COMPONENTS,
+    "data.silhouettes": COMPONENTS,
+    "evaluation": COMPONENTS,
+    "evaluation.components": NO_TORCH,
+    "evaluation.directions": OWN_IDEA,
+    "evaluation.evaluators": COMPONENTS,
+    "evaluation.gait": COMPONENTS,
+    "evaluation.gait_result": OWN_IDEA,
+    "evaluation.rerank_encoding": OWN_IDEA,
+    "evaluation.ties": OWN_IDEA,
+    "evaluation.verification": OWN_IDEA,
+    "gallery.answers": LATE,
+    "gallery.candidates": OWN_FORM,
+    "gallery.pictures": LATE,
+    "gallery.searching": NO_TORCH,
+    "gallery.state": OWN_FORM,
+    "layers.black_out": OWN_IDEA,
+    "layers.gaitbase": OWN_IDEA,
+    "layers.line_sums": OWN_IDEA,
+    "layers.row_norm": OWN_IDEA,
+    "layers.set_norms": OWN_IDEA,
+    "losses": COMPONENTS,
+    "losses.cross_entropy": COMPONENTS,
+    "losses.silhouette": COMPONENTS,
+    "losses.triplet": COMPONENTS,
+    "models.agw": COMPONENTS,
+    "models.biggait": COMPONENTS,
+    "models.dinogrl": COMPONENTS,
+    "models.dinogrl_released": COMPONENTS,
+    "pretrained.importing": COMPONENTS,
+    "pretrained.survey": COMPONENTS,
+    "quiet": NO_TORCH,
+    "report.analysis": OWN_IDEA,
+    "report.formats": OWN_FORM,
+    "report.gait_maps": LATE,
+    "report.page": LATE,
+    "report.projection": OWN_IDEA,
+    "report.published": OWN_FORM,
+    "report.svg": OWN_FORM,
+    "unpickle.budget": OWN_IDEA,
+    "unpickle.tensors": OWN_FORM,
+    "upstream.authorship": OWN_IDEA,
+    "upstream.evaluators": OWN_FORM,
+    "upstream.guest": OWN_FORM,
+    "upstream.hook": NO_TORCH,
+    "upstream.injection": OWN_FORM,
+    "upstream.stubs": OWN_FORM,
+    "upstream.zoo_fit": OWN_IDEA,
+    "upstream.zoo_model": OWN_FORM,
+    "upstream.zoo_recorded": OWN_IDEA,
+    "upstream.zoo_survey": OWN_IDEA,
+    "weight_files": OWN_FORM,
+    "yaml_text": OWN_FORM,
+}
+# Parts whose modules with one importer are not listed here.
+OTHERS_REASONS = ("prepare", "engine", "pretraining")
+
+
 def named(path):
     return str(path.relative_to(ROOT))
 
@@ -121,6 +204,54 @@ def test_imports_point_downwards():
         allowed = MAY_IMPORT.get(part, set()) | EVERYWHERE | {part, "__version__"}
         wrong[named(path)] = sorted(set(parts_imported_by(path)) - allowed)
     assert not {name: parts for name, parts in wrong.items() if parts}
+
+
+@cache
+def imports():
+    """Modules of the package by name, each with those that it imports, wherever it does so.
+
+    Also inside functions and for the types alone. A package is its ``__init__.py``; that Python
+    runs it before its modules is no import here.
+    """
+    paths = {}
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found = {}
+    for name, path in paths.items():
+        places = (
+            module if module in paths else module.rpartition(".")[0]
+            for module in modules_imported_by(path)
+        )
+        found[name] = {place for place in places if place in paths and place != name}
+    return found
+
+
+def test_no_module_imports_itself_over_others():
+    def needed_by(name):
+        found, waiting = set(), list(imports()[name])
+        while waiting:
+            place = waiting.pop()
+            if place not in found:
+                found.add(place)
+                waiting += imports()[place]
+        return found
+
+    assert [name for name in imports() if name in needed_by(name)] == []
+
+
+@pytest.mark.slow
+def test_a_module_with_one_importer_has_a_reason_of_its_own():
+    users = {}
+    for name, needed in imports().items():
+        for place in needed:
+            users.setdefault(place.removeprefix("opengait_ext."), set()).add(name)
+    alone = {
+        name
+        for name, found in users.items()
+        if len(found) == 1 and not name.startswith(OTHERS_REASONS)
+    }
+    assert alone == set(ONE_IMPORTER)
 
 
 def test_a_model_imports_no_other_model():

@@ -59,6 +59,7 @@ class TrackletDataset(Dataset[Sample]):
     Attributes:
         tracklets: What the dataset gives, by position.
         pids: The identities, sorted as text.
+        places: Of each tracklet, its place in ``partition.tracklets``.
         labels: Of each tracklet, the place of its identity in ``pids``.
         pairs: Positions ``(visible, infrared)`` here of the partition's pairs.
 
@@ -91,11 +92,12 @@ class TrackletDataset(Dataset[Sample]):
         self.stream = stream
         self.half: Half | None = None
         self.frame_rule: FrameRule = frame_rule
-        self.tracklets = _chosen_tracklets(partition, splits, positions, self.root)
+        self.places = _chosen_places(partition, splits, positions, self.root)
+        self.tracklets = [partition.tracklets[place] for place in self.places]
         self.pids = sorted({tracklet.pid for tracklet in self.tracklets})
         place = {pid: label for label, pid in enumerate(self.pids)}
         self.labels = [place[tracklet.pid] for tracklet in self.tracklets]
-        self.pairs = _pairs_among(self.tracklets, partition)
+        self.pairs = _pairs_among(self.places, partition)
         first = self.transform[0] if self.transform else None
         self._resize = first if isinstance(first, Resize) else None
         _check_folders(self.root, self.tracklets)
@@ -156,9 +158,9 @@ class TrackletDataset(Dataset[Sample]):
         return self._resize(frame, "", np.random.default_rng(0))
 
 
-def _chosen_tracklets(
+def _chosen_places(
     partition: Partition, splits: Sequence[str], positions: Sequence[int] | None, root: Path
-) -> list[Tracklet]:
+) -> list[int]:
     sizes: dict[str, int] = {}
     for tracklet in partition.tracklets:
         sizes[tracklet.split] = sizes.get(tracklet.split, 0) + 1
@@ -171,15 +173,13 @@ def _chosen_tracklets(
             )
     if positions is None:
         positions = range(len(partition.tracklets))
-    candidates = (partition.tracklets[position] for position in positions)
-    return [tracklet for tracklet in candidates if tracklet.split in splits]
+    return [place for place in positions if partition.tracklets[place].split in splits]
 
 
-def _pairs_among(tracklets: Sequence[Tracklet], partition: Partition) -> list[tuple[int, int]]:
+def _pairs_among(places: Sequence[int], partition: Partition) -> list[tuple[int, int]]:
     """Gives the pairs of which both tracklets are here, by their places here."""
-    place = {tracklet.path: position for position, tracklet in enumerate(tracklets)}
-    paths = ([partition.tracklets[position].path for position in pair] for pair in partition.pairs)
-    return [(place[rgb], place[ir]) for rgb, ir in paths if rgb in place and ir in place]
+    here = {place: position for position, place in enumerate(places)}
+    return [(here[rgb], here[ir]) for rgb, ir in partition.pairs if rgb in here and ir in here]
 
 
 def _check_folders(root: Path, tracklets: Sequence[Tracklet]) -> None:

@@ -21,7 +21,7 @@ SECTIONS = (
 )  # fmt: skip
 _LISTS = ("loss_cfg", "optimizer_cfg")
 # What the engine gives to the components that ask for it.
-EVALUATOR_GETS = ("data", "dataset", "partition", "split")
+EVALUATOR_GETS = ("embedded", "dataset", "split")
 SAMPLER_GETS = ("dataset", "seed", "start", "total", "rank", "world_size")
 
 

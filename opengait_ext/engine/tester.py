@@ -11,7 +11,8 @@ import numpy as np
 
 from ..config import ConfigError
 from ..data.dataset import TrackletDataset
-from ..data.layout import Partition, Tracklet
+from ..data.layout import Partition
+from ..evaluation.inputs import Embedded
 from .checkpoint import CheckpointStore
 from .data import make_dataset
 from .data_record import described, discarded, source_of
@@ -61,7 +62,8 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
     if embeddings is None:
         partial.remove()
         return {}
-    result = evaluate(run, embeddings, dataset.tracklets, options.split, halves)
+    embedded = Embedded(embeddings, dataset.places, partition, halves)
+    result = evaluate(run, embedded, options.split)
     result = noted(result, dataset, tested, options.note)
     logger.info("result\n%s", result)
     content = record(run, partition, dataset, embeddings, result, tested, watch)
@@ -142,7 +144,7 @@ def record(
         "time": watch.told(),
     }
     folder = run.folder / "test"
-    _write_embeddings(folder / "embeddings.npz", embeddings, dataset.tracklets)
+    _write_embeddings(folder / "embeddings.npz", embeddings, dataset)
     write_json(folder / "metrics.json", content)
     logger.info("written to %s", folder)
     if run.settings.evaluator.note:
@@ -178,40 +180,21 @@ def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
     )
 
 
-def evaluate(
-    run: Run,
-    embeddings: np.ndarray,
-    tracklets: Sequence[Tracklet],
-    split: str,
-    halves: Sequence[np.ndarray | None] = (),
-) -> Any:
-    """Has embeddings evaluated by the protocol of ``evaluator_cfg``.
+def evaluate(run: Run, embedded: Embedded, split: str) -> Any:
+    """Have embeddings evaluated by the protocol of ``evaluator_cfg``.
 
     Args:
         run: The run.
-        embeddings: ``[N, d, p]``.
-        tracklets: Those N.
+        embedded: The embeddings.
         split: Which tasks of the partition.
-        halves: Embeddings of both halves of each tracklet, for a re-ranking that needs them.
 
     Returns:
         The evaluator's result.
     """
     settings = run.settings
     evaluator = settings.catalog.evaluators[settings.evaluator.eval_func]
-    data = {
-        "embeddings": embeddings,
-        "labels": [tracklet.pid for tracklet in tracklets],
-        "types": [tracklet.type for tracklet in tracklets],
-        "views": [tracklet.view for tracklet in tracklets],
-        **({"halves": halves} if halves else {}),
-    }
     return evaluator(
-        data,
-        settings.data.dataset_name,
-        partition=settings.data.dataset_partition,
-        split=split,
-        **settings.evaluator_arguments,
+        embedded, settings.data.dataset_name, split=split, **settings.evaluator_arguments
     )
 
 
@@ -266,7 +249,9 @@ def _partial(
     return PartialEmbeddings(run.folder / "test" / name, conditions)
 
 
-def _write_embeddings(path: Path, embeddings: np.ndarray, tracklets: Sequence[Tracklet]) -> None:
+def _write_embeddings(path: Path, embeddings: np.ndarray, dataset: TrackletDataset) -> None:
+    tracklets = dataset.tracklets
+
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             np.savez(
@@ -276,6 +261,7 @@ def _write_embeddings(path: Path, embeddings: np.ndarray, tracklets: Sequence[Tr
                 camid=np.array([tracklet.camid for tracklet in tracklets]),
                 modality=np.array([tracklet.modality for tracklet in tracklets]),
                 path=np.array([tracklet.path for tracklet in tracklets]),
+                position=np.array(dataset.places),  # in the list of tracklets of the partition
             )
 
     write_whole(path, write)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
+from ..evaluation.inputs import Embedded
 from ..layers.synchronized import share_batches
 from . import random_state
 from .catalog import build_schedule, losses_of
@@ -82,7 +83,7 @@ def train(run: Run, partition: Partition) -> int:
         about,
         group,
         _journal(run, state.iteration),
-        _evaluation(run, state.model, validation),
+        _evaluation(run, state.model, partition, validation),
     )
     # All processes alike: what is drawn is drawn for the whole batch, and each takes its share.
     random_state.seed_everything(options.seed + state.iteration)
@@ -192,7 +193,9 @@ def _validation_set(run: Run, partition: Partition) -> TrackletDataset | None:
     return split_of(run, partition, run.settings.evaluator.split if on_test else VALIDATION_SPLIT)
 
 
-def _evaluation(run: Run, model: nn.Module, dataset: TrackletDataset | None) -> Evaluate:
+def _evaluation(
+    run: Run, model: nn.Module, partition: Partition, dataset: TrackletDataset | None
+) -> Evaluate:
     """Gives the test between two iterations."""
     options = run.settings.evaluator
     computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
@@ -204,7 +207,8 @@ def _evaluation(run: Run, model: nn.Module, dataset: TrackletDataset | None) -> 
         score, numbers = math.nan, {}
         if embeddings is not None:
             split = dataset.tracklets[0].split
-            result = evaluate(run, embeddings, dataset.tracklets, split, halves)
+            embedded = Embedded(embeddings, dataset.places, partition, halves)
+            result = evaluate(run, embedded, split)
             logger.info("result\n%s", result)
             score = result.mean_average_precision
             numbers = {

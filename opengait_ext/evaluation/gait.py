@@ -9,8 +9,8 @@ The mean is that over the views of the probe of the mean over the views of the g
 that no probe has, or no tracklet of the gallery, is not there.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -19,54 +19,53 @@ from .distance import distance_blocks
 from .faults import EvaluationError
 from .gait_protocols import GAIT_PROTOCOLS, Rules, checked
 from .gait_result import ConditionResult, GaitViewResult
-from .inputs import Side, named_embeddings, read_partition, rows_by_path
+from .inputs import Embedded, Side
 from .metrics import score_identities
 
 __all__ = ["GAIT_PROTOCOLS", "evaluate_gait_views"]
 
 
 def evaluate_gait_views(
-    data: Mapping[str, Any],
+    embedded: Embedded,
     dataset: str,
     metric: Literal["euclidean", "cosine"] = "euclidean",
-    partition: Any = "",
     split: str = "test",
     block_size: int = 512,
 ) -> GaitViewResult:
-    """Gives one accuracy per condition, view of the probe and view of the gallery.
+    """Return one accuracy per condition, view of the probe and view of the gallery.
 
     Args:
-        data: As in ``evaluate_cross_modality``.
+        embedded: Embeddings and the partition, with a ``protocol`` as in ``gait_protocols``.
         dataset: Name of the data set, for the result.
         metric: Distance between two parts; the mean over the parts counts.
-        partition: The path of a ``partition.json``, or what stands in one, with ``TEST_SET``
-            (identities) or ``tracklets``, and ``protocol`` as in ``gait_protocols``.
-        split: ``test``, or another of the splits of ``tracklets``. Only a test has to have every
+        split: ``test``, or another of the splits. Only a test has to have every
             condition of the protocol; elsewhere those without a probe or a gallery are left out.
         block_size: Probes whose distances are held at a time.
 
     Raises:
-        EvaluationError: If the partition cannot be read or lacks something, if the protocol is
-            none, if data lack a key, if an embedding is missing, there twice, of what the
-            partition does not list, or not finite, or if a condition has no probe or no gallery.
+        EvaluationError: If the protocol is none, if embeddings are missing or of another split, or
+            if a condition has no probe or no gallery.
         ValueError: If the metric is unknown or ``block_size`` is below 1.
     """
-    content = read_partition(partition, ("protocol",))
-    rules = checked(content["protocol"])
-    embeddings, paths = named_embeddings(data)
-    rows_by_path(paths)
-    _check_listed(paths, content, split)
-    pids, types, views = (list(map(str, data[name])) for name in ("labels", "types", "views"))
+    content = embedded.partition.protocol
+    rules = checked(content)
+    _check_listed(embedded, split)
+    tracklets = embedded.tracklets
+    types, views = [each.type for each in tracklets], [each.view for each in tracklets]
     if rules.view_until:
         views = [view.split(rules.view_until)[0] for view in views]
     if rules.pooled:
         views = ["all"] * len(views)
-    everybody = Side(embeddings, np.arange(len(paths)), paths, np.array(pids), np.array(views))
+    everybody = Side(
+        embedded.embeddings, np.arange(len(tracklets)), embedded.positions,
+        [each.path for each in tracklets], np.array([str(each.pid) for each in tracklets]),
+        np.array(views),
+    )  # fmt: skip
     conditions = {}
     for name, probe, gallery in _sides(everybody, types, rules, split):
         conditions[name] = _condition(probe, gallery, rules, metric, block_size)
-    protocol = dict(content["protocol"])
-    return GaitViewResult(dataset, split, metric, embeddings.shape[2], protocol, conditions)
+    parts = embedded.embeddings.shape[2]
+    return GaitViewResult(dataset, split, metric, parts, dict(content), conditions)
 
 
 def _sides(
@@ -93,28 +92,23 @@ def _sides(
     return found
 
 
-def _check_listed(paths: Sequence[str], content: Mapping[str, Any], split: str) -> None:
-    """Refuses embeddings that the partition does not know in this split, or their lack."""
-    listed: set[str]
-    if "tracklets" in content:
-        place, what = "the partition", f"tracklets that {{}} does not list in the split {split!r}"
-        listed = {each["path"] for each in content["tracklets"] if each["split"] == split}
-        unknown = [path for path in paths if path not in listed]
-        missing = sorted(listed.difference(paths))
-        if missing:
-            raise EvaluationError(
-                f"{len(missing)} of {len(listed)} tracklets have no embedding ({split}): "
-                f"{some(missing)}. The loader must read the whole split"
-            )
-    else:
-        key = "TEST_SET" if split == "test" else split
-        place, what = f"{key} of the partition", "identities that {} does not list"
-        listed = set(map(str, read_partition(content, (key,))[key]))
-        unknown = [path for path in paths if path.split("/")[0] not in listed]
+def _check_listed(embedded: Embedded, split: str) -> None:
+    """Refuse embeddings of tracklets of another split, or their lack."""
+    tracklets = embedded.partition.tracklets
+    listed = {place for place, each in enumerate(tracklets) if each.split == split}
+    there = set(embedded.positions.tolist())
+    missing = sorted(tracklets[place].path for place in listed - there)
+    if missing:
+        raise EvaluationError(
+            f"{len(missing)} of {len(listed)} tracklets have no embedding ({split}): "
+            f"{some(missing)}. The loader must read the whole split"
+        )
+    unknown = [each.path for each in embedded.tracklets if each.split != split]
     if unknown:
         raise EvaluationError(
-            f"{len(unknown)} embeddings are of {what.format(place)}: {some(unknown)}. Data and "
-            "partition.json must come from one preparation"
+            f"{len(unknown)} embeddings are of tracklets that the partition does not list in the "
+            f"split {split!r}: {some(unknown)}. Data and partition.json must come from one "
+            "preparation"
         )
 
 

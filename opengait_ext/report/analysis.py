@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.layout import Tracklet
-from .ranking import Direction
+from .ranking import Ranking
 from .tallies import Distances
 
 _BINS = 45  # of a shown histogram
@@ -48,7 +48,7 @@ class Histogram(NamedTuple):
     inter: np.ndarray
 
 
-def grouped(direction: Direction, names: Sequence[str]) -> list[Group]:
+def grouped(direction: Ranking, names: Sequence[str]) -> list[Group]:
     """Gives the mean scores of the queries by name, in the order of the names' coming.
 
     Args:
@@ -59,12 +59,12 @@ def grouped(direction: Direction, names: Sequence[str]) -> list[Group]:
     return [_group(direction, labels == name, name) for name in dict.fromkeys(names)]
 
 
-def whole(direction: Direction, name: str) -> Group:
+def whole(direction: Ranking, name: str) -> Group:
     """Gives the mean scores of all queries of a direction."""
     return _group(direction, np.ones(len(direction.query), bool), name)
 
 
-def _group(direction: Direction, chosen: np.ndarray, name: str) -> Group:
+def _group(direction: Ranking, chosen: np.ndarray, name: str) -> Group:
     scores = direction.scores
     chosen = chosen & ~np.isnan(scores.first_hit)
     count = int(chosen.sum())
@@ -79,14 +79,14 @@ def _group(direction: Direction, chosen: np.ndarray, name: str) -> Group:
     )
 
 
-def by_camera(direction: Direction, tracklets: Sequence[Tracklet]) -> list[Group]:
+def by_camera(direction: Ranking, tracklets: Sequence[Tracklet]) -> list[Group]:
     """Gives the scores by camera of the query, in the order of the cameras' numbers."""
     cameras = [tracklets[place].camid for place in direction.query]
     found = {group.name: group for group in grouped(direction, [f"camera {c}" for c in cameras])}
     return [found[f"camera {camera}"] for camera in sorted(set(cameras))]
 
 
-def by_length(direction: Direction, tracklets: Sequence[Tracklet]) -> list[Group]:
+def by_length(direction: Ranking, tracklets: Sequence[Tracklet]) -> list[Group]:
     """Gives the scores by frames of the query tracklet: up to four groups of about equal size."""
     lengths = np.array([tracklets[place].frames for place in direction.query])
     steps = np.linspace(0, 1, _LENGTHS + 1)[1:-1]
@@ -103,7 +103,7 @@ def by_length(direction: Direction, tracklets: Sequence[Tracklet]) -> list[Group
 
 
 def hardest_identities(
-    direction: Direction, tracklets: Sequence[Tracklet], count: int = 10
+    direction: Ranking, tracklets: Sequence[Tracklet], count: int = 10
 ) -> list[Group]:
     """Gives the identities with the lowest mAP, the worst first."""
     groups = grouped(direction, [tracklets[place].pid for place in direction.query])
@@ -112,7 +112,7 @@ def hardest_identities(
 
 
 def wrong_firsts(
-    direction: Direction, tracklets: Sequence[Tracklet], count: int = 10
+    direction: Ranking, tracklets: Sequence[Tracklet], count: int = 10
 ) -> list[tuple[str, int]]:
     """Gives the gallery tracklets that most often stand first for somebody else."""
     counts: dict[str, int] = {}

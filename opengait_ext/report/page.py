@@ -17,10 +17,11 @@ import numpy as np
 
 from ..data.layout import FRAMES, Tracklet
 from ..escaping import POLICY, escaped
+from ..evaluation.inputs import Embedded
 from ..evaluation.metrics import cmc_curve
 from . import analysis, svg
 from .projection import Projection, project
-from .ranking import Direction, ReportError, rank_split
+from .ranking import Ranking, ReportError, ranked
 from .sources import Sources
 from .thumbnails import Thumbnails, make_thumbnails
 
@@ -59,22 +60,20 @@ def make_page(
     """
     split, metric = str(sources.record.result["split"]), str(sources.record.result["metric"])
     tracklets = sources.partition.tracklets
-    ranked = rank_split(
-        sources.embeddings, sources.paths, sources.partition, split, metric, places,
-        sources.record.result.get("rerank"),
-    )  # fmt: skip
-    lists = rank_lists(ranked, limit // 4)
+    embedded = Embedded(sources.embeddings, sources.positions, sources.partition)
+    rankings = ranked(embedded, split, metric, places, sources.record.result.get("rerank"))
+    lists = rank_lists(rankings, limit // 4)
     facts = {
         "sources": sources,
         "record": sources.record,
         "places": places,
-        "check": recomputed(sources.record.directions, ranked),
-        "sections": [_section(name, each, sources) for name, each in ranked.items()],
+        "check": recomputed(sources.record.directions, rankings),
+        "sections": [_section(name, each, sources) for name, each in rankings.items()],
         "cmc": svg.match_curves({
             spoken(name): list(cmc_curve(each.scores.first_hit, _RANKS))
-            for name, each in ranked.items()
+            for name, each in rankings.items()
         }),
-        "map": _map(sources, ranked, metric),
+        "map": _map(sources, rankings, metric),
         "curves": _curves(sources.curves),
         "lists": lists,
         "limit": limit,
@@ -101,7 +100,7 @@ def spoken(name: str) -> str:
 
 
 def recomputed(
-    stored: Mapping[str, Mapping[str, float]], ranked: Mapping[str, Direction]
+    stored: Mapping[str, Mapping[str, float]], ranked: Mapping[str, Ranking]
 ) -> dict[str, Any]:
     """Compares the scores of the rank lists with those of the record.
 
@@ -122,7 +121,7 @@ def recomputed(
     return {"largest": largest, "agree": largest <= _TOLERANCE}
 
 
-def rank_lists(ranked: Mapping[str, Direction], budget: int) -> Lists:
+def rank_lists(ranked: Mapping[str, Ranking], budget: int) -> Lists:
     """Gives rank lists for the page, and the tracklets on them, the worst queries' first.
 
     Each list is ``[query, AP, mINP, rank of the first match, matches, nearest, distances]``;
@@ -153,7 +152,7 @@ def rank_lists(ranked: Mapping[str, Direction], budget: int) -> Lists:
     return Lists(lists, list(shown), len(order) - taken)
 
 
-def _line(each: Direction, row: int) -> list[Any]:
+def _line(each: Ranking, row: int) -> list[Any]:
     scores = each.scores
     first = scores.first_hit[row]
     scored, found = not np.isnan(first), bool(np.isfinite(first))
@@ -172,7 +171,7 @@ def _or_zero(score: float) -> float:
     return 0.0 if np.isnan(score) else float(score)
 
 
-def _section(name: str, each: Direction, sources: Sources) -> dict[str, Any]:
+def _section(name: str, each: Ranking, sources: Sources) -> dict[str, Any]:
     """Gives what is said about one direction."""
     tracklets = sources.partition.tracklets
     shown = analysis.histogram(each.intra, each.inter)
@@ -195,16 +194,14 @@ def _section(name: str, each: Direction, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _map(sources: Sources, ranked: Mapping[str, Direction], metric: str) -> dict[str, Any]:
+def _map(sources: Sources, ranked: Mapping[str, Ranking], metric: str) -> dict[str, Any]:
     tracklets = sources.partition.tracklets
     members = sorted(
         {int(place) for each in ranked.values() for place in (*each.query, *each.gallery)}
     )
     chosen = map_members(tracklets, members, MAP_LIMIT)
-    rows = {path: row for row, path in enumerate(sources.paths)}
-    points: Projection = project(
-        sources.embeddings[[rows[tracklets[place].path] for place in chosen]], metric
-    )
+    rows = {int(position): row for row, position in enumerate(sources.positions)}
+    points: Projection = project(sources.embeddings[[rows[place] for place in chosen]], metric)
     facts = [vars(tracklets[place]) for place in chosen]
     return {
         "picture": svg.scatter(points.points, facts),

@@ -25,7 +25,7 @@ class Sources:
         folder: Of the run.
         record: Its ``test/metrics.json``.
         embeddings: ``[N, d, p]``.
-        paths: Those N tracklets.
+        positions: ``[N]``, where their tracklets stand in the partition.
         partition: Of the data.
         root: Of the prepared data; tracklets are looked for below.
         curves: Iterations and values of each training curve; without a file, empty.
@@ -34,7 +34,7 @@ class Sources:
     folder: Path
     record: Record
     embeddings: np.ndarray
-    paths: list[str]
+    positions: np.ndarray
     partition: Partition
     root: Path
     curves: dict[str, tuple[list[float], list[float]]]
@@ -52,7 +52,8 @@ def read_sources(run: Path, data: Path | None = None) -> Sources:
         UserError: If a file is missing or damaged, or the data are not those that were tested.
     """
     record = read_record(run)
-    embeddings, paths = _embeddings(record.path.with_name("embeddings.npz"))
+    stored = record.path.with_name("embeddings.npz")
+    embeddings, paths, positions = _embeddings(stored)
     described = record.content.get("data") or {}
     begin = beginnings(record.content.get("started_in"), record.path)
     named = located(str(described.get("partition", "partition.json")), begin)
@@ -69,9 +70,12 @@ def read_sources(run: Path, data: Path | None = None) -> Sources:
             f"{place}: these are not the data that were tested (digest {found!r}, the record of "
             f"the test says {tested!r}); give the right folder (--data ROOT), or test again"
         )
+    if positions is None:
+        positions = _found(paths, partition)
+    _check_positions(positions, paths, partition, stored)
     root = _root(record, place, begin) if data is None else data
     folder = record.path.parent.parent
-    return Sources(folder, record, embeddings, paths, partition, root, _curves(folder))
+    return Sources(folder, record, embeddings, positions, partition, root, _curves(folder))
 
 
 def _root(record: Record, partition: Path, begin: Sequence[Path]) -> Path:
@@ -84,7 +88,8 @@ def _root(record: Record, partition: Path, begin: Sequence[Path]) -> Path:
     return root
 
 
-def _embeddings(path: Path) -> tuple[np.ndarray, list[str]]:
+def _embeddings(path: Path) -> tuple[np.ndarray, list[str], np.ndarray | None]:
+    """Return embeddings, paths, and positions, which earlier tests did not write."""
     try:
         arrays = read_arrays(path)
         embeddings, paths = (arrays[name] for name in _ARRAYS)
@@ -101,7 +106,33 @@ def _embeddings(path: Path) -> tuple[np.ndarray, list[str]]:
     wrong = ~np.isfinite(embeddings).all((1, 2))
     if wrong.any():
         raise ReportError(f"{path}: the embedding of {paths[wrong.argmax()]} is not finite")
-    return embeddings, [str(name) for name in paths]
+    return embeddings, [str(name) for name in paths], arrays.get("position")
+
+
+def _found(paths: Sequence[str], partition: Partition) -> np.ndarray:
+    """Return where tracklets stand in the partition, -1 for one that does not."""
+    known = {tracklet.path: place for place, tracklet in enumerate(partition.tracklets)}
+    return np.array([known.get(path, -1) for path in paths], dtype=np.int64)
+
+
+def _check_positions(
+    positions: np.ndarray, paths: Sequence[str], partition: Partition, stored: Path
+) -> None:
+    """Refuse a partition of other tracklets, or in another order, than the one of the test."""
+    tracklets = partition.tracklets
+    if positions.shape != (len(paths),) or positions.dtype.kind not in "iu":
+        raise ReportError(f"{stored}: its positions are no whole number for each tracklet")
+    lacking = [
+        path
+        for position, path in zip(positions, paths, strict=True)
+        if not (0 <= position < len(tracklets) and tracklets[position].path == path)
+    ]
+    if lacking:
+        raise ReportError(
+            f"{stored}: {len(lacking)} tracklets are not where the partition has them "
+            f"({', '.join(lacking[:5])}): the partition is not the one that was tested; give the "
+            "right folder (--data ROOT), or test again"
+        )
 
 
 def _curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:

@@ -25,6 +25,7 @@ from ..engine.options import VALIDATION_SPLIT
 from ..engine.steps import map_tensors
 from ..engine.tester import split_of
 from ..errors import UserError
+from ..evaluation.inputs import Embedded
 from .config import EXTENSION, switched_on
 from .guest_run import GuestRun, guest_run
 from .guest_start import describe_checkpoint
@@ -193,7 +194,10 @@ class Guest:
         computation = self._computation(self.run, test=True)
         with random_state.preserved(self.run.device):
             self.embeddings = embed(self.run, model, dataset, computation)
-        return {"embeddings": self.embeddings}
+        if self.embeddings is None:  # not the first process
+            return {"embeddings": None}
+        embedded = Embedded(self.embeddings, dataset.places, self.run.partition)
+        return {"embeddings": self.embeddings, "embedded": embedded}
 
     def _computed(self, run: GuestRun, features: Mapping[str, Any]) -> dict[str, Any]:
         """Leaves out what losses get that are switched off, or not in the config at all."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..engine.catalog import Catalog
 from ..engine.provenance import Watch
 from .config import named
+from .evaluators import by_names
 from .guest import Guest
 from .guest_run import begin_training, record_test
 
@@ -48,7 +49,7 @@ def inject(catalog: Catalog) -> None:
         "losses": lambda cls: gathered(cls, gathering),
         "samplers": lambda cls: cls,
         "transforms": lambda cls: cls,
-        "evaluators": reporting,
+        "evaluators": lambda function: reporting(by_names(function)),
     }
     for kind, place in NAMESPACES.items():
         module, registry = import_module(place), getattr(catalog, kind)
@@ -137,7 +138,7 @@ def reporting(evaluator: Callable[..., Any]) -> Callable[..., Any]:
     OpenGait reads the names of the arguments off the function, so it has those of ours.
 
     Args:
-        evaluator: One of ours.
+        evaluator: One of ours, in OpenGait's form.
     """
 
     def report(*args: Any, **kwargs: Any) -> Scalars:

@@ -1,5 +1,6 @@
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from engine_parts import CATALOG, Tiny, catalog_of, changed, make_config, same, weights
 
 from opengait_ext.config import ConfigError
+from opengait_ext.data.layout import read_partition
 from opengait_ext.engine import run
 from opengait_ext.engine.checkpoint import CheckpointError
 from opengait_ext.engine.data import DataError
@@ -60,9 +62,25 @@ def test_the_embeddings_are_those_of_the_model_tracklet_by_tracklet(toy_root, wo
     assert stored["pid"].tolist() == [path.split("/")[0] for path in stored["path"]]
     assert stored["modality"].tolist() == ["visible", "visible", "infrared", "infrared"] * 3
     assert stored["camid"].tolist() == [0, 1, 2, 3] * 3
+    listed = read_partition(toy_root / "partition.json").tracklets
+    assert stored["path"].tolist() == [listed[place].path for place in stored["position"]]
     go(make_config(toy_root, {"evaluator_cfg.sampler.batch_size": 1}), "test")
     with np.load(work / FOLDER / "test/embeddings.npz") as file:
         np.testing.assert_allclose(file["embeddings"], stored["embeddings"], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_partition_is_read_once_in_a_test(toy_root, work, monkeypatch):
+    go(make_config(toy_root), "train")
+    read, text_of = [], Path.read_text
+
+    def read_text(path, *args, **kwargs):
+        read.append(path.name)
+        return text_of(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    go(make_config(toy_root), "test")
+    assert read.count("partition.json") == 1
 
 
 def test_the_first_lines_of_the_log_say_what_runs_where(toy_root, work, caplog):

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from opengait_ext.evaluation.evaluators import evaluate_cross_modality
+from opengait_ext.evaluation import EVALUATORS
+from opengait_ext.upstream.evaluators import by_names
+
+evaluate_cross_modality = by_names(EVALUATORS["evaluate_cross_modality"])
+evaluate_gait_views = by_names(EVALUATORS["evaluate_gait_views"])
 
 # Path and embedding (one number) of each tracklet; camera numbers as in the path.
 # Infrared queries see the visible gallery in this order of distance:

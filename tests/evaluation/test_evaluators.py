@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from evaluator_data import data, evaluate, partition
+from evaluator_data import data, evaluate, evaluate_cross_modality, partition
 
 from opengait_ext.config import faults_of
 from opengait_ext.evaluation import EVALUATORS
-from opengait_ext.evaluation.evaluators import evaluate_cross_modality
 
 
 def test_infrared_to_visible_gives_the_numbers_worked_out_by_hand():
@@ -114,7 +113,7 @@ def test_a_partition_may_be_a_dataclass_with_the_same_fields():
 def test_the_evaluator_is_listed_and_a_config_can_name_its_arguments():
     evaluator = EVALUATORS["evaluate_cross_modality"]
     section = {"metric": "cosine", "split": "test", "ranks": [1, 5], "block_size": 64}
-    given = ("data", "dataset", "partition")
+    given = ("embedded", "dataset")
     assert faults_of(evaluator, section, given) == []
     assert faults_of(evaluator, {"metric": "euc"}, given) != []
 

@@ -2,9 +2,9 @@ import copy
 
 import numpy as np
 import pytest
-from evaluator_data import data, evaluate, partition
+from evaluator_data import data, evaluate, evaluate_cross_modality, partition
 
-from opengait_ext.evaluation.evaluators import EvaluationError, evaluate_cross_modality
+from opengait_ext.evaluation.evaluators import EvaluationError
 
 
 def test_a_partition_that_cannot_be_read_is_named(tmp_path):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluator_data import evaluate_cross_modality, evaluate_gait_views
 
-from opengait_ext.evaluation.evaluators import evaluate_cross_modality
-from opengait_ext.evaluation.gait import GAIT_PROTOCOLS, evaluate_gait_views
+from opengait_ext.evaluation.gait import GAIT_PROTOCOLS
 
 pytestmark = pytest.mark.needs_opengait
 
@@ -85,7 +85,7 @@ def random_data(types, views, people, seed=0):
 
 def by_views(data, protocol, metric):
     partition = {"TEST_SET": sorted(set(data["labels"])), "protocol": GAIT_PROTOCOLS[protocol]}
-    return evaluate_gait_views(data, "toy", METRICS[metric], partition)
+    return evaluate_gait_views(data, "toy", metric=METRICS[metric], partition=partition)
 
 
 def by_tasks(data, tasks, ignore, metric, camera):
@@ -94,7 +94,8 @@ def by_tasks(data, tasks, ignore, metric, camera):
         for name in zip(data["labels"], data["types"], data["views"], strict=True)
     ]
     partition = {"tracklets": tracklets, "tasks": {"test": tasks}, "protocol": {"ignore": ignore}}
-    return evaluate_cross_modality(data, "toy", METRICS[metric], partition).directions
+    metric = METRICS[metric]
+    return evaluate_cross_modality(data, "toy", metric=metric, partition=partition).directions
 
 
 CASIA_TYPES = [f"nm-{number:02d}" for number in range(1, 7)] + ["bg-01", "bg-02", "cl-01", "cl-02"]

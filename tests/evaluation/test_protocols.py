@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from evaluator_data import evaluate_cross_modality
 from reference_loops import scores_of
 
-from opengait_ext.evaluation.evaluators import EvaluationError, evaluate_cross_modality
+from opengait_ext.evaluation.evaluators import EvaluationError
 from opengait_ext.evaluation.protocols import PROTOCOLS, Trials, checked, draw
 
 MODALITIES = {"ir": "infrared", "rgb": "visible"}

@@ -12,9 +12,9 @@ import random
 
 import numpy as np
 import pytest
+from evaluator_data import evaluate_cross_modality
 from reference_loops import scores_of
 
-from opengait_ext.evaluation import evaluate_cross_modality
 from opengait_ext.evaluation.protocols import PROTOCOLS, Trials, draw
 from opengait_ext.ordering import natural_key
 

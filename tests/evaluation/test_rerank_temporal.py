@@ -1,10 +1,10 @@
 import pytest
 import torch
+from evaluator_data import evaluate_cross_modality
 from rerank_loops import by_loops, crowd
 
 from opengait_ext.errors import UserError
 from opengait_ext.evaluation.distance import part_distance
-from opengait_ext.evaluation.evaluators import evaluate_cross_modality
 from opengait_ext.evaluation.rerank import described, temporal_distances
 
 

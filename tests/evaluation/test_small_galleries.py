@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+from evaluator_data import evaluate_cross_modality, evaluate_gait_views
 
 from opengait_ext.evaluation import EVALUATORS
 from opengait_ext.evaluation.evaluators import EvaluationError
@@ -104,7 +105,7 @@ def test_every_protocol_gives_a_number_or_a_sentence_for_hardly_anybody(name, sh
         alone["tasks"] = {"test": {direction: tasks[direction]}}
         for measures in MEASURES:
             result = number_or_sentence(
-                lambda task=alone, told=measures: EVALUATORS["evaluate_cross_modality"](
+                lambda task=alone, told=measures: evaluate_cross_modality(
                     data, "toy", partition=task, **told
                 )
             )
@@ -119,7 +120,7 @@ def test_every_protocol_gives_a_number_or_a_sentence_for_hardly_anybody(name, sh
 def test_a_gallery_of_one_that_is_right_is_found_under_every_rank():
     content, data = made(1, 1, 1)
     partition = {**content, "protocol": PROTOCOLS["vcm"]}
-    result = EVALUATORS["evaluate_cross_modality"](data, "toy", partition=partition, ranks=(1, 20))
+    result = evaluate_cross_modality(data, "toy", partition=partition, ranks=(1, 20))
     assert result.mean_scores() == {"R1": 1, "R20": 1, "mAP": 1, "mINP": 1}
 
 
@@ -160,7 +161,7 @@ def test_every_protocol_of_views_gives_a_number_or_a_sentence(name, shape, split
         data[key] = [row[at] for row in rows]
     tracklets = [{"path": "/".join(row), "pid": row[0], "split": split} for row in rows]
     number_or_sentence(
-        lambda: EVALUATORS["evaluate_gait_views"](
+        lambda: evaluate_gait_views(
             data, "toy", partition={"tracklets": tracklets, "protocol": protocol}, split=split
         )
     )

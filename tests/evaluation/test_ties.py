@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from evaluator_data import evaluate_cross_modality
 from reference_loops import scores_of
 from rerank_loops import PAPER, by_loops
 
-from opengait_ext.evaluation import distance, evaluate_cross_modality, ties
+from opengait_ext.evaluation import distance, ties
 from opengait_ext.evaluation.distance import part_distance
 from opengait_ext.evaluation.rerank import rerank_distances
 from opengait_ext.gallery.exact import ExactSearch, paired_distance

@@ -9,9 +9,10 @@ import pytest
 import toy_run
 
 from opengait_ext.cli import main
+from opengait_ext.evaluation.inputs import Embedded
 from opengait_ext.report import page as pages
 from opengait_ext.report.page import make_page
-from opengait_ext.report.ranking import ReportError
+from opengait_ext.report.ranking import ReportError, ranked
 from opengait_ext.report.records import RecordError
 from opengait_ext.report.sources import read_sources
 from opengait_ext.report.thumbnails import encoded, make_thumbnails
@@ -195,13 +196,10 @@ def test_a_limit_below_the_page_without_pictures_is_refused(sources):
 
 
 def test_lists_that_take_too_much_leave_out_the_best_queries(sources):
-    from opengait_ext.report.ranking import rank_split
-
-    ranked = rank_split(
-        sources.embeddings, sources.paths, sources.partition, "test", "euclidean", 3
-    )
-    everything = pages.rank_lists(ranked, 10**6)
-    few = pages.rank_lists(ranked, 1000)
+    embedded = Embedded(sources.embeddings, sources.positions, sources.partition)
+    rankings = ranked(embedded, "test", "euclidean", 3)
+    everything = pages.rank_lists(rankings, 10**6)
+    few = pages.rank_lists(rankings, 1000)
     kept = [line[1] for lines in few.directions.values() for line in lines]
     others = sorted(line[1] for lines in everything.directions.values() for line in lines)
     assert few.left_out == 36 - len(kept) > 0
@@ -244,8 +242,32 @@ def test_embeddings_that_are_not_finite_are_named(tmp_path, toy, sources):
     embeddings = sources.embeddings.copy()
     toy_run.write_run(tmp_path / "run", sources.partition, embeddings)
     embeddings[4, 0, 0] = np.nan
-    np.savez(tmp_path / "run/test/embeddings.npz", embeddings=embeddings, path=sources.paths)
-    with pytest.raises(ReportError, match=f"{sources.paths[4]} is not finite"):
+    paths = [tracklet.path for tracklet in sources.partition.tracklets]
+    np.savez(tmp_path / "run/test/embeddings.npz", embeddings=embeddings, path=paths)
+    with pytest.raises(ReportError, match=f"{paths[4]} is not finite"):
+        read_sources(tmp_path / "run", toy / "data")
+
+
+def test_embeddings_of_earlier_tests_are_found_by_their_paths(tmp_path, toy, sources):
+    toy_run.write_run(tmp_path / "run", sources.partition, sources.embeddings)
+    order = np.random.default_rng(0).permutation(len(sources.embeddings))
+    paths = np.array([tracklet.path for tracklet in sources.partition.tracklets])
+    file = tmp_path / "run/test/embeddings.npz"
+    np.savez(file, embeddings=sources.embeddings[order], path=paths[order])
+    assert read_sources(tmp_path / "run", toy / "data").positions.tolist() == order.tolist()
+
+
+@pytest.mark.parametrize("position", [[1, 0], [0, 99], [-1, 1]])
+def test_a_partition_with_other_tracklets_is_refused_by_name(position, tmp_path, toy, sources):
+    toy_run.write_run(tmp_path / "run", sources.partition, sources.embeddings)
+    file = tmp_path / "run/test/embeddings.npz"
+    paths = [tracklet.path for tracklet in sources.partition.tracklets]
+    everything = np.array([*position, *range(2, len(paths))])
+    np.savez(file, embeddings=sources.embeddings, path=paths, position=everything)
+    with pytest.raises(ReportError, match=r"embeddings\.npz: .* not the one that was tested"):
+        read_sources(tmp_path / "run", toy / "data")
+    np.savez(file, embeddings=sources.embeddings, path=["elsewhere", *paths[1:]])
+    with pytest.raises(ReportError, match="1 tracklets are not .*elsewhere"):
         read_sources(tmp_path / "run", toy / "data")
 
 

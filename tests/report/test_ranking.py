@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 import toy_run
 
-from opengait_ext.report import analysis
-from opengait_ext.report.ranking import ReportError, rank_split
+from opengait_ext.evaluation.faults import EvaluationError
+from opengait_ext.evaluation.inputs import Embedded
+from opengait_ext.evaluation.retrieval import Retrieval
+from opengait_ext.report import analysis, ranking
 from opengait_ext.report.tallies import Distances, nearest_of
 
 
 def ranked(partition, embeddings, places=5, **changes):
-    paths = [tracklet.path for tracklet in partition.tracklets]
-    return rank_split(embeddings, paths, partition, "test", "euclidean", places, **changes)
+    embedded = Embedded(embeddings, range(len(embeddings)), partition)
+    return ranking.ranked(embedded, "test", "euclidean", places, **changes)
 
 
 def slow_lists(partition, embeddings, direction, places):
@@ -153,16 +155,24 @@ def test_a_query_without_a_match_is_in_no_score():
     )
 
 
-def test_a_partition_with_other_tracklets_is_refused_by_name():
-    partition = toy_run.partition_of()
-    embeddings = toy_run.embeddings_of(partition)
-    paths = [tracklet.path for tracklet in partition.tracklets]
-    paths[0] = "elsewhere"
-    with pytest.raises(ReportError, match="0001/rgb/D1-T1"):
-        rank_split(embeddings, paths, partition, "test", "euclidean")
-
-
 def test_a_split_without_queries_is_refused():
     partition = toy_run.partition_of()
-    with pytest.raises(ReportError, match="who queries whom in the split 'val'"):
-        rank_split(toy_run.embeddings_of(partition), [], partition, "val", "euclidean")
+    embeddings = toy_run.embeddings_of(partition)
+    embedded = Embedded(embeddings, range(len(embeddings)), partition)
+    with pytest.raises(EvaluationError, match="no task for the split 'val'"):
+        ranking.ranked(embedded, "val", "euclidean")
+
+
+def test_the_lists_of_a_drawn_and_swapped_gallery_are_those_of_its_first_trial():
+    rules = {"trials": {"count": 3, "per_camera": 1}, "swapped": ["visible_to_infrared"]}
+    partition = toy_run.partition_of(gallery_cameras=[1, 3], junk=["0003"], **rules)
+    embeddings = toy_run.embeddings_of(partition)
+    embedded = Embedded(embeddings, range(len(embeddings)), partition)
+    retrieval = Retrieval(embedded, "test", "euclidean")
+    for name, each in ranked(partition, embeddings).items():
+        first = retrieval.directions[name].trials[0]
+        assert each.query.tolist() == first.query.positions.tolist()
+        assert each.gallery.tolist() == first.gallery.positions.tolist()
+        offered = first.query if name == "visible_to_infrared" else first.gallery
+        assert set(offered.camids.tolist()) == {1, 3}
+        assert "0003" not in {*first.query.pids, *first.gallery.pids}

@@ -14,7 +14,8 @@ from opengait_ext.data.layout import (
     write_partition,
     write_tracklet,
 )
-from opengait_ext.evaluation import EVALUATORS
+from opengait_ext.evaluation import evaluate_cross_modality
+from opengait_ext.evaluation.inputs import Embedded
 
 PIDS = ("0001", "0002", "0003", "0004", "0005", "0006")
 CAMERAS = (1, 2, 3)
@@ -64,11 +65,8 @@ def write_data(root, partition, size=(48, 24)):
 
 def record_of(partition, embeddings, seed=0, save_name="toy", rerank=None, **changes):
     """Gives what metrics.json holds of a test."""
-    paths = [tracklet.path.split("/") for tracklet in partition.tracklets]
-    data = dict(zip(("labels", "types", "views"), zip(*paths, strict=True), strict=True))
-    result = EVALUATORS["evaluate_cross_modality"](
-        {"embeddings": embeddings, **data}, "Toy", partition=partition, rerank=rerank
-    ).to_dict()
+    embedded = Embedded(embeddings, range(len(embeddings)), partition)
+    result = evaluate_cross_modality(embedded, "Toy", rerank=rerank).to_dict()
     result["notes"] = {"frames": "2 per tracklet (first_in_run)", "checkpoint": "toy-00010.pt"}
     trainer = {"seed": seed, "save_name": save_name, "total_iter": 10}
     content = {
@@ -100,6 +98,7 @@ def write_run(folder, partition, embeddings, **changes):
         folder / "test" / "embeddings.npz",
         embeddings=embeddings,
         path=np.array([tracklet.path for tracklet in partition.tracklets]),
+        position=np.arange(len(partition.tracklets)),
     )
     lines = [{"iteration": step, "loss/total": 5 / step, "rest": 1.0} for step in (1, 2, 3)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
