@@ -22,23 +22,15 @@ class Program(NamedTuple):
         script: Its file in ``datasets/prep``.
         module: The module below ``opengait_ext`` whose ``main(words)`` it is.
         help: One line, for ``--help``.
-        data_set: A class below ``opengait_ext``, if ``main`` prepares what it is given:
-            ``prepare.sysu.SysuMM01``.
     """
 
     script: str
     module: str
     help: str
-    data_set: str = ""
 
     def load_main(self) -> Callable[[list[str]], int]:
         """Import the program and return its ``main(words)``."""
-        main = importlib.import_module(f".{self.module}", __package__).main
-        if not self.data_set:
-            return main
-        module, name = self.data_set.rsplit(".", 1)
-        data_set = getattr(importlib.import_module(f".{module}", __package__), name)
-        return lambda words: main(data_set(), words)
+        return importlib.import_module(f".{self.module}", __package__).main
 
 
 PREPARE = {
@@ -46,9 +38,11 @@ PREPARE = {
         "hitsz_vcm.py", "prepare.vcm.run", "HITSZ-VCM, or data in its form such as SynthVVI"
     ),
     "bupt": Program("bupt_campus.py", "prepare.bupt.run", "BUPTCampus"),
-    "sysu": Program(
-        "sysu_mm01.py", "prepare.pipeline", "SYSU-MM01, pictures", "prepare.sysu.SysuMM01"
-    ),
+    "sysu": Program("sysu_mm01.py", "prepare.sysu", "SYSU-MM01, pictures"),
+    "regdb": Program("regdb.py", "prepare.regdb", "RegDB, pictures, one of ten trials"),
+    "llcm": Program("llcm.py", "prepare.llcm", "LLCM, pictures"),
+    "mars": Program("mars.py", "prepare.mars", "MARS, video of visible cameras"),
+    "ilids": Program("ilids_vid.py", "prepare.ilids", "iLIDS-VID, one of ten splits"),
     "gait": Program("gait.py", "prepare.gait.run", "gait data sets, as OpenGait pickles them"),
     "recordings": Program(
         "own.py", "prepare.recordings.run", "your own folders of images, or videos with boxes"

@@ -6,7 +6,6 @@ from opengait_ext.quiet import be_quiet_from_here
 
 if __name__ == "__main__":
     be_quiet_from_here()
-    from opengait_ext.prepare.ilids import ILIDSVID
-    from opengait_ext.prepare.pipeline import main
+    from opengait_ext.prepare.ilids import main
 
-    sys.exit(main(ILIDSVID()))
+    sys.exit(main())

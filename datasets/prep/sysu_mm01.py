@@ -6,7 +6,6 @@ from opengait_ext.quiet import be_quiet_from_here
 
 if __name__ == "__main__":
     be_quiet_from_here()
-    from opengait_ext.prepare.pipeline import main
-    from opengait_ext.prepare.sysu import SysuMM01
+    from opengait_ext.prepare.sysu import main
 
-    sys.exit(main(SysuMM01()))
+    sys.exit(main())

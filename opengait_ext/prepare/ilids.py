@@ -17,7 +17,7 @@ from typing import Any
 from opengait_ext.data.layout import VISIBLE, WITHIN_VISIBLE, Partition, Task
 from opengait_ext.prepare.faults import Faults, Kind, SourceError
 from opengait_ext.prepare.matlab import read_table
-from opengait_ext.prepare.pipeline import DataSet
+from opengait_ext.prepare.pipeline import DataSet, run_script
 from opengait_ext.prepare.places import Place, find_place
 from opengait_ext.prepare.published import Published, Row
 from opengait_ext.prepare.sources import Sources
@@ -122,3 +122,8 @@ def _tested(lists: Place, split: int, persons: int) -> set[int]:
             "both cameras show; get the missing ones, or the list, again"
         )
     return set(row[: persons // 2])
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status."""
+    return run_script(ILIDSVID(), command)

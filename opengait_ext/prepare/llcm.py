@@ -12,14 +12,13 @@ for Visible-Infrared Person Re-identification", CVPR 2023.
 import argparse
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE, Partition, Task
 from opengait_ext.evaluation.protocols import PROTOCOLS
 from opengait_ext.prepare.faults import Faults, Kind
 from opengait_ext.prepare.partition import cross_modality
-from opengait_ext.prepare.pipeline import DataSet
+from opengait_ext.prepare.pipeline import DataSet, run_script
 from opengait_ext.prepare.places import (
     Files,
     Place,
@@ -28,8 +27,8 @@ from opengait_ext.prepare.places import (
     listed_images,
     numbers_in,
 )
-from opengait_ext.prepare.published import Published, Row
-from opengait_ext.prepare.sources import Image, Sources, place_of
+from opengait_ext.prepare.published import Published, Row, numbered
+from opengait_ext.prepare.sources import Image, Sources
 
 SIDES = {"vis": VISIBLE, "nir": INFRARED}
 LISTS = ("train_vis.txt", "train_nir.txt", "test_id.txt")
@@ -84,7 +83,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         for number in sorted({*numbers}):
             if _pid(str(number)) not in tested:
                 faults.add(Kind.MISSING, f"{home}, test identity {number}", LISTS[2])
-        return Published(f"images in {home}, lists in {lists}", _numbered(rows))
+        return Published(f"images in {home}, lists in {lists}", numbered(rows))
 
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
@@ -151,24 +150,10 @@ def _row(pid: str, camid: int, side: str, half: str, image: Image) -> Row:
     return Row(path, _pid(pid), camid, modality, half, (image,))
 
 
-def _numbered(rows: Sequence[Row]) -> list[Row]:
-    """Number the pictures of an identity in a camera in the order of their names as texts.
-
-    The published code draws from that order; the frame numbers in the names are not padded.
-    """
-    ranked = sorted(range(len(rows)), key=lambda place: (rows[place].path, _name(rows[place])))
-    numbers: dict[str, int] = {}
-    numbered = list(rows)
-    for place in ranked:
-        path = rows[place].path
-        numbers[path] = numbers.get(path, 0) + 1
-        numbered[place] = replace(rows[place], path=f"{path}-T{numbers[path]:04d}")
-    return numbered
-
-
-def _name(row: Row) -> str:
-    return place_of(row.images[0]).replace("\\", "/").rpartition("/")[2]
-
-
 def _pid(text: str) -> str:
     return f"{int(text):04d}"
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status."""
+    return run_script(LLCM(), command)

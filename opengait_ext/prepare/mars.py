@@ -22,7 +22,7 @@ from opengait_ext.data.layout import VISIBLE, WITHIN_VISIBLE, Partition, Task
 from opengait_ext.evaluation.protocols import PROTOCOLS
 from opengait_ext.prepare.faults import Faults, Kind
 from opengait_ext.prepare.matlab import read_table
-from opengait_ext.prepare.pipeline import DataSet
+from opengait_ext.prepare.pipeline import DataSet, run_script
 from opengait_ext.prepare.places import Files, Place, find_place
 from opengait_ext.prepare.published import Published, Row
 from opengait_ext.prepare.sources import Sources
@@ -201,3 +201,8 @@ def _rows(
         role = "query" if number in queries else ""
         path = f"{pid}/rgb/D{camera}-T{number + 1:05d}"
         yield Row(path, pid, camera, VISIBLE, half, tuple(images), role)
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status."""
+    return run_script(MARS(), command)

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from typing import Protocol as Interface
 
 import numpy as np
 
@@ -24,6 +25,21 @@ from opengait_ext.evaluation.protocols import Protocol, checked
 from opengait_ext.prepare.published import Row
 
 MODALITIES = (INFRARED, VISIBLE)
+
+
+class HasCamera(Interface):
+    """An identity in a camera."""
+
+    @property
+    def pid(self) -> str:
+        """The identity."""
+
+    @property
+    def camid(self) -> int:
+        """The camera's number."""
+
+
+Seen = TypeVar("Seen", bound=HasCamera)
 
 
 @dataclass(frozen=True)
@@ -171,20 +187,24 @@ def queries_without_match(partition: Partition) -> dict[str, int]:
 
 
 def _unmatched(partition: Partition, task: Task) -> int:
-    protocol = checked(partition.protocol)
+    sides = ([partition.tracklets[place] for place in side] for side in (task.query, task.gallery))
+    return len(unmatched(checked(partition.protocol), *sides))
+
+
+def unmatched(protocol: Protocol, query: Sequence[Seen], gallery: Sequence[Seen]) -> list[Seen]:
+    """Return the queries for which the protocol leaves no match in the gallery; junk is none."""
     cameras: dict[str, set[int]] = {}
-    for position in task.gallery:
-        tracklet = partition.tracklets[position]
+    for tracklet in gallery:
         if protocol.gallery_cameras is None or tracklet.camid in protocol.gallery_cameras:
             cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
     seen = {pid: _places(protocol, cameras[pid]) for pid in cameras}
-    queries = [partition.tracklets[position] for position in task.query]
-    return sum(
-        not seen.get(query.pid, set())
-        - (_places(protocol, {query.camid}) if protocol.ignore != "none" else set())
-        for query in queries
-        if query.pid not in protocol.junk
-    )
+    return [
+        each
+        for each in query
+        if each.pid not in protocol.junk
+        and not seen.get(each.pid, set())
+        - (_places(protocol, {each.camid}) if protocol.ignore != "none" else set())
+    ]
 
 
 def _places(protocol: Protocol, camids: set[int]) -> set[int]:

@@ -127,7 +127,7 @@ class DataSet:
         yield from ()
 
 
-def main(dataset: DataSet, command: Sequence[str] | None = None) -> int:
+def run_script(dataset: DataSet, command: Sequence[str] | None = None) -> int:
     """Run a script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     options = arguments_of(dataset, command)
     try:

@@ -1,9 +1,9 @@
 """What a reader finds in published data: tracklets, and what is odd about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from opengait_ext.prepare.sources import Image
+from opengait_ext.prepare.sources import Image, place_of
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,26 @@ class Published:
     rows: Sequence[Row]
     digest: str = ""
     remarks: list[str] = field(default_factory=list)
+
+
+def numbered(rows: Sequence[Row]) -> list[Row]:
+    """Return pictures with numbers in their paths, in the order of their names as texts.
+
+    Published code sorts names so, padded or not, and draws from that order.
+
+    Args:
+        rows: Pictures whose paths end with the camera, ``0001/rgb/D3``: each gets ``-T0001``,
+            ``-T0002`` and so on among those of its path.
+    """
+    ranked = sorted(range(len(rows)), key=lambda place: (rows[place].path, _name(rows[place])))
+    numbers: dict[str, int] = {}
+    result = list(rows)
+    for place in ranked:
+        path = rows[place].path
+        numbers[path] = numbers.get(path, 0) + 1
+        result[place] = replace(rows[place], path=f"{path}-T{numbers[path]:04d}")
+    return result
+
+
+def _name(row: Row) -> str:
+    return place_of(row.images[0]).replace("\\", "/").rpartition("/")[2]

@@ -19,9 +19,9 @@ from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE, Partition, Task
 from opengait_ext.evaluation.protocols import PROTOCOLS
 from opengait_ext.prepare.faults import Faults, Kind
 from opengait_ext.prepare.partition import cross_modality
-from opengait_ext.prepare.pipeline import DataSet
+from opengait_ext.prepare.pipeline import DataSet, run_script
 from opengait_ext.prepare.places import Files, Place, check_labels, find_place, listed_images
-from opengait_ext.prepare.published import Published, Row
+from opengait_ext.prepare.published import Published, Row, numbered
 from opengait_ext.prepare.sources import Sources
 
 SIDES = {"visible": (VISIBLE, 1), "thermal": (INFRARED, 2)}  # in a list's name: modality, camera
@@ -68,7 +68,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         for pid in sorted(labels["train"].keys() & labels["test"].keys()):
             faults.add(Kind.IN_TWO_PARTS, f"{lists}, identity {pid}", "train and test lists")
         layout = f"Visible and Thermal in {home}, lists of trial {options.trial} in {lists}"
-        return Published(layout, rows)
+        return Published(layout, numbered(rows))
 
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
@@ -113,5 +113,10 @@ def _rows(
         elif image is None:
             faults.add(Kind.MISSING, files.home.named(each.path), name)
         else:
-            path = f"{each.folder}/{FOLDERS[modality]}/D{camid}-{each.stem}"
+            path = f"{each.folder}/{FOLDERS[modality]}/D{camid}"
             yield Row(path, each.folder, camid, modality, half, (image,))
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status."""
+    return run_script(RegDB(), command)

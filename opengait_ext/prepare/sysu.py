@@ -18,7 +18,7 @@ from opengait_ext.data.layout import FOLDERS, INFRARED, VISIBLE, Partition, Task
 from opengait_ext.evaluation.protocols import PROTOCOLS
 from opengait_ext.prepare.faults import Faults, Kind
 from opengait_ext.prepare.partition import cross_modality
-from opengait_ext.prepare.pipeline import DataSet
+from opengait_ext.prepare.pipeline import DataSet, run_script
 from opengait_ext.prepare.places import Place, find_place, numbers_in
 from opengait_ext.prepare.published import Published, Row
 from opengait_ext.prepare.sources import Sources
@@ -142,3 +142,8 @@ def _pictures(folder: Place, camid: int, half: str, faults: Faults) -> Iterator[
         taken[number] = name
         path = f"{pid}/{FOLDERS[modality]}/D{camid}-T{number:04d}"
         yield Row(path, pid, camid, modality, half, (folder.image(name),))
+
+
+def main(command: Sequence[str] | None = None) -> int:
+    """Run the script; return the exit status."""
+    return run_script(SysuMM01(), command)

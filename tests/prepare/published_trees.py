@@ -7,7 +7,7 @@ import numpy as np
 
 from opengait_ext.data.layout import read_partition
 from opengait_ext.prepare.faults import Faults
-from opengait_ext.prepare.pipeline import arguments_of, main
+from opengait_ext.prepare.pipeline import arguments_of, run_script
 from opengait_ext.prepare.sources import Sources
 
 
@@ -31,7 +31,7 @@ def put(path, content):
 def prepare_set(dataset, source, target, *options):
     """Run a data set's script in this process; return its exit status."""
     command = ["--source", str(source), "--target", str(target), "--workers", "1"]
-    return main(dataset, [*command, *map(str, options)])
+    return run_script(dataset, [*command, *map(str, options)])
 
 
 def prepared(dataset, source, target, *options):

@@ -55,7 +55,8 @@ PLANTED = {
     "an unknown camera rule": Planted(
         partition(lambda content: content["protocol"].update(ignore="all")),
         "lists",
-        "protocol.ignore is 'all', expected one of ['same_pid_camid', 'none']",
+        "the partition's protocol says ignore: 'all'; no camera rule is called so "
+        "(known: same_pid_camid, none, same_location)",
     ),
     "a position that is not there": Planted(
         partition(lambda c: c["tasks"]["test"]["visible_to_infrared"]["query"].append(99)),

@@ -50,13 +50,14 @@ def name_of(folder, letter, pid, number):
     return f"{folder}/{pid}/male_back_{letter}_{number:05d}_{pid}.bmp"
 
 
-def test_bmp_pictures_keep_their_bytes_and_their_names(raw, tmp_path):
+def test_bmp_pictures_keep_their_bytes_and_the_order_of_their_names(raw, tmp_path):
     out = tmp_path / "out"
     partition = prepared(RegDB(), raw, out)
     assert len(partition.tracklets) == 6 * 2 * 2
     for tracklet in partition.tracklets:
         folder = {"visible": "Visible", "infrared": "Thermal"}[tracklet.modality]
-        published = raw / folder / tracklet.pid / f"{tracklet.view.partition('-')[2]}.bmp"
+        names = sorted((raw / folder / tracklet.pid).iterdir(), key=lambda path: path.name)
+        published = names[int(tracklet.view.partition("-T")[2]) - 1]
         assert read_frames(out / tracklet.path, [0]) == [published.read_bytes()]
 
 

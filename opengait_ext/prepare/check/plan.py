@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from opengait_ext.data.layout import FOLDERS, INFRARED, SPLITS
+from opengait_ext.evaluation.protocols import Protocol
 from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
 from opengait_ext.prepare.check.tracklets import Job
+from opengait_ext.prepare.partition import unmatched
 from opengait_ext.prepare.sources import Image
 from opengait_ext.prepare.vcm.run import OFFICIAL_ROWS, OFFICIAL_TRACKLETS
 
-RULES = ("same_pid_camid", "none")  # of the protocol: which gallery tracklets are left out
 _HALVES = {"train": "Train", "val": "Train", "test": "Test"}
 
 
@@ -55,7 +56,7 @@ class Plan:
         findings: What the lists and the folders told so far.
         tracklets: All that could be understood.
         tasks: Positions of query and gallery, ``{"test infrared_to_visible": (..., ...)}``.
-        ignore: Camera rule of the protocol, of ``RULES``.
+        protocol: Which gallery tracklets are left out.
         min_frames: That the protocol needs.
         lists_digest: sha256 of all lists; of published ones that which the preparation notes.
         published_digest: Of the published lists, as the preparation noted it.
@@ -71,7 +72,7 @@ class Plan:
     findings: Findings
     tracklets: list[Listed] = field(default_factory=list)
     tasks: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
-    ignore: str = "same_pid_camid"
+    protocol: Protocol = Protocol("same_pid_camid")
     min_frames: int = 1
     lists_digest: str = ""
     published_digest: str = ""
@@ -121,29 +122,21 @@ def _check_matches(plan: Plan, name: str) -> None:
     for side, tracklets in (("query", query), ("gallery", gallery)):
         if not tracklets:
             findings.fault("matches", f"{name}, {side}", "holds no tracklet")
-    cameras: dict[str, set[int]] = {}
-    for tracklet in gallery:
-        cameras.setdefault(tracklet.pid, set()).add(tracklet.camid)
-    unmatched = []
-    for tracklet in query:
-        left = cameras.get(tracklet.pid, set())
-        if plan.ignore == "same_pid_camid":
-            left = left - {tracklet.camid}
-        if not left:
-            unmatched.append(tracklet)
-    if query and len(unmatched) == len(query):
+    alone = unmatched(plan.protocol, query, gallery)
+    if query and len(alone) == len(query):
         findings.fault("matches", name, f"none of the {len(query)} queries has a match")
     else:
-        rule = "another camera of the gallery" if plan.ignore != "none" else "the gallery"
-        for tracklet in unmatched:
+        ignore = plan.protocol.ignore
+        rule = "another camera of the gallery" if ignore != "none" else "the gallery"
+        for tracklet in alone:
             findings.warn("matches", tracklet.path, f"{name}: identity is not in {rule}")
     in_gallery = Counter((tracklet.pid, tracklet.camid) for tracklet in gallery)
     left_out = sum(in_gallery[tracklet.pid, tracklet.camid] for tracklet in query)
     findings.results["matches"].numbers[name] = {
         "queries": len(query),
         "gallery": len(gallery),
-        "queries_without_match": len(unmatched),
-        "pairs_left_out": left_out if plan.ignore == "same_pid_camid" else 0,
+        "queries_without_match": len(alone),
+        "pairs_left_out": left_out if plan.protocol.ignore == "same_pid_camid" else 0,
     }
 
 

@@ -21,8 +21,10 @@ from opengait_ext.data.layout import (
     read_partition,
 )
 from opengait_ext.data.pack import named_stream
+from opengait_ext.evaluation.faults import EvaluationError
+from opengait_ext.evaluation.protocols import checked
 from opengait_ext.prepare.check.findings import Findings, printable
-from opengait_ext.prepare.check.plan import RULES, Listed, Plan, vcm_official
+from opengait_ext.prepare.check.plan import Listed, Plan, vcm_official
 from opengait_ext.prepare.check.strays import files_below
 from opengait_ext.prepare.check.tracklets import IMAGES
 from opengait_ext.prepare.recordings.journal import FOLDER
@@ -203,10 +205,10 @@ def _read_protocol(content: dict[str, Any], entries: dict[int, dict[str, Any]], 
     """Takes over the protocol, the tasks, and what is known of the data set."""
     plan.dataset = str(content.get("dataset", ""))
     protocol = _as_dict(content.get("protocol"))
-    plan.ignore = protocol.get("ignore", "")
-    if plan.ignore not in RULES:
-        text = f"protocol.ignore is {plan.ignore!r}, expected one of {list(RULES)}"
-        plan.findings.fault("lists", PARTITION, text)
+    try:
+        plan.protocol = checked(protocol)
+    except EvaluationError as fault:
+        plan.findings.fault("lists", PARTITION, str(fault))
     shortest = protocol.get("min_frames")
     plan.min_frames = shortest if type(shortest) is int else 1
     lists = [content.get(key) for key in ("tracklets", "tasks", "protocol", "pairs")]

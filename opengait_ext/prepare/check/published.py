@@ -11,6 +11,7 @@ from pathlib import Path
 
 from opengait_ext.data.layout import DIRECTIONS
 from opengait_ext.errors import UserError
+from opengait_ext.evaluation.protocols import Protocol
 from opengait_ext.prepare.bupt.folders import find_auxiliary, find_places
 from opengait_ext.prepare.bupt.folders import read_published as read_published_bupt
 from opengait_ext.prepare.bupt.lists import INDEX
@@ -227,7 +228,7 @@ def read_bupt(root: Path, min_frames: int | None) -> Plan:
     findings = Findings()
     plan = Plan(root, BUPT, "BUPTCampus", "published as BUPTCampus", findings)
     plan.min_frames = min_frames or 1
-    plan.ignore = "none"
+    plan.protocol = Protocol("none")
     faults = Faults()
     try:
         published = read_published_bupt(root, auxiliary=_has_auxiliary(root), faults=faults)

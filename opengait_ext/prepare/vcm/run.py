@@ -97,7 +97,9 @@ class HitszVcm(pipeline.DataSet):
         ]
         return _Published(layout, rows, lists.digest, discard_lists=discard_lists)
 
-    def tasks(self, rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
+    def tasks(
+        self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
+    ) -> dict[str, Task]:
         """Return both directions."""
         return cross_modality(rows, members)
 
@@ -170,4 +172,4 @@ def official_counts(rows: Sequence[Row], partition: Partition) -> Iterator[tuple
 
 def main(command: Sequence[str] | None = None) -> int:
     """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
-    return pipeline.main(HitszVcm(), command)
+    return pipeline.run_script(HitszVcm(), command)
