@@ -2,6 +2,8 @@
 
 import struct
 
+import cv2
+import numpy as np
 import pytest
 from own_recordings import (
     HEADER,
@@ -142,23 +144,85 @@ def test_a_variable_rate_is_told_and_frames_are_taken_by_their_count(films, out,
     assert len(pixels_of(out, "anna/rgb/D1-T1")) == 12
 
 
-def test_a_video_that_is_to_be_turned_is_cut_upright(films, out, capsys):
-    path = write_video(films / "a.mp4", ("red", "green"), code="mp4v")
+def turn(path, degrees):
+    """Writes a note into an MP4 that it is to be turned to the right."""
+    one = 1 << 16
+    matrix = {
+        90: (0, one, 0, -one, 0, 0, 0, 0, 1 << 30),
+        180: (-one, 0, 0, 0, -one, 0, 0, 0, 1 << 30),
+        270: (0, -one, 0, one, 0, 0, 0, 0, 1 << 30),
+    }
     content = bytearray(path.read_bytes())
     start = content.index(b"tkhd") + 44
-    quarter = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    content[start : start + 36] = struct.pack(">9i", *quarter)
+    content[start : start + 36] = struct.pack(">9i", *matrix[degrees])
     path.write_bytes(content)
+
+
+def turned_box(box, degrees, height=96, width=160):
+    """Where a box of the lying picture is when the picture is upright."""
+    x, y, w, h = box
+    return {
+        90: (height - y - h, x, h, w),
+        180: (width - x - w, height - y - h, w, h),
+        270: (y, width - x - w, h, w),
+    }[degrees]
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_that_is_to_be_turned_is_cut_upright(films, out, capsys, degrees):
+    path = write_video(films / "a.mp4", ("red", "green"), code="mp4v")
+    turn(path, degrees)
     rows = []
     for frame in range(12):
-        x, y, w, h = box_of(1, frame)
-        box = (96 - y - h, x, h, w)  # a quarter to the right
+        box = turned_box(box_of(1, frame), degrees)
         rows.append(f"a.mp4,{frame},{','.join(map(str, box))},1,anna,1,rgb")
     cut(films, out, rows)
-    assert "a.mp4: turned by 90 degrees, as the file asks" in capsys.readouterr().out
+    assert f"a.mp4: turned by {degrees} degrees, as the file asks" in capsys.readouterr().out
     images = pixels_of(out, "anna/rgb/D1-T1")
-    assert [image.shape for image in images] == [(20, 36, 3)] * 12
+    size = (36, 20, 3) if degrees == 180 else (20, 36, 3)
+    assert [image.shape for image in images] == [size] * 12
     assert all(is_color(image, "green") for image in images)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_frames_are_turned_whatever_opencv_does_by_default(films, degrees):
+    from opengait_ext.prepare.recordings.reader import FrameReader
+
+    path = write_video(films / "a.mp4", code="mp4v")
+    with FrameReader(path) as reader:
+        assert reader.grab()
+        lying = reader.picture()
+    turn(path, degrees)
+    with FrameReader(path) as reader:
+        assert reader.grab()
+        upright = reader.picture()
+        assert upright.shape[:2] == reader.size
+    np.testing.assert_array_equal(upright, np.rot90(lying, -degrees // 90))
+
+
+def test_a_reader_that_turns_against_our_word_is_noticed_on_the_first_frame(films, monkeypatch):
+    from opengait_ext.prepare.recordings import reader as module
+
+    class Turning:
+        """A capture that turns frames; OpenCV's own class crashes when it is derived from."""
+
+        def __init__(self, *arguments):
+            self._capture = cv2_capture(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+        def retrieve(self):
+            whole, image = self._capture.retrieve()
+            return whole, cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
+
+    cv2_capture = cv2.VideoCapture
+    path = write_video(films / "a.mp4", code="mp4v")
+    turn(path, 90)
+    monkeypatch.setattr(module.cv2, "VideoCapture", Turning)
+    with module.FrameReader(path) as reader:
+        assert reader.grab()
+        assert reader.picture().shape[:2] == reader.size == (160, 96)
 
 
 def test_a_single_damaged_frame_is_named_and_can_be_left_out(films, out, capsys, monkeypatch):

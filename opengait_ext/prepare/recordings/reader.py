@@ -1,4 +1,4 @@
-"""A video as a stream of numbered frames, and what is odd about it."""
+"""A video as a stream of numbered upright frames, and what is odd about it."""
 
 from pathlib import Path
 
@@ -7,6 +7,12 @@ import numpy as np
 
 from opengait_ext.data.image_size import check_pixels
 from opengait_ext.prepare.recordings.names import OwnDataError
+
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 
 
 class DamagedVideoError(OwnDataError):
@@ -18,7 +24,8 @@ class FrameReader:
 
     A frame's number is its place among the frames that can be decoded, from 0: what trackers that
     read with OpenCV or FFmpeg count. Time stamps do not matter for it, so a variable frame rate
-    does no harm. Frames come upright, as the video's own note of rotation says.
+    does no harm. Frames come upright, as the video's own note of rotation says. They are turned
+    here, because some versions of OpenCV (4.11) leave them as they lie.
 
     Args:
         path: The video.
@@ -32,7 +39,7 @@ class FrameReader:
         jump: Where and by how many frames the time stamps first depart from an even rate, or None.
 
     Raises:
-        DamagedVideoError: If the video cannot be opened.
+        DamagedVideoError: If the video cannot be opened, or is to be turned by no quarter turn.
         OwnDataError: If this OpenCV opens none.
     """
 
@@ -51,6 +58,7 @@ class FrameReader:
             raise DamagedVideoError(
                 f"{path}: is no video that FFmpeg can read, or a damaged one ({size:,} bytes)"
             )
+        self._video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         self.said = max(int(self._video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         height, width = (
             int(self._video.get(name))
@@ -60,8 +68,16 @@ class FrameReader:
             check_pixels(height, width)
         except ValueError as error:
             raise DamagedVideoError(f"{path}: a frame {error}") from error
-        self.size = (height, width)
         self.rotation = int(self._video.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        if self.rotation % 90:
+            raise DamagedVideoError(
+                f"{path}: its note asks to be turned by {self.rotation} degrees, expected 0, 90, "
+                "180 or 270; convert the video to one without that note"
+            )
+        self._lying = (height, width)
+        self.size = (width, height) if self.rotation in (90, 270) else (height, width)
+        self._turn: int | None = None
+        self._is_first = True
         self.read = 0
         self.jump: tuple[int, int] | None = None
         self._rate = self._video.get(cv2.CAP_PROP_FPS)
@@ -84,7 +100,18 @@ class FrameReader:
     def picture(self) -> np.ndarray | None:
         """Gives the last decoded frame, uint8 ``[h, w, 3]``, blue first; None if damaged."""
         whole, image = self._video.retrieve()
-        return np.asarray(image) if whole else None
+        if not whole:
+            return None
+        image = np.asarray(image)
+        if self._is_first:
+            self._is_first = False
+            self._turn = self._turn_of(image.shape[:2])
+        return image if self._turn is None else np.asarray(cv2.rotate(image, self._turn))
+
+    def _turn_of(self, shape: tuple[int, ...]) -> int | None:
+        """Return how to turn frames whose first one came in this shape."""
+        is_upright = self._lying != self.size and shape == self.size  # turned against our word
+        return None if is_upright else _TURNS.get(self.rotation)
 
     def _watch_time(self) -> None:
         """Notes the first frame that is not where an even rate would have it."""
