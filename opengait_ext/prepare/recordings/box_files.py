@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from opengait_ext.data.words import WORDS, is_missing, modality_of
 from opengait_ext.prepare.recordings.boxes import VIDEOS, About, Boxes, collected, find_videos
 from opengait_ext.prepare.recordings.names import (
-    WORDS,
     Faults,
     OwnDataError,
-    modality_of,
+    camera_of,
     natural_key,
     normal,
     pid_of,
@@ -37,7 +37,7 @@ def read_about(path: Path | None, camera: str, modality: str, faults: Faults) ->
         return about
     for line, (video, name, word) in Table(path, ("video", "camera", "modality"), (), faults):
         found = modality_of(word)
-        if found is None or not name:
+        if found is None or not camera_of(name):
             faults.add(f"{path}:{line}: {name!r}, {word!r}: expected a camera and one of {WORDS}")
         else:
             about[normal(video.replace("\\", "/"))] = About("", normal(name), found)
@@ -87,8 +87,9 @@ def read_box_table(
             if unknown[values[0]] == 1:
                 faults.add(f"{path}:{line}: video {values[0]!r} is not in {folder}")
             continue
-        if not values[6]:
-            faults.add(f"{path}:{line}: track is empty; number the people of each video")
+        if is_missing(values[6]):
+            found = f"track {values[6]!r} is a missing value" if values[6] else "track is empty"
+            faults.add(f"{path}:{line}: {found}; number the people of each video")
             continue
         place = f"{path}:{line}"
         known = _about(place, values[7:], about.get(video, about[""]), faults)
@@ -105,7 +106,7 @@ def _about(place: str, values: list[str], default: About, faults: Faults) -> Abo
     """Gives what a line says of its track, filled up by what holds for its video."""
     pid, camera, word = values
     modality = modality_of(word) if word else default.modality
-    camera = camera or default.camera
+    camera = camera_of(camera) or default.camera
     if not modality:
         found = f"modality {word!r}" if word else "no modality (give --modality or --cameras)"
         faults.add(f"{place}: {found}, expected one of {WORDS}")
@@ -113,7 +114,7 @@ def _about(place: str, values: list[str], default: About, faults: Faults) -> Abo
     if not camera:
         faults.add(f"{place}: camera is empty (give --camera or --cameras)")
         return None
-    return About(pid_of(pid), normal(camera), modality)
+    return About(pid_of(pid), normal(camera), modality, pid)
 
 
 def read_mot(

@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,12 +24,21 @@ VIDEOS = (
 )
 
 
-class About(NamedTuple):
-    """What is known of a track: the same in all its boxes."""
+@dataclass(frozen=True)
+class About:
+    """What is known of a track: the same in all its boxes.
+
+    Args:
+        pid: The identity; empty if nobody knows it.
+        camera: The camera's name.
+        modality: ``visible`` or ``infrared``.
+        said: What stood in the place of the pid; words for nobody may differ within a track.
+    """
 
     pid: str
     camera: str
     modality: str
+    said: str = field(default="", compare=False)
 
 
 @dataclass
@@ -106,9 +114,9 @@ class Boxes:
                     f"{place}:{lines[n + 1]}: track {name!r} of {video} has a box in frame "
                     f"{frames[n] + self._first} already (line {lines[n]})"
                 )
-            result.append(
-                Recorded(f"{video}:{name}", *track.about, (), video, frames, boxes, lines)
-            )
+            about = track.about
+            fields = (about.pid, about.camera, about.modality, (), video, frames, boxes, lines)
+            result.append(Recorded(f"{video}:{name}", *fields, about.said))
         return result
 
 

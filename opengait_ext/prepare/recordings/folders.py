@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from opengait_ext.prepare.recordings.names import WORDS, OwnDataError, modality_of, natural_key
+from opengait_ext.data.words import WORDS, modality_of
+from opengait_ext.prepare.recordings.names import OwnDataError, natural_key
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _NO_DATA = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}

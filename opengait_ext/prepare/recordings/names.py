@@ -1,19 +1,13 @@
-"""Names in a user's own recordings: modalities, people, cameras, the order of files; faults."""
+"""Names in a user's own recordings: people, cameras, the order of files; faults."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
-from opengait_ext.data.layout import INFRARED, VISIBLE
+from opengait_ext.data.words import UNKNOWN, is_missing, is_nobody
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.faults import listed
 
-MODALITY_WORDS = {
-    **dict.fromkeys(("rgb", "visible", "vis", "color", "colour"), VISIBLE),
-    **dict.fromkeys(("ir", "infrared", "nir", "thermal"), INFRARED),
-}
-WORDS = ", ".join(MODALITY_WORDS)
-UNKNOWN = "unknown"  # a pid so called, or none, is somebody of whom nothing is known
 _NUMBERED = re.compile(r"[^0-9]*([0-9]{1,9})")
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -63,11 +57,6 @@ class Faults:
         return listed(f"{least}{len(self.texts)} {noun}", self.texts)
 
 
-def modality_of(word: str) -> str | None:
-    """Gives ``visible`` or ``infrared`` for a word that means it, or None."""
-    return MODALITY_WORDS.get(word.strip().lower())
-
-
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Gives what to sort names by, so that ``2.jpg`` comes before ``10.jpg``."""
     parts = re.split(r"([0-9]+)", name)
@@ -81,9 +70,13 @@ def normal(name: str) -> str:
 
 
 def pid_of(name: str) -> str:
-    """Gives the identity that a name or a field stands for; empty for somebody unknown."""
-    pid = normal(name)
-    return "" if pid.lower() == UNKNOWN else pid
+    """Return the identity that a name or a field stands for; empty for somebody unknown."""
+    return "" if is_nobody(name) else normal(name)
+
+
+def camera_of(name: str) -> str:
+    """Return the camera that a name or a field stands for; empty if it is a missing value."""
+    return "" if is_missing(name) else normal(name)
 
 
 def pid_fault(pid: str) -> str | None:
@@ -100,17 +93,31 @@ def pid_fault(pid: str) -> str | None:
 
 
 def check_people(pids: Iterable[str], faults: Faults) -> None:
-    """Notes every identity that cannot name a folder, or only beside another of the same name."""
-    seen: dict[str, str] = {}
+    """Note every identity that cannot name a folder, or that two spellings may stand for."""
+    folders: dict[str, str] = {}
+    numbers: dict[str, str] = {}
     for pid in sorted(set(pids) - {""}):
         fault = pid_fault(pid)
         if fault:
             faults.add(f"{fault}; rename it")
-        twin = seen.setdefault(pid.lower(), pid)
+        twin = folders.setdefault(pid.lower(), pid)
         if twin != pid:
             faults.add(
                 f"pids {twin!r} and {pid!r} would share a folder on Windows and macOS; rename one"
             )
+            continue
+        twin = numbers.setdefault(_without_padding(pid), pid)
+        if twin != pid:
+            faults.add(
+                f"pids {twin!r} and {pid!r} differ only in leading zeros or '.0'; write one "
+                "person's pid in one way, or rename one of two people"
+            )
+
+
+def _without_padding(pid: str) -> str:
+    """Return a pid with its numbers as a spreadsheet or pandas would shorten them."""
+    whole = re.sub(r"(?<=[0-9])\.0+$", "", pid.lower())
+    return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", whole)
 
 
 def number_cameras(names: Iterable[str]) -> dict[str, int]:

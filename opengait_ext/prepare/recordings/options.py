@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from opengait_ext.data.words import WORDS, modality_of
 from opengait_ext.prepare.options import fraction, positive
 from opengait_ext.prepare.packing import available_cores
-from opengait_ext.prepare.recordings.names import WORDS, modality_of
 from opengait_ext.prepare.recordings.tree import LEVELS, parse_tree
 
 _EPILOG = """\

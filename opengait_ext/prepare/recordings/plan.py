@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from opengait_ext.data.layout import FOLDERS
-from opengait_ext.prepare.recordings.names import UNKNOWN, number_cameras
+from opengait_ext.data.words import UNKNOWN
+from opengait_ext.prepare.recordings.names import number_cameras
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Recorded:
         frames: ``[s]`` Numbers of the frames in the video, from 0, ascending; empty for files.
         boxes: ``[s, 4]`` Left, top, width and height in pixels.
         lines: ``[s]`` Where the boxes stand in their file.
+        said: What stood in the place of the pid, as the user wrote it.
     """
 
     place: str
@@ -35,6 +37,7 @@ class Recorded:
     frames: np.ndarray | None = None
     boxes: np.ndarray | None = None
     lines: np.ndarray | None = None
+    said: str = ""
 
     @property
     def length(self) -> int:

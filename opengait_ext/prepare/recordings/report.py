@@ -10,7 +10,7 @@ from opengait_ext.data.layout import Partition, atomic_write
 from opengait_ext.prepare.faults import listed
 from opengait_ext.prepare.partition import MODALITIES, table
 from opengait_ext.prepare.recordings.partition import Dropped
-from opengait_ext.prepare.recordings.plan import Piece, Recordings
+from opengait_ext.prepare.recordings.plan import Piece, Recorded, Recordings
 from opengait_ext.prepare.target import DROPPED, PARTITION
 
 TRACKLETS = "tracklets.csv"
@@ -41,8 +41,19 @@ def tell_found(recordings: Recordings, cameras: Mapping[str, int]) -> None:
     print(f"{recordings.layout}; {len(recorded):,} recordings, {frames:,} {unit}")
     shown = ", ".join(f"{name} = D{number}" for name, number in list(cameras.items())[:20])
     print(f"cameras ({len(cameras)}): {shown}{' ...' if len(cameras) > 20 else ''}")
-    for remark in recordings.remarks:
+    for remark in (*nobody_remarks(recorded), *recordings.remarks):
         print(f"  {remark}")
+
+
+def nobody_remarks(recorded: Sequence[Recorded]) -> Iterator[str]:
+    """Return a line on the words in the place of a pid that were taken to mean nobody."""
+    words = Counter(r.said for r in recorded if not r.pid and r.said)
+    if words:
+        shown = ", ".join(f"{word!r} ({count:,})" for word, count in words.most_common(10))
+        yield (
+            f"pids that mean nobody: {shown}, {sum(words.values()):,} recordings; they can be "
+            "embedded and searched, and are neither trained on nor scored"
+        )
 
 
 def tell_plan(pieces: Sequence[Piece]) -> None:

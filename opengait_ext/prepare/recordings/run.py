@@ -20,13 +20,14 @@ from typing import Any
 
 from opengait_ext import __version__
 from opengait_ext.data.layout import Partition, write_partition
+from opengait_ext.data.words import modality_of
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.options import status_of
 from opengait_ext.prepare.packing import available_cores
 from opengait_ext.prepare.partition import write_dropped
 from opengait_ext.prepare.recordings.box_files import is_mot, read_about, read_box_table, read_mot
 from opengait_ext.prepare.recordings.journal import FOLDER
-from opengait_ext.prepare.recordings.names import Faults, modality_of
+from opengait_ext.prepare.recordings.names import Faults
 from opengait_ext.prepare.recordings.options import arguments_of
 from opengait_ext.prepare.recordings.packing import look_at_first
 from opengait_ext.prepare.recordings.partition import (

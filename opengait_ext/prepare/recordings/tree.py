@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from opengait_ext.data.words import WORDS, modality_of
 from opengait_ext.prepare.recordings.folders import (
     ImageFolder,
     diagnose,
@@ -13,11 +14,10 @@ from opengait_ext.prepare.recordings.folders import (
     tell_others,
 )
 from opengait_ext.prepare.recordings.names import (
-    WORDS,
     Faults,
     OwnDataError,
+    camera_of,
     check_people,
-    modality_of,
     normal,
     pid_of,
 )
@@ -80,11 +80,11 @@ def read_tree(
     recorded = []
     for folder in folders:
         names = dict(zip(chosen, folder.levels, strict=True))
-        fields = (
-            pid_of(names.get("pid", "")),
-            normal(names.get("camera", camera)),
-            modality_of(names.get("modality", modality)) or "",
-        )
+        name = camera_of(names.get("camera", camera))
+        if not name:
+            faults.add(f"{folder.place}: camera {names['camera']!r} is a missing value; name it")
+        kind = modality_of(names.get("modality", modality)) or ""
+        fields = (names.get("pid", ""), name, kind)
         recorded.append(_recorded(source, folder, fields, faults))
     return _recordings(f"folders {drawn(chosen)}", recorded, others, faults)
 
@@ -132,10 +132,11 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
             faults.add(f"{place}: folder {name!r} {there} (below {home})")
         elif modality is None:
             faults.add(f"{place}: modality {word!r}, expected one of {WORDS}")
-        elif not camera:
-            faults.add(f"{place}: camera is empty; any name or number will do")
+        elif not camera_of(camera):
+            empty = f"camera {camera!r} is a missing value" if camera else "camera is empty"
+            faults.add(f"{place}: {empty}; any name or number will do")
         else:
-            fields = (pid_of(pid), normal(camera), modality)
+            fields = (pid, normal(camera), modality)
             recorded.append(_recorded(home, folders[key], fields, faults))
         lines.setdefault(key, line)
     if not recorded and not faults.texts:
@@ -160,10 +161,11 @@ def _recorded(
                 "a mask or a copy, move it elsewhere"
             )
             break
-    pid, camera, modality = fields
+    said, camera, modality = fields
     home = source.joinpath(*folder.levels)
     files = tuple(str(home / name) for name in folder.files)
-    return Recorded(folder.place or source.name, pid, camera, modality, files)
+    place = folder.place or source.name
+    return Recorded(place, pid_of(said), camera, modality, files, said=said)
 
 
 def _recordings(
