@@ -183,9 +183,10 @@ def test_memory_does_not_grow_with_the_people_in_the_picture(films, out):
     tracks, frames = 60, range(30)
     rows = [row for n in range(tracks) for row in frame_rows(frames, n, n, 200, 150, n)]
     boxes = write_lines(films.parent / "boxes.csv", HEADER, *rows)
+    command = ("--videos", films, "--boxes", boxes, "--box-form", "xywh", "--target", out)
     tracemalloc.start()
     try:
-        assert prepare("--videos", films, "--boxes", boxes, "--target", out) == 0
+        assert prepare(*command) == 0
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opengait_ext.data.words import WORDS, is_missing, modality_of
+from opengait_ext.prepare.recordings.box_forms import Classes, Reading, are_classes, in_form
 from opengait_ext.prepare.recordings.boxes import VIDEOS, About, Boxes, collected, find_videos
 from opengait_ext.prepare.recordings.names import (
     Faults,
@@ -17,7 +18,7 @@ from opengait_ext.prepare.recordings.names import (
     pid_of,
 )
 from opengait_ext.prepare.recordings.plan import Recordings
-from opengait_ext.prepare.recordings.tables import Table, number_of, read_lines
+from opengait_ext.prepare.recordings.tables import Table, number_of, read_lines, whole_of
 
 COLUMNS = ("video", "frame", "x", "y", "w", "h", "track")
 MOT = "frame,id,x,y,w,h,conf"
@@ -61,14 +62,14 @@ def _check_about(
 
 
 def read_box_table(
-    folder: Path, path: Path, first_frame: int, about: dict[str, About], faults: Faults
+    folder: Path, path: Path, reading: Reading, about: dict[str, About], faults: Faults
 ) -> Recordings:
     """Reads boxes from a CSV file with a header.
 
     Args:
-        folder: Of the videos.
+        folder: Of the videos, or the only video.
         path: The CSV file.
-        first_frame: The number of a video's first frame in it.
+        reading: How; frames count from 0 as a rule.
         about: Camera and modality by video (``""``: of all), for a file without these columns.
         faults: Gets what is wrong with single lines.
 
@@ -77,8 +78,9 @@ def read_box_table(
     """
     videos = find_videos(folder)
     _check_about(about, videos, folder, faults)
-    table = Table(path, COLUMNS, ("pid", "camera", "modality"), faults)
-    boxes = Boxes(first_frame, faults)
+    first_frame = reading.first_frame or 0
+    table = Table(path, COLUMNS, ("pid", "camera", "modality", "class"), faults)
+    boxes, classes = Boxes(first_frame, faults), Classes(reading.classes)
     unknown: Counter[str] = Counter()
     for line, values in table:
         video = normal(values[0].replace("\\", "/"))
@@ -87,19 +89,22 @@ def read_box_table(
             if unknown[values[0]] == 1:
                 faults.add(f"{path}:{line}: video {values[0]!r} is not in {folder}")
             continue
+        if not classes.takes(values[10]):
+            continue
         if is_missing(values[6]):
             found = f"track {values[6]!r} is a missing value" if values[6] else "track is empty"
             faults.add(f"{path}:{line}: {found}; number the people of each video")
             continue
         place = f"{path}:{line}"
-        known = _about(place, values[7:], about.get(video, about[""]), faults)
+        known = _about(place, values[7:10], about.get(video, about[""]), faults)
         if known is not None:
             boxes.add(str(path), line, (videos[video], values[6]), known, values[1:6])
         if faults.are_many:
             break
-    return collected(
-        f"videos, boxes of {path.name}", boxes.recorded(str(path)), videos, first_frame, faults
-    )
+    remarks = classes.judge(str(path), "its column class", faults)
+    recorded = in_form(boxes.recorded(str(path)), str(path), reading.form, faults)
+    layout = f"videos, boxes of {path.name}"
+    return collected(layout, recorded, videos, first_frame, faults, remarks)
 
 
 def _about(place: str, values: list[str], default: About, faults: Faults) -> About | None:
@@ -118,16 +123,16 @@ def _about(place: str, values: list[str], default: About, faults: Faults) -> Abo
 
 
 def read_mot(
-    folder: Path, path: Path, first_frame: int, about: dict[str, About], faults: Faults
+    folder: Path, path: Path, reading: Reading, about: dict[str, About], faults: Faults
 ) -> Recordings:
-    """Reads boxes in the form of MOT: no header, ``frame,id,x,y,w,h,conf,...``, frames from 1.
+    """Reads boxes in the form of MOT: no header, ``frame,id,x,y,w,h,conf,class``, frames from 1.
 
     Boxes with 0 in the seventh column are to be ignored in that form, and are left out.
 
     Args:
-        folder: Of the videos.
+        folder: Of the videos, or the only video.
         path: A text file for the only video, or a folder with a ``.txt`` of its name for each.
-        first_frame: The number of a video's first frame, 1 as a rule.
+        reading: How; frames count from 1 as a rule.
         about: Camera and modality by video; ``""``: of all.
         faults: Gets what is wrong with single lines.
 
@@ -136,7 +141,8 @@ def read_mot(
     """
     videos = find_videos(folder)
     _check_about(about, videos, folder, faults)
-    recorded, ignored = [], 0
+    first_frame = 1 if reading.first_frame is None else reading.first_frame
+    recorded, ignored, classes = [], 0, Classes(reading.classes)
     for video, text in _pairs(folder, videos, path):
         known = about.get(normal(video), about[""])
         if not (known.camera and known.modality):
@@ -145,16 +151,46 @@ def read_mot(
                 "or --cameras FILE with the columns video,camera,modality"
             )
         boxes = Boxes(first_frame, faults)
-        for line, fields in _mot_rows(text, faults):
-            if len(fields) > 6 and number_of(fields[6]) == 0.0:
-                ignored += 1
-            else:
-                boxes.add(str(text), line, (video, fields[1]), known, [fields[0], *fields[2:6]])
+        ignored += _read_mot_text(text, video, known, boxes, classes, faults)
         recorded += boxes.recorded(str(text))
-    result = collected("videos, boxes in the form of MOT", recorded, videos, first_frame, faults)
+    remarks = []
     if ignored:
-        result.remarks.append(f"{ignored:,} boxes are marked as to be ignored (conf 0): left out")
-    return result
+        remarks.append(f"{ignored:,} boxes are marked as to be ignored (conf 0): left out")
+    if reading.classes or are_classes(list(classes.counts)):
+        remarks += classes.judge(str(path), "the eighth column", faults)
+    recorded = in_form(recorded, str(path), reading.form, faults)
+    layout = "videos, boxes in the form of MOT"
+    return collected(layout, recorded, videos, first_frame, faults, remarks)
+
+
+def _read_mot_text(
+    text: Path, video: str, known: About, boxes: Boxes, classes: Classes, faults: Faults
+) -> int:
+    """Read the boxes of one video; return how many are to be ignored."""
+    total = ignored = detections = first = 0
+    for line, fields in _mot_rows(text, faults):
+        total += 1
+        number = number_of(fields[1])
+        if len(fields) > 6 and number_of(fields[6]) == 0.0:
+            ignored += 1
+        elif math.isnan(number) or number < 0:
+            detections += 1
+            first = first or line
+        elif classes.takes(fields[7] if len(fields) > 7 else ""):
+            whole = whole_of(fields[1])
+            key = (video, fields[1] if whole is None else str(whole))
+            boxes.add(str(text), line, key, known, [fields[0], *fields[2:6]])
+    if detections:
+        faults.add(
+            f"{text}:{first}: {detections:,} of {total:,} boxes have no id of 0 or more (-1, say): "
+            "they are detections without tracks; let a tracker number the people first"
+        )
+    if total and ignored == total:
+        faults.add(
+            f"{text}: all {total:,} boxes are marked as to be ignored (0 in the seventh column, "
+            "conf); write the confidence or 1 there if they are people"
+        )
+    return ignored
 
 
 def _pairs(folder: Path, videos: dict[str, str], path: Path) -> Iterator[tuple[str, Path]]:

@@ -125,16 +125,28 @@ def _told(about: About) -> str:
     return f"{pid}, {about.camera}, {about.modality}"
 
 
-def find_videos(folder: Path) -> dict[str, str]:
-    """Gives the paths of all files below a folder, by their names in one form of letters.
+def home_of(videos: Path) -> Path:
+    """Return the folder of the videos, also where one of them was given."""
+    return videos.parent if videos.is_file() else videos
+
+
+def find_videos(place: Path) -> dict[str, str]:
+    """Return the paths of all files below a folder, by their names in one form of letters.
+
+    Args:
+        place: The folder, or one video; then it is the only one.
 
     Raises:
-        OwnDataError: If there is no such folder.
+        OwnDataError: If there is no such folder or file.
     """
-    if not folder.is_dir():
-        raise OwnDataError(f"--videos {folder}: no such folder (give the folder of the videos)")
-    files = (path for path in folder.rglob("*") if path.is_file())
-    below = [path.relative_to(folder).as_posix() for path in files]
+    if place.is_file():
+        return {normal(place.name): place.name}
+    if not place.is_dir():
+        raise OwnDataError(
+            f"--videos {place}: no such folder or file (give the folder of the videos, or a video)"
+        )
+    files = (path for path in place.rglob("*") if path.is_file())
+    below = [path.relative_to(place).as_posix() for path in files]
     names = [name for name in below if not any(p.startswith(".") for p in name.split("/"))]
     return {normal(name): name for name in sorted(names, key=natural_key)}
 
@@ -145,6 +157,7 @@ def collected(
     videos: dict[str, str],
     first_frame: int,
     faults: Faults,
+    remarks: Sequence[str] = (),
 ) -> Recordings:
     """Gives all tracks of all videos, after a last look at the names.
 
@@ -154,6 +167,7 @@ def collected(
         videos: As `find_videos` gives them.
         first_frame: The number of a video's first frame in the user's files.
         faults: Gets what is wrong with names.
+        remarks: What is odd about the boxes and was accepted.
 
     Raises:
         OwnDataError: If there is no track.
@@ -161,7 +175,7 @@ def collected(
     check_people((r.pid for r in recorded), faults)
     used = {r.video for r in recorded}
     movies = {name for name in videos.values() if Path(name).suffix.lower() in VIDEOS}
-    remarks = []
+    remarks = list(remarks)
     if movies - used:
         shown = ", ".join(sorted(movies - used, key=natural_key)[:5])
         remarks.append(f"{len(movies - used):,} videos have no boxes: {shown}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from opengait_ext.data.words import WORDS, modality_of
 from opengait_ext.prepare.options import fraction, positive
 from opengait_ext.prepare.packing import available_cores
+from opengait_ext.prepare.recordings.box_forms import XYWH, XYXY
 from opengait_ext.prepare.recordings.tree import LEVELS, parse_tree
 
 _EPILOG = """\
@@ -62,7 +63,9 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_videos(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--videos", type=Path, metavar="FOLDER", help="that holds the videos")
+    group.add_argument(
+        "--videos", type=Path, metavar="FOLDER", help="that holds the videos; or a single video"
+    )
     group.add_argument(
         "--boxes",
         type=Path,
@@ -81,6 +84,21 @@ def _add_videos(group: argparse._ArgumentGroup) -> None:
         type=int,
         choices=(0, 1),
         help="number of a video's first frame in the boxes (default: 0; MOT: 1)",
+    )
+    group.add_argument(
+        "--box-form",
+        choices=(XYWH, XYXY),
+        help="what the four numbers are: left, top, width, height; or two corners (default: xywh, "
+        "refused where they look like corners)",
+    )
+    group.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="classes that are people, where the boxes have classes (MOT: the eighth column; CSV: "
+        "the column class)",
     )
     group.add_argument(
         "--min-side",
@@ -181,12 +199,11 @@ def _refuse_mixtures(parser: argparse.ArgumentParser, given: argparse.Namespace)
         parser.error("give either --source (or --tracklets), or --videos")
     if is_video != (given.boxes is not None):
         parser.error("--videos and --boxes belong together")
-    alien = ("tree", "tracklets", "range16") if is_video else ("cameras", "first_frame")
-    for name in alien:
-        if getattr(given, name) is not None:
-            parser.error(
-                f"--{name.replace('_', '-')} is not for {'videos' if is_video else 'images'}"
-            )
+    videos = ("cameras", "first_frame", "box_form", "classes")
+    for name in ("tree", "tracklets", "range16") if is_video else videos:
+        if getattr(given, name) not in (None, []):
+            option = {"classes": "class"}.get(name, name.replace("_", "-"))
+            parser.error(f"--{option} is not for {'videos' if is_video else 'images'}")
     if given.tracklets is not None and (given.tree or given.camera or given.modality):
         parser.error("--tracklets says all itself; leave --tree, --camera and --modality away")
     _refuse_values(parser, given)

@@ -26,6 +26,8 @@ from opengait_ext.prepare.options import status_of
 from opengait_ext.prepare.packing import available_cores
 from opengait_ext.prepare.partition import write_dropped
 from opengait_ext.prepare.recordings.box_files import is_mot, read_about, read_box_table, read_mot
+from opengait_ext.prepare.recordings.box_forms import Reading
+from opengait_ext.prepare.recordings.boxes import home_of
 from opengait_ext.prepare.recordings.journal import FOLDER
 from opengait_ext.prepare.recordings.names import Faults
 from opengait_ext.prepare.recordings.options import arguments_of
@@ -111,10 +113,9 @@ def read_recordings(arguments: argparse.Namespace, faults: Faults) -> Recordings
         return read_tree(arguments.source, arguments.tree, modality, camera, faults)
     about = read_about(arguments.cameras, camera, modality, faults)
     boxes: Path = arguments.boxes
-    first = arguments.first_frame
-    if is_mot(boxes):
-        return read_mot(arguments.videos, boxes, 1 if first is None else first, about, faults)
-    return read_box_table(arguments.videos, boxes, 0 if first is None else first, about, faults)
+    read = read_mot if is_mot(boxes) else read_box_table
+    reading = Reading(arguments.first_frame, arguments.box_form, tuple(arguments.classes))
+    return read(arguments.videos, boxes, reading, about, faults)
 
 
 def _try(
@@ -128,7 +129,9 @@ def _try(
     if pieces:
         tell_plan(pieces)
         if pieces[0].recorded.video:
-            look_at_videos(pieces, recordings, arguments.videos, arguments.min_side, faults)
+            look_at_videos(
+                pieces, recordings, home_of(arguments.videos), arguments.min_side, faults
+            )
         else:
             tell_sizes(look_at_first(pieces, faults))
         try:
@@ -168,7 +171,7 @@ def _open(target: Path, arguments: argparse.Namespace, recordings: Recordings) -
 def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         arguments.target,
-        arguments.videos or Path(),
+        home_of(arguments.videos) if arguments.videos else Path(),
         arguments.quality,
         tuple(arguments.range16) if arguments.range16 else None,
         arguments.min_side,
