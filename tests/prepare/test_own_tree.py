@@ -168,3 +168,35 @@ def test_links_that_form_a_circle_are_followed_once(raw, out):
     (raw.parent / "elsewhere" / "back").symlink_to(raw)
     assert prepare("--source", raw, "--target", out) == 0
     assert len(rows_of(out)) == 1
+
+
+def test_folders_of_a_list_may_be_absolute_or_elsewhere(raw, out, tmp_path, monkeypatch, capsys):
+    write_images(raw / "anna" / "rgb")
+    write_images(raw / "anna" / "ir")
+    away = tmp_path / "other disk" / "ben"
+    write_images(away, 4)
+    write_images(away / "masks", 1)  # of another folder: not of this one
+    rows = [
+        f"{raw / 'anna' / 'rgb'},anna,1,rgb",
+        "anna/../anna/ir/,anna,2,ir",
+        f"{away},ben,1,rgb",
+        "../other disk/ben/masks,cleo,1,rgb",
+    ]
+    table = write_lines(raw / "list.csv", "folder,pid,camera,modality", *rows)
+    monkeypatch.chdir(tmp_path)
+    command = ("--source", raw.name, "--tracklets", table, "--target", out)
+    assert prepare(*command) == 0
+    tracklets = read_partition(out / "partition.json").tracklets
+    assert [(t.pid, t.frames) for t in tracklets] == [
+        ("anna", 3),
+        ("anna", 3),
+        ("ben", 4),
+        ("cleo", 1),
+    ]
+    assert "not in list.csv" not in capsys.readouterr().out
+    write_lines(table, "folder,pid,camera,modality", rows[0], "anna/rgb,anna,1,rgb")
+    assert prepare(*command, "--anew") == 1
+    assert "folder 'anna/rgb' stands in line 2 already" in capsys.readouterr().err
+    write_lines(table, "folder,pid,camera,modality", f"{tmp_path / 'none'},anna,1,rgb")
+    assert prepare(*command, "--anew") == 1
+    assert f"folder '{tmp_path / 'none'}' is not there" in capsys.readouterr().err

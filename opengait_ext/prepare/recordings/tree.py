@@ -1,5 +1,6 @@
 """A user's folders of images as recordings: the forms of trees, and lists of folders."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -108,7 +109,7 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
     """Reads a list of folders, ``folder,pid,camera,modality``; each folder is one tracklet.
 
     Args:
-        source: What the folders are below; None: below the folder of the list.
+        source: What the folders are below, unless they are absolute; None: the list's folder.
         path: The CSV file.
         faults: Gets what is wrong with single lines.
 
@@ -121,14 +122,16 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
     folders = {normal(folder.place): folder for folder in found}
     recorded, lines = [], dict[str, int]()
     for line, (name, camera, word, pid) in table:
-        key = normal(name.replace("\\", "/").strip("/"))
-        key = "" if key == "." else key.removeprefix("./")
+        key = _key_of(home, name)
         place = f"{path}:{line}"
+        elsewhere = _folder_elsewhere(home, name) if key not in folders else None
+        if elsewhere:
+            folders[key] = elsewhere
         modality = modality_of(word)
         if key in lines:
             faults.add(f"{place}: folder {name!r} stands in line {lines[key]} already")
         elif key not in folders:
-            there = "holds no images" if (home / key).is_dir() else "is not there"
+            there = "holds no images" if _path_of(home, name).is_dir() else "is not there"
             faults.add(f"{place}: folder {name!r} {there} (below {home})")
         elif modality is None:
             faults.add(f"{place}: modality {word!r}, expected one of {WORDS}")
@@ -146,6 +149,32 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
     if free:
         result.remarks.append(f"{free:,} folders with images are not in {path.name}")
     return result
+
+
+def _path_of(home: Path, name: str) -> Path:
+    """Return where a folder of a list is; an absolute one is where it says, if it is there."""
+    name = name.replace("\\", "/")
+    whole = Path(name)
+    path = whole if whole.is_absolute() and whole.is_dir() else home / name.strip("/")
+    return Path(os.path.normpath(path))
+
+
+def _key_of(home: Path, name: str) -> str:
+    """Return a folder's name below the home of the list, or its whole path if it is elsewhere."""
+    path = _path_of(home, name)
+    roots = (Path(os.path.normpath(home)), home.absolute(), home.resolve())
+    below = (path.relative_to(root) for root in roots if path.is_relative_to(root))
+    key = normal(next(below, path).as_posix())
+    return "" if key == "." else key
+
+
+def _folder_elsewhere(home: Path, name: str) -> ImageFolder | None:
+    """Return the images of a folder that is not below the home of the list."""
+    path = _path_of(home, name)
+    if not path.is_dir():
+        return None
+    inside = [folder for folder in find_images(path)[0] if not folder.levels]
+    return ImageFolder((path.absolute().as_posix(),), inside[0].files) if inside else None
 
 
 def _recorded(
