@@ -18,6 +18,7 @@ from .data.dataset import Sample
 from .data.frames import pick_frames
 from .data.layout import FOLDERS, Partition
 from .data.transforms import Resize, Transform
+from .data.words import WORDS, modality_of
 from .engine import embedding
 from .engine.catalog import Catalog, own_catalog
 from .engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
@@ -67,13 +68,23 @@ class Embedder:
             for place, entry in enumerate(section["transform"])
         ]
 
+    def __repr__(self) -> str:
+        """Return what it is and how it is used."""
+        about = self.about
+        return (
+            f"<{about['model']} trained on {about['dataset']}, iteration {about['iteration']}, on "
+            f"{about['device']}: .embed(frames, modality) -> float32 [n, d, p]; "
+            f"{about['checkpoint']}>"
+        )
+
     def embed(self, frames: Frames, modality: str) -> np.ndarray:
         """Embeds tracklets as the test does: its rule picks frames, its transforms change them.
 
         Args:
-            frames: uint8, RGB, of any size: one tracklet ``[s, 3, h, w]``, several
-                ``[n, s, 3, h, w]``, or a list of tracklets that differ in length or size.
-            modality: ``visible`` or ``infrared``, of all of them.
+            frames: uint8, RGB, of any size: one tracklet ``[s, 3, h, w]`` or ``[s, h, w, 3]``,
+                gray ``[s, h, w]``; several ``[n, s, 3, h, w]`` or ``[n, s, h, w, 3]``; or a list of
+                tracklets that differ in length or size.
+            modality: ``visible`` or ``infrared`` (or ``rgb``, ``ir``), of all of them.
 
         Returns:
             float32 ``[n, d, p]``; n is 1 for one tracklet.
@@ -82,7 +93,7 @@ class Embedder:
             EmbedError: If there are no frames, they have another type or shape, or an embedding is
                 not finite; the tracklet is named by its number.
         """
-        _check_modality(modality)
+        modality = _modality(modality)
         clips = clips_of(frames)
         names = [f"tracklet {place}" for place in range(len(clips))]
         return self._embedded(clips, names, modality)
@@ -98,7 +109,7 @@ class Embedder:
         Raises:
             EmbedError: If there is no image, or one that cannot be read.
         """
-        _check_modality(modality)
+        modality = _modality(modality)
         files = image_files(folder)
         chosen = [files[index] for index in self._picked(len(files))]
         first = self._transform[0] if self._transform else None
@@ -270,9 +281,12 @@ def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:
     return resolved(config, beginnings(content.get("started_in"), place))
 
 
-def _check_modality(modality: str) -> None:
-    if modality not in FOLDERS:
-        raise EmbedError(f"modality: expected {' or '.join(FOLDERS)}, found {modality!r}")
+def _modality(word: str) -> str:
+    """Return ``visible`` or ``infrared`` for a word of the vocabulary."""
+    found = modality_of(word) if isinstance(word, str) else None
+    if found is None:
+        raise EmbedError(f"modality: expected one of {WORDS}, found {word!r}")
+    return found
 
 
 def _check_finite(embeddings: np.ndarray, names: Sequence[str]) -> None:

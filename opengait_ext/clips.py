@@ -23,10 +23,11 @@ class EmbedError(UserError):
 
 
 def clips_of(frames: Frames) -> list[Tensor]:
-    """Gives tracklets, each uint8 ``[s, 3, h, w]``.
+    """Return tracklets, each uint8 ``[s, 3, h, w]``.
 
     Args:
-        frames: One tracklet, several ``[n, s, 3, h, w]``, or a list of tracklets.
+        frames: One tracklet, several ``[n, s, 3, h, w]``, or a list of tracklets. Colors may stand
+            last, ``[s, h, w, 3]``; gray frames are ``[s, h, w]``.
 
     Raises:
         EmbedError: If there is none, or one of another type or shape, by its number.
@@ -38,13 +39,28 @@ def clips_of(frames: Frames) -> list[Tensor]:
         clips = [_tensor(clip) for clip in frames]
     if not clips:
         raise EmbedError("there is no tracklet to embed")
-    for place, clip in enumerate(clips):
-        if clip.dtype != torch.uint8 or clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape:
-            raise EmbedError(
-                f"tracklet {place}: expected frames as uint8 [s, 3, h, w], RGB, found "
-                f"{str(clip.dtype).removeprefix('torch.')} {list(clip.shape)}"
-            )
-    return clips
+    return [_colors_first(clip, place) for place, clip in enumerate(clips)]
+
+
+def _colors_first(clip: Tensor, place: int) -> Tensor:
+    """Return one tracklet as ``[s, 3, h, w]``."""
+    found = f"{str(clip.dtype).removeprefix('torch.')} {list(clip.shape)}"
+    if clip.ndim == 3 and clip.shape[-1] in (3, 4):
+        raise EmbedError(
+            f"tracklet {place}: {found} looks like a single frame [h, w, {clip.shape[-1]}]; give "
+            "the frames of a tracklet together, RGB: np.stack(frames), [s, h, w, 3]"
+        )
+    if clip.dtype == torch.uint8 and 0 not in clip.shape:
+        if clip.ndim == 3:
+            return clip[:, None].expand(-1, 3, -1, -1).contiguous()
+        if clip.ndim == 4 and clip.shape[1] == 3:
+            return clip
+        if clip.ndim == 4 and clip.shape[3] == 3:
+            return clip.permute(0, 3, 1, 2).contiguous()
+    raise EmbedError(
+        f"tracklet {place}: expected frames as uint8 [s, 3, h, w] or [s, h, w, 3], RGB, or gray "
+        f"[s, h, w], found {found}"
+    )
 
 
 def image_files(folder: str | Path) -> list[Path]:

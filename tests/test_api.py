@@ -203,7 +203,10 @@ def test_an_unknown_device_is_refused(finished):
         ([], "there is no tracklet to embed"),
         (np.zeros((2, 3, 4, 4), np.float32), r"uint8 \[s, 3, h, w\], RGB, found float32"),
         (torch.zeros(2, 3, 4, 4), r"tracklet 0: expected .* found float32 \[2, 3, 4, 4\]"),
-        (np.zeros((2, 4, 4, 3), np.uint8), r"tracklet 0: .* found uint8 \[2, 4, 4, 3\]"),
+        (np.zeros((2, 4, 4, 4), np.uint8), r"tracklet 0: .* found uint8 \[2, 4, 4, 4\]"),
+        (np.zeros((8, 4, 3), np.uint8), r"tracklet 0: .* like a single frame \[h, w, 3\]; give"),
+        ([np.zeros((8, 4, 3), np.uint8)] * 2, r"single frame .* np.stack\(frames\)"),
+        (np.zeros((8, 4), np.uint8), r"or gray \[s, h, w\], found uint8 \[8, 4\]"),
         ([np.zeros((2, 3, 4, 4), np.uint8), np.zeros((0, 3, 4, 4), np.uint8)], "tracklet 1: "),
     ],
 )
@@ -212,9 +215,35 @@ def test_frames_of_another_form_are_refused(model, frames, message):
         model.embed(frames, "visible")
 
 
+def test_colors_may_stand_last_and_gray_frames_have_none(model, finished):
+    frames = frames_of(finished / "data/8/rgb/D0-T0")
+    expected = model.embed(frames, "visible")
+    last = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
+    for given in (last, torch.from_numpy(last), [last], last[None]):
+        np.testing.assert_array_equal(model.embed(given, "visible"), expected)
+    gray = frames[:, 0]
+    expected = model.embed(np.stack([gray] * 3, axis=1), "infrared")
+    np.testing.assert_array_equal(model.embed(gray, "infrared"), expected)
+    np.testing.assert_array_equal(model.embed([gray, gray], "infrared")[1:], expected)
+
+
+def test_all_words_for_a_modality_mean_the_same(model, finished):
+    frames = frames_of(finished / "data/8/rgb/D0-T0")
+    for modality, words in {"visible": ("rgb", "VIS"), "infrared": ("ir", "thermal")}.items():
+        expected = model.embed(frames, modality)
+        for word in words:
+            np.testing.assert_array_equal(model.embed(frames, word), expected)
+
+
+def test_a_model_shows_what_it_is_and_how_it_is_used(model):
+    shown = repr(model)
+    assert shown.startswith("<Tiny trained on Toy, iteration 2, on cpu: .embed(frames, modality)")
+    assert "toy-00002.pt" in shown
+
+
 def test_an_unknown_modality_is_refused(model):
-    with pytest.raises(EmbedError, match="expected visible or infrared, found 'thermal'"):
-        model.embed(np.zeros((2, 3, 4, 4), np.uint8), "thermal")
+    with pytest.raises(EmbedError, match="expected one of rgb, visible, .*, found 'uv'"):
+        model.embed(np.zeros((2, 3, 4, 4), np.uint8), "uv")
 
 
 def test_an_embedding_that_is_not_finite_is_refused_with_the_tracklet(finished):

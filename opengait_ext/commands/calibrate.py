@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.data and arguments.split in data["train_splits"]:
             raise UserError(
                 f"--split {arguments.split}: the model was trained on it (data_cfg.train_splits), "
-                "and knows these persons too well; take one that it has not seen"
+                "and knows these persons too well; take one that it has not seen (--split test), "
+                "or other data (--data DIR)"
             )
         if not arguments.data:
             _check_same_data(model, partition, path)
@@ -128,10 +129,12 @@ def _pairs(
     kinds = np.array([tracklet.modality for tracklet in tracklets])
     sides = [np.flatnonzero(kinds == kind) for kind in (INFRARED, VISIBLE)]
     if not all(map(len, sides)):
-        known = ", ".join(name for name, found in partition.tasks.items() if found) or "none"
+        known = [name for name, found in partition.tasks.items() if found and name != split]
+        advice = " or ".join(f"--split {name}" for name in known)
         raise UserError(
-            f"{place}: the split {split!r} has no tasks with infrared and visible tracklets "
-            f"(splits with tasks: {known})"
+            f"{place}: the split {split!r} has no tasks with infrared and visible tracklets; give "
+            f"{advice or 'data whose people have a pid in both modalities'}"
+            f"{', or other data' if advice else ''} (--data DIR)"
         )
     embeddings = model.embed_prepared(root, replace(partition, tracklets=tracklets, tasks={},
                                                     pairs=[]))  # fmt: skip

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .options import modality
 
 if TYPE_CHECKING:
     from ..api import Embedder
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from ..gallery import ModelMark, Record
 
 HELP = "embed prepared tracklets, or a folder of frames, with a trained model"
+_OTHER_FILES = (
+    *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".npy", ".pt", ".pth", ".pkl", ".mat", ".h5"),
+    *(".hdf5", ".parquet", ".xlsx", ".zip", ".f32", ".bin", ".yaml", ".html"),
+)
 _SHARE = 512  # tracklets that are appended at a time: what a kill can cost
 
 
@@ -26,11 +31,13 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--frames", metavar="FOLDER", help="instead of --data: images of one person's walk")
     add(
         "--modality",
-        choices=("infrared", "visible"),
-        help="of --frames; with --data: only these tracklets",
+        type=modality,
+        metavar="WORD",
+        help="visible or infrared (rgb, ir ... do as well), of --frames; with --data: only these "
+        "tracklets",
     )
     add("--id", metavar="PID", help="with --frames: who it is")
-    add("--camera", type=int, metavar="N", help="with --frames: number of the camera")
+    add("--camera", metavar="NAME", help="with --frames: number or name of the camera")
     add("--time", metavar="TIME", help="when it was recorded, as 2024-05-01T10:00:00")
     add("--target", required=True, metavar="FILE.npz|GALLERY", help="a file, or a gallery's folder")
     add("--device", default="auto", help="default: auto")
@@ -43,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: If the arguments do not fit each other, or as the model and the target say.
     """
+    check_target(arguments.target)
     if (arguments.data is None) == (arguments.frames is None):
         raise UserError("give either --data (prepared tracklets) or --frames (a folder of images)")
     if arguments.frames and not arguments.modality:
@@ -58,6 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _embed_prepared(model, arguments)
     return 0
+
+
+def check_target(target: str) -> None:
+    """Refuse a target that names a file of another form than ``.npz``."""
+    suffix = Path(target).suffix
+    if suffix.lower() in _OTHER_FILES or suffix != ".npz" == suffix.lower():
+        raise UserError(
+            f"--target {target}: embeddings go into a file .npz (numpy.load reads it, names and "
+            f"cameras beside them) or into a gallery's folder; {suffix} files are not written"
+        )
+    if suffix != ".npz" and Path(target).is_file():
+        raise UserError(f"--target {target}: is a file, expected FILE.npz or a gallery's folder")
 
 
 def mark_of(model: "Embedder", embeddings: Any) -> "ModelMark":
@@ -81,13 +101,15 @@ def check_time(time: str | None) -> None:
 
 
 def _embed_frames(model: "Embedder", arguments: argparse.Namespace) -> None:
+    from ..data.words import is_nobody
     from ..gallery import Record
 
     folder = Path(arguments.frames).resolve()
+    pid = None if is_nobody(arguments.id or "") else arguments.id
+    number, name = _camera_of(arguments.camera)
     record = Record(
-        folder.name, arguments.modality, arguments.id, arguments.camera, arguments.time,
-        str(folder.parent),
-    )  # fmt: skip
+        folder.name, arguments.modality, pid, number, arguments.time, str(folder.parent), name
+    )
     _keep(model, model.embed_folder(folder, arguments.modality), [record], arguments.target)
     sys.stdout.write(f"1 tracklet: {record.path} -> {arguments.target}\n")
 
@@ -102,9 +124,10 @@ def _embed_prepared(model: "Embedder", arguments: argparse.Namespace) -> None:
     partition = read_partition(root / "partition.json")
     chosen = list(_chosen(partition.tracklets, arguments))
     home = str(root.resolve())
+    names = camera_names(partition.source)
     records = [
-        Record(tracklet.path, tracklet.modality, tracklet.pid, tracklet.camid, arguments.time, home)
-        for tracklet in chosen
+        Record(t.path, t.modality, t.pid, t.camid, arguments.time, home, names.get(t.camid))
+        for t in chosen
     ]
     to_file = arguments.target.endswith(".npz")
     skipped = 0
@@ -124,6 +147,20 @@ def _embed_prepared(model: "Embedder", arguments: argparse.Namespace) -> None:
         _keep(model, np.concatenate(parts), records, arguments.target)
     told = f", {skipped} were there already" if skipped else ""
     sys.stdout.write(f"{len(chosen)} tracklets -> {arguments.target}{told}\n")
+
+
+def camera_names(source: "Mapping[str, Any]") -> dict[int, str]:
+    """Return the names that the user gave to cameras, by their numbers; other data have none."""
+    cameras = source.get("cameras")
+    found = cameras.items() if isinstance(cameras, dict) else ()
+    return {n: name for name, n in found if isinstance(n, int) and name != str(n)}
+
+
+def _camera_of(word: str | None) -> tuple[int | None, str | None]:
+    """Return number and name of a camera; a number has no name."""
+    if word is None:
+        return None, None
+    return (int(word), None) if word.isdecimal() else (None, word)
 
 
 def _chosen(tracklets: "list[Tracklet]", arguments: argparse.Namespace) -> "Iterator[Tracklet]":

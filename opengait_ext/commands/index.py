@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.words import UNKNOWN, is_made_up
+
 if TYPE_CHECKING:
     from ..gallery import Gallery
 
@@ -51,16 +53,16 @@ def described(gallery: "Gallery") -> list[str]:
     """Gives lines that say what a gallery holds."""
     records = [gallery.records[row] for row in gallery.rows_of()]
     modalities = Counter(record.modality for record in records)
-    cameras = {record.camid for record in records if record.camid is not None}
-    known = {record.pid for record in records if record.pid is not None}
-    unknown = sum(record.pid is None for record in records)
+    cameras = {record.camid if record.camera is None else record.camera for record in records}
+    people = [record.pid for record in records if not is_made_up(record.pid or UNKNOWN)]
+    known, unknown = set(people), len(records) - len(people)
     removed = gallery.state.rows - len(gallery)
     lines = [
         f"{gallery.folder}: {len(gallery)} tracklets ("
         + (", ".join(f"{kind} {n}" for kind, n in sorted(modalities.items())) or "empty")
         + ")",
         f"identities: {len(known)}" + (f", and {unknown} tracklets of unknown" if unknown else ""),
-        f"cameras: {len(cameras)}",
+        f"cameras: {len(cameras - {None})}",
         f"model: {gallery.mark}; {gallery.state.checkpoint}",
     ]
     if removed:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .options import among, modality
 
 if TYPE_CHECKING:
     from ..gallery import Gallery
@@ -25,13 +26,18 @@ def add_arguments(add: Callable[..., Any]) -> None:
         help="a prepared tracklet's folder, a folder of images, or a file of embeddings",
     )
     add(
-        "--modality", choices=("infrared", "visible"), help="of the query, where its path is silent"
+        "--modality",
+        type=modality,
+        metavar="WORD",
+        help="of the query, where its path is silent: visible or infrared (rgb, ir ... do as well)",
     )
     add(
         "--among",
-        choices=("other", "visible", "infrared", "any"),
+        type=among,
+        metavar="WHICH",
         default="other",
-        help="which tracklets of the gallery (default: other, those of the other modality)",
+        help="which tracklets of the gallery: other (of the other modality, the default), visible, "
+        "infrared or any",
     )
     add("--top", type=int, default=10, metavar="K", help="how many (default: 10)")
     add("--method", choices=("auto", "exact", "faiss"), default="auto", help="default: auto")
@@ -114,16 +120,16 @@ def _query(gallery: "Gallery", arguments: argparse.Namespace) -> "EmbeddingFile"
 
 def _embedded(model: Any, folder: Path, modality: str | None) -> tuple[Any, Any]:
     """Embeds one folder; a prepared tracklet's path tells identity, modality and camera."""
-    from ..data.layout import FOLDERS, PACKED, PICKLED, Partition, Tracklet, count_frames
+    from ..data.layout import PACKED, PICKLED, Partition, Tracklet, count_frames
+    from ..data.words import modality_of
     from ..gallery import Record
 
-    by_folder = {name: kind for kind, name in FOLDERS.items()}
     if not any((folder / name).is_file() for name in (PACKED, PICKLED)):
         if modality is None:
             raise UserError("a folder of images needs --modality infrared or --modality visible")
         record = Record(folder.name, modality, root=str(folder.parent))
         return model.embed_folder(folder, modality), record
-    kind = modality or by_folder.get(folder.parent.name)
+    kind = modality or modality_of(folder.parent.name)
     if kind is None:
         raise UserError(
             f"--query {folder}: not below a folder rgb or ir; say --modality infrared or visible"

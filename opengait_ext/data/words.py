@@ -33,3 +33,8 @@ def is_missing(word: str) -> bool:
 def is_nobody(word: str) -> bool:
     """Whether a word in the place of a pid means that nobody knows the person."""
     return is_missing(word) or word.strip().lower() == UNKNOWN
+
+
+def is_made_up(pid: str) -> bool:
+    """Whether a pid is the name that preparation gives to somebody unknown, ``unknown-00017``."""
+    return pid == UNKNOWN or pid.startswith(f"{UNKNOWN}-")

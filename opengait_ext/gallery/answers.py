@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.words import modality_of
 from ..escaping import escaped
 from .disk import Gallery
 from .files import EmbeddingFile
@@ -25,14 +26,15 @@ def answered(
     Args:
         gallery: What is searched.
         query: Embeddings with records.
-        among: ``visible``, ``infrared``, ``any``, or ``other``: of the modality that the query
-            is not of.
+        among: ``visible``, ``infrared`` (or ``rgb``, ``ir``), ``any``, or ``other``: of the
+            modality that the query is not of.
         top: How many for each query.
         threshold: ``distance`` and where it comes from; None: nobody is ever "nobody".
 
     Returns:
         ``gallery``, ``model``, ``threshold``, ``searches`` (how, and how many tracklets, by
-        modality) and ``queries``, each with ``nobody`` (None without a threshold) and ``matches``.
+        modality) and ``queries``, each with ``nobody`` (None without a threshold), ``matches``,
+        and ``itself``: whether the query stands in the gallery, where it is never its own match.
 
     Raises:
         GalleryError: If a query or the gallery is unfit.
@@ -41,19 +43,26 @@ def answered(
     embeddings = check_embeddings(query.embeddings, names, gallery.mark)
     if not names:
         raise GalleryError("there is no query")
+    if top < 1:
+        raise GalleryError(f"the number of tracklets to find is {top}; expected 1 or more")
+    among = modality_of(among) or among
     searches: dict[str, Any] = {}
     answers: dict[int, dict[str, Any]] = {}
     wanted = [{"any": "any", "other": OTHER[r.modality]}.get(among, among) for r in query.records]
+    own = _own_rows(gallery, query, wanted)
     for kind in sorted(set(wanted)):
         places = [place for place, each in enumerate(wanted) if each == kind]
         search = Searcher(gallery, None if kind == "any" else kind)
-        hits = search(embeddings[places], top, [names[place] for place in places])
+        most = top + max(len(own[place]) for place in places)
+        hits = search(embeddings[places], most, [names[place] for place in places])
         searches[kind] = {"tracklets": len(search), "how": search.described}
         if threshold and "wanted_far" in threshold:
             searches[kind]["expected_false_accepts"] = threshold["wanted_far"] * len(search)
         for place, rows, distances in zip(places, *hits, strict=True):
-            matches = _matches(gallery, Hits(rows, distances), threshold)
-            answers[place] = {"nobody": _nobody(matches, threshold), "matches": matches}
+            found = _without(own[place], Hits(rows, distances), top)
+            matches = _matches(gallery, found, threshold)
+            nobody, itself = _nobody(matches, threshold), bool(own[place])
+            answers[place] = {"nobody": nobody, "itself": itself, "matches": matches}
     return {
         "gallery": str(gallery.folder),
         "model": {**gallery.mark.to_dict(), "path": gallery.state.checkpoint},
@@ -77,17 +86,22 @@ def told(answer: dict[str, Any]) -> list[str]:
         lines += [
             f"  {match['rank']:>3}  {match['distance']:.4f}"
             f"{'' if match['near'] is not False else ' (too far)'}"
-            f"  {_shown(match['pid'])}  camera {_shown(match['camid'])}  {escaped(match['path'])}"
+            f"  {_shown(match['pid'])}  camera {_camera(match)}  {escaped(match['path'])}"
             + (f"  {escaped(match['time'])}" if match["time"] else "")
             for match in query["matches"]
         ]
+        if not query["matches"]:
+            lines.append("  the gallery holds nothing else to compare it with")
+        if query["itself"]:
+            lines.append("  (the query itself is in the gallery, and left out)")
     for kind, search in answer["searches"].items():
         lines.append(f"{kind}: {search['tracklets']} tracklets; {search['how']}")
     threshold = answer["threshold"]
     lines.append(
         f"threshold {threshold['distance']:.4f}, {threshold['source']}"
         if threshold
-        else "no threshold: run opengait-ext calibrate, and a stranger can be told as nobody"
+        else "no threshold: run opengait-ext calibrate RUN --data DIR --split test (people whom "
+        "the model was not trained on), and a stranger can be told as nobody"
     )
     for search in answer["searches"].values():
         if "expected_false_accepts" in search:
@@ -113,7 +127,41 @@ def _matches(gallery: Gallery, hits: Hits, threshold: dict[str, Any] | None) -> 
 
 
 def _nobody(matches: list[Any], threshold: dict[str, Any] | None) -> bool | None:
-    return not matches[0]["near"] if threshold else None
+    return not (matches and matches[0]["near"]) if threshold else None
+
+
+def _without(own: set[int], hits: Hits, top: int) -> Hits:
+    """Return the nearest of one query ``[top]`` that are not the query itself."""
+    keep = [n for n, row in enumerate(hits.rows.tolist()) if row not in own][:top]
+    return Hits(hits.rows[keep], hits.distances[keep])
+
+
+def _own_rows(gallery: Gallery, query: EmbeddingFile, wanted: list[str]) -> list[set[int]]:
+    """Return for each query the rows among which it is sought that are the same tracklet.
+
+    The same name below the same folder; or below another one, with the same embedding: the data
+    were moved or copied.
+    """
+    by_path: dict[str, list[int]] = {record.path: [] for record in query.records}
+    for row in gallery.rows_of().tolist():
+        if gallery.records[row].path in by_path:
+            by_path[gallery.records[row].path].append(row)
+    return [
+        {
+            row
+            for row in by_path[record.path]
+            if kind in ("any", gallery.records[row].modality)
+            and (
+                gallery.records[row].root == record.root
+                or np.allclose(gallery.embeddings[row], embedding, rtol=1e-3, atol=1e-5)
+            )
+        }
+        for record, embedding, kind in zip(query.records, query.embeddings, wanted, strict=True)
+    ]
+
+
+def _camera(match: dict[str, Any]) -> str:
+    return _shown(match["camid"] if match["camera"] is None else match["camera"])
 
 
 def _shown(value: Any) -> str:

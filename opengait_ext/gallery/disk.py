@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.layout import FOLDERS
+from ..data.words import modality_of
 from ..escaping import some
 from .records import GalleryError, ModelMark, Record, check_embeddings
 from .state import (
@@ -117,10 +118,11 @@ class Gallery:
         return self.records[row], np.array(self.embeddings[row])
 
     def rows_of(self, modality: str | None = None) -> np.ndarray:
-        """Gives the rows that a search can find, of one modality or of both, ascending."""
+        """Return the rows that a search can find, of one modality or of both, ascending."""
         rows = np.flatnonzero(self.alive)
         if modality is None:
             return rows
+        modality = modality_of(modality) or modality
         return rows[[self.records[row].modality == modality for row in rows]]
 
     def add(self, embeddings: np.ndarray, records: Sequence[Record], mark: ModelMark) -> None:

@@ -11,7 +11,7 @@ from ..data.npz import read_arrays
 from ..engine.files import write_whole
 from .records import GalleryError, ModelMark, Record, check_embeddings
 
-_TEXTS = ("pid", "modality", "path", "time", "root")
+_TEXTS = ("pid", "modality", "path", "time", "root", "camera")
 
 
 class EmbeddingFile(NamedTuple):
@@ -68,13 +68,18 @@ def read_embeddings(path: str | Path) -> EmbeddingFile:
         found = read_arrays(path)
         model = json.loads(str(found["model"]))
         mark = ModelMark.from_dict(model)
+        count = len(found["camid"])
+        found.setdefault("camera", np.full(count, ""))  # files of earlier versions have none
         columns = [found[name].tolist() for name in _TEXTS]
         records = [
-            Record(where, modality, pid or None, None if camid < 0 else camid, time or None, root)
-            for pid, modality, where, time, root, camid in zip(
+            Record(
+                where, modality, pid or None, None if camid < 0 else camid, time or None, root,
+                camera or None,
+            )
+            for pid, modality, where, time, root, camera, camid in zip(
                 *columns, found["camid"].tolist(), strict=True
             )
-        ]
+        ]  # fmt: skip
         names = [record.path for record in records]
         embeddings = check_embeddings(found["embeddings"], names, mark)
     except GalleryError as fault:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..data.words import modality_of
 from ..errors import UserError
 from ..escaping import some
 
@@ -52,11 +53,12 @@ class Record:
 
     Attributes:
         path: Its name below ``root``; no two tracklets of a gallery have the same of both.
-        modality: ``visible`` or ``infrared``.
+        modality: ``visible`` or ``infrared``; other words for them (``rgb``, ``ir``) become these.
         pid: The identity; None: unknown.
         camid: The camera's number; None: unknown.
         time: When it was recorded, ISO 8601; None: unknown.
         root: Folder of the images, for thumbnails.
+        camera: The name that the user gave to the camera; None: it has a number only.
     """
 
     path: str
@@ -65,6 +67,11 @@ class Record:
     camid: int | None = None
     time: str | None = None
     root: str = ""
+    camera: str | None = None
+
+    def __post_init__(self) -> None:
+        """Write the modality as all else does."""
+        object.__setattr__(self, "modality", modality_of(self.modality) or self.modality)
 
 
 class Hits(NamedTuple):

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 
+from ..data.words import modality_of
 from .candidates import FLAT, CandidateSearch
 from .disk import Gallery
 from .exact import ExactSearch
@@ -26,13 +27,10 @@ class Searcher:
 
     def __init__(self, gallery: Gallery, modality: str | None = None) -> None:
         self._mark = gallery.mark
+        modality = modality and (modality_of(modality) or modality)
         self._rows = gallery.rows_of(modality)
         if not len(self._rows):
-            which = f"no {modality} tracklet" if modality else "no tracklet"
-            raise GalleryError(
-                f"{gallery.folder}: there is {which} to search ({len(gallery)} tracklets in "
-                "all). Add some: opengait-ext embed RUN --target GALLERY"
-            )
+            raise GalleryError(_nothing(gallery, modality))
         self._search: ExactSearch | CandidateSearch
         self._search = ExactSearch(gallery.embeddings, self._rows, gallery.mark.metric)
         if _wants_faiss(gallery.method, len(self._rows)):
@@ -66,6 +64,20 @@ class Searcher:
             raise GalleryError(f"the number of tracklets to find is {k}; expected 1 or more")
         names = names or [f"query {place}" for place in range(len(queries))]
         return self._search(check_embeddings(queries, names, self._mark), k)
+
+
+def _nothing(gallery: "Gallery", modality: str | None) -> str:
+    """Return what to do about a search among no tracklet."""
+    add = "opengait-ext embed RUN --data DIR"
+    which = f"no {modality} tracklet" if modality else "no tracklet"
+    there = f"{gallery.folder}: there is {which} to search ({len(gallery)} tracklets in all"
+    if modality is None or not len(gallery):
+        return f"{there}). Add some: {add} --target {gallery.folder}"
+    other = gallery.records[int(gallery.rows_of()[0])].modality
+    return (
+        f"{there}, {other}). Search among these: --among {other}; or add others: {add} "
+        f"--modality {modality} --target {gallery.folder}"
+    )
 
 
 def _wants_faiss(method: str, rows: int) -> bool:

@@ -159,8 +159,8 @@ def test_a_wrong_embedding_is_refused_with_the_tracklet_and_nothing_is_added(gal
         gallery.add(np.zeros((2, 3, 2)), records(1), MARK)
     with pytest.raises(GalleryError, match=r"^a\\x1b\[2J: 1 of 1 embeddings are not finite"):
         gallery.add(wrong[1:2], [Record("a\x1b[2J", "visible")], MARK)
-    with pytest.raises(GalleryError, match="9: modality 'thermal', expected one of infrared"):
-        gallery.add(embeddings(1), [Record("9", "thermal")], MARK)
+    with pytest.raises(GalleryError, match="9: modality 'uv', expected one of infrared"):
+        gallery.add(embeddings(1), [Record("9", "uv")], MARK)
     assert len(Gallery(gallery.folder)) == 0
 
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from opengait_ext.data.words import UNKNOWN, is_missing, is_nobody
+from opengait_ext.data.words import UNKNOWN, is_made_up, is_missing, is_nobody
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.faults import listed
 
@@ -85,7 +85,7 @@ def pid_fault(pid: str) -> str | None:
         return f'pid {pid!r} holds one of < > : " / \\ | ? * or a control character'
     if pid.startswith(".") or pid.endswith(".") or _RESERVED.fullmatch(pid) or pid in _OURS:
         return f"pid {pid!r} cannot name a folder on every system"
-    if pid.lower().startswith(f"{UNKNOWN}-"):
+    if is_made_up(pid.lower()):
         return f"pid {pid!r}: names that begin with '{UNKNOWN}-' are kept for people without a pid"
     if len(pid) > _LONGEST:
         return f"pid {pid[:20]!r}... is longer than {_LONGEST} letters"
