@@ -1,5 +1,7 @@
 """What a user's tracklets are for: scores, searching, training; and what is told of them."""
 
+from pathlib import Path
+
 import pytest
 from own_recordings import (
     HEADER,
@@ -125,7 +127,7 @@ def test_a_share_of_the_people_can_be_trained_on_and_all_others_tested(raw, out,
     assert set(partition.tasks) == {"val", "test"}
     told = capsys.readouterr().out
     assert "--set model_cfg.num_identities=6" in told
-    assert "evaluator_cfg.restore_hint=<checkpoint>" in told
+    assert "--cfgs dinogrl_synth --phase test" in told
     again = partition_of(raw, out, "--train", "0.6", "--validation", "0")
     assert splits_of(again)["test"] == splits["test"]
     assert set(again.tasks) == {"test"}
@@ -179,6 +181,28 @@ def test_people_without_a_match_in_the_other_modality_are_counted(raw, out, caps
         "test visible_to_infrared": 0,
     }
     assert "(tracklets of the same person" not in capsys.readouterr().out
+
+
+def test_what_comes_next_names_files_that_are_there(raw, out, tmp_path, monkeypatch, capsys):
+    from opengait_ext.prepare.recordings.report import _CONFIG
+    from opengait_ext.shipped import config_file
+
+    monkeypatch.chdir(tmp_path)
+    write_tree(raw)
+    partition_of(raw, out)
+    told = capsys.readouterr().out
+    assert Path(config_file(_CONFIG)).is_file()
+    assert f"opengait-ext check {out}\n" in told
+    assert f"--cfgs {_CONFIG}   # a first model: minutes, nothing to download" in told
+    assert "opengait-ext embed output/SynthVVI/DinoGRL/dinogrl --data" in told
+    for iteration in ("00100", "00200"):
+        path = tmp_path / f"output/SynthVVI/DinoGRL/dinogrl/checkpoints/dinogrl-{iteration}.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    partition_of(raw, out)
+    told = capsys.readouterr().out
+    assert "restore_hint=output/SynthVVI/DinoGRL/dinogrl/checkpoints/dinogrl-00200.pt" in told
+    assert "a first model" not in told
 
 
 def test_too_short_tracklets_are_dropped_and_nothing_left_is_refused(raw, out, capsys):

@@ -18,6 +18,8 @@ _COLUMNS = (
     *("tracklet", "pid", "camera", "camid", "modality", "split", "frames"),
     *("place", "first_frame", "last_frame"),
 )
+# What everybody has: a shipped config whose weights are shipped, too, and the run it makes.
+_CONFIG, _RUN = "dinogrl_synth", "output/SynthVVI/DinoGRL/dinogrl"
 _FEW = 6  # frames that the models take of a tracklet
 _REASONS = {
     "damaged": "damaged images",
@@ -160,24 +162,39 @@ def unmatched(partition: Partition) -> Iterator[str]:
 
 
 def tell_next(partition: Partition, target: Path) -> None:
-    """Prints the commands that come next."""
-    print(f"\nnext:\n  python datasets/prep/check.py {_quoted(target)}")
+    """Print the commands that come next, with a config and a run that are there."""
+    print(f"\nnext:\n  opengait-ext check {_quoted(target)}")
     data = (
         f"\\\n      --set data_cfg.dataset_root={_quoted(target)} \\\n"
         f"      --set data_cfg.dataset_partition={_quoted(target / PARTITION)} \\\n"
         f"      --set data_cfg.dataset_name={_quoted(partition.dataset)}"
     )
-    start = "  python -m opengait.main --cfgs configs/dinogrl_released_vcm.yaml --phase"
     trained = {t.pid for t in partition.tracklets if t.split in ("train", "val")}
+    start = f"  python -m opengait.main --cfgs {_CONFIG}"
     if trained:
-        print(f"{start} train {data} --set model_cfg.num_identities={len(trained)}")
+        data += f" \\\n      --set model_cfg.num_identities={len(trained)}"
+        print(f"{start} --phase train {data}")
+        if "test" in partition.tasks:
+            print(f"{start} --phase test {data}")
+        return
+    if not (found := _checkpoint_here()):
+        print(f"{start}   # a first model: minutes, nothing to download")
+    run = found.parents[1].as_posix() if found else _RUN
+    checkpoint = found.as_posix() if found else f"{_RUN}/checkpoints/<newest>.pt"
     if "test" in partition.tasks:
-        print(f"{start} test {data} --set evaluator_cfg.restore_hint=<checkpoint>")
-    elif not trained:
+        hint = f" \\\n      --set evaluator_cfg.restore_hint={_quoted(checkpoint)}"
+        print(f"{start} --phase test {data}{hint}")
+    else:
         print(
             "there is nobody to score: that needs people with a pid in both modalities, and "
             "--split test; the tracklets can be embedded and searched"
         )
+    print(f"  opengait-ext embed {run} --data {_quoted(target)} --target gallery")
+
+
+def _checkpoint_here() -> Path | None:
+    """Return the newest checkpoint of the demo's run below this folder, if there is one."""
+    return max(Path(_RUN).glob("checkpoints/*.pt"), key=lambda path: path.name, default=None)
 
 
 def _quoted(value: object) -> str:
