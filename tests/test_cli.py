@@ -137,10 +137,6 @@ def test_every_script_that_prepares_data_is_a_command_and_runs_the_same_program(
         program = left.pop(path.name)
         assert callable(program.load_main())
         assert module == program.module
-        if program.data_set:
-            home, name = program.data_set.rsplit(".", 1)
-            assert f"from opengait_ext.{home} import {name}\n" in text
-            assert f"main({name}())" in text
     assert not left
 
 
