@@ -41,7 +41,8 @@ test-browser: $(VENV)/.installed
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core)
 	$(BIN)/python -m pytest tests/browser
 
-# Every command line of README and docs, on generated data; DOCS_TEST="--only TEXT": some of them.
+# Every command line of README and docs, on generated data: twenty minutes on two busy cores;
+# DOCS_TEST="--only TEXT": some of them.
 docs-test: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/docs
 	$(BIN)/python tests/docs/run.py $(DOCS_TEST)
