@@ -48,6 +48,11 @@ def locked(path: Path) -> Iterator[None]:
         ) from fault
     except (OSError, NotImplementedError) as fault:
         _let_go(lock, path, holder, is_new)
+        for place in (folder, *folder.parents):
+            if place.is_file():
+                raise UserError(
+                    f"{place}: a file stands where a folder is needed; rename it"
+                ) from fault
         raise UserError(
             f"{folder}: cannot be written ({getattr(fault, 'strerror', None) or fault}). Make it "
             "writable, or work in another folder"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..gallery.calibration import Pairs
 
 HELP = "find the distance of a wanted false accept rate, and keep it beside the checkpoint"
+_MOST_SAMPLES = 100_000
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
@@ -46,8 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..engine.provenance import now
     from ..gallery.calibration import FILE, calibrated, write_calibration
 
-    if arguments.samples < 1:
-        raise UserError(f"--samples: expected 1 or more, found {arguments.samples}")
+    if not 1 <= arguments.samples <= _MOST_SAMPLES:
+        raise UserError(f"--samples: expected 1 to {_MOST_SAMPLES}, found {arguments.samples}")
+    if not 0 < arguments.far < 1:
+        raise UserError(f"--far: expected above 0 and below 1, such as 0.01, found {arguments.far}")
     with logging_to(None, LiveLine()):
         model = load(arguments.model, arguments.device, arguments.config)
         data = model.config["data_cfg"]

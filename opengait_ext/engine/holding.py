@@ -13,6 +13,7 @@ from .distributed import Group
 logger = logging.getLogger(__name__)
 
 LOCK = ".run.lock"
+_FOLDERS = ("checkpoints", "summary", "test", "logs")  # of a run
 _Result = TypeVar("_Result")
 
 
@@ -31,7 +32,7 @@ def held(folder: Path, group: Group) -> Iterator[None]:
 
     Raises:
         FolderInUseError: If another run holds it, with its process and machine.
-        UserError: If the folder cannot be written.
+        UserError: If the folder cannot be written, or a file stands where it needs a folder.
     """
     with ExitStack() as stack:
 
@@ -77,6 +78,9 @@ def _held_alone(folder: Path) -> Iterator[None]:
                 f"{folder}: another run trains or tests in this folder, {fault}. Or give this run "
                 "a name of its own (save_name in trainer_cfg and evaluator_cfg)"
             ) from fault
+        for path in (folder / name for name in _FOLDERS):
+            if path.exists() and not path.is_dir():  # not found out when hours are to be saved
+                raise UserError(f"{path}: a file stands where a folder is needed; rename it")
         yield
 
 

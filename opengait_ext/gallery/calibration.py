@@ -116,7 +116,8 @@ def calibrated(pairs: Pairs, far: float, samples: int = 500, seed: int = 0) -> d
         interval; numbers of identities, pairs and samples.
 
     Raises:
-        GalleryError: If there are too few pairs of two persons to tell such a rate.
+        GalleryError: If there are too few pairs of two persons to tell such a rate, or no sample
+            has pairs of both kinds.
     """
     point = operating_point(pairs, far)
     impostors = int((~pairs.same).sum())
@@ -126,9 +127,15 @@ def calibrated(pairs: Pairs, far: float, samples: int = 500, seed: int = 0) -> d
             f"expected {1 / impostors:.2g} or more (--far), or a larger validation split"
         )
     drawn = list(_bootstrap(pairs, far, samples, seed))
+    if not drawn:
+        raise GalleryError(
+            f"none of {samples} samples of the {len(np.union1d(pairs.first, pairs.second))} "
+            "identities has pairs of one person and of two: take more (--samples), or a larger "
+            "validation split"
+        )
     ends = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
-    columns = np.array([[each.threshold, each.tar] for each in drawn]).reshape(-1, 2)
-    low, high = np.quantile(columns, ends, axis=0) if len(columns) else np.full((2, 2), np.nan)
+    columns = np.array([[each.threshold, each.tar] for each in drawn])
+    low, high = np.quantile(columns, ends, axis=0)
     return {
         "wanted_far": far,
         **point._asdict(),

@@ -57,10 +57,18 @@ def test_a_refused_run_leaves_no_folder_and_a_finished_one_no_holder(toy_root, w
 
 def test_an_output_that_is_no_folder_is_a_sentence(toy_root, work):
     (work / "output").write_text("a file")
-    with pytest.raises(UserError, match=f"{FOLDER}: cannot be written .*Make it writable"):
+    with pytest.raises(UserError, match="output: a file stands where a folder is needed"):
         go(make_config(toy_root))
     (work / "output").unlink()
     shutil.copytree(toy_root, work / "output/Toy")
     (work / "output/Toy/Tiny").write_text("a file")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="Tiny: a file stands where a folder is needed"):
+        go(make_config(toy_root))
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "summary", "test"])
+def test_a_file_in_the_place_of_a_runs_folder_is_named_before_the_training(toy_root, work, name):
+    (work / FOLDER).mkdir(parents=True)
+    (work / FOLDER / name).write_text("a file")
+    with pytest.raises(UserError, match=f"{name}: a file stands where a folder is needed; rename"):
         go(make_config(toy_root))

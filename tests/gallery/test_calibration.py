@@ -107,6 +107,14 @@ def test_what_cannot_be_calibrated_is_refused():
         operating_point(alone, 0.1)
 
 
+def test_samples_without_pairs_of_both_kinds_are_refused_and_write_no_nan():
+    distance, pids = np.array([[0.1, 0.9], [0.8, 0.2]]), np.array(["1", "2"])
+    pairs = pairs_of(distance, pids, pids, np.zeros((2, 2), bool))
+    seed = next(s for s in range(99) if len(set(np.random.default_rng(s).integers(2, size=2))) < 2)
+    with pytest.raises(GalleryError, match="none of 1 samples of the 2 identities has pairs of"):
+        calibrated(pairs, 0.5, 1, seed)
+
+
 def test_a_calibration_holds_for_its_checkpoint_alone(tmp_path):
     checkpoint = tmp_path / "model.pt"
     assert read_calibration(checkpoint, "a") is None

@@ -215,7 +215,9 @@ def test_a_gallery_of_another_checkpoint_is_refused(program, trained, tmp_path):
         ("calibrate MODEL --split dev", "the split 'dev' has no tasks with infrared and"),
         ("calibrate MODEL --split dev", "give --split val or --split test, or other data (--data"),
         ("calibrate MODEL --far 0.001", "cannot be told from 8 pairs of two persons"),
-        ("calibrate MODEL --samples 0", "--samples: expected 1 or more"),
+        ("calibrate MODEL --samples 0", "--samples: expected 1 to 100000, found 0"),
+        ("calibrate MODEL --samples 1000000000000", "--samples: expected 1 to 100000, found"),
+        ("calibrate MODEL --far nan", "--far: expected above 0 and below 1, such as 0.01, found"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_what_to_do(program, line, message):
