@@ -258,7 +258,7 @@ def test_a_misused_option_names_the_value_and_what_is_expected(raw, out, capsys,
 def test_official_counts_are_compared_only_with_data_of_that_size():
     from opengait_ext.prepare.bupt.folders import Published
     from opengait_ext.prepare.bupt.lists import Row
-    from opengait_ext.prepare.bupt.report import official_counts
+    from opengait_ext.prepare.bupt.run import official_counts
 
     rows = [
         Row(str(n % 1074), "W4", str(n), modality, "train", ("x",))

@@ -15,7 +15,7 @@ from opengait_ext.evaluation.protocols import Protocol
 from opengait_ext.prepare.bupt.folders import find_auxiliary, find_places
 from opengait_ext.prepare.bupt.folders import read_published as read_published_bupt
 from opengait_ext.prepare.bupt.lists import INDEX
-from opengait_ext.prepare.bupt.report import official_counts
+from opengait_ext.prepare.bupt.run import official_counts
 from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
 from opengait_ext.prepare.check.plan import Listed, Plan, vcm_official
 from opengait_ext.prepare.check.prepared import read_prepared

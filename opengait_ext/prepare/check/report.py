@@ -1,11 +1,14 @@
-"""What the check of a data set tells: the table, bars of sizes, the report as JSON."""
+"""What the check of a data set tells: table, bars of sizes, report as JSON, a picture of sizes."""
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from opengait_ext.data.layout import INFRARED, VISIBLE
+from opengait_ext.data.layout import INFRARED, VISIBLE, atomic_write
+from opengait_ext.errors import UserError
 from opengait_ext.prepare.check.findings import CHECKS, FAULT, WARNING, Findings, Result, printable
 from opengait_ext.prepare.check.plan import Plan, counts_of
 from opengait_ext.prepare.check.tracklets import Checked
@@ -153,3 +156,50 @@ def tell_end(findings: Findings, digests: Mapping[str, str]) -> None:
         print(f"sha256 of {what:<18}{digest}")
     totals = {s: sum(r.counts[s] for r in findings.results.values()) for s in (FAULT, WARNING)}
     print(f"\n{totals[FAULT]:,} faults, {totals[WARNING]:,} warnings")
+
+
+def check_matplotlib() -> None:
+    """Raises UserError if there is no matplotlib."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "--picture needs matplotlib: pip install 'matplotlib>=3.8' (the bars on the terminal "
+            "need nothing)"
+        ) from error
+
+
+def draw(path: Path, histograms: Histograms, title: str) -> None:
+    """Draws the histograms side by side, both modalities in each.
+
+    Args:
+        path: The PNG to write.
+        histograms: What -> modality -> value -> number.
+        title: Above all.
+
+    Raises:
+        UserError: If there is no matplotlib.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.0 * len(histograms), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    for number, (what, sides) in enumerate(histograms.items(), 1):
+        axes = figure.add_subplot(1, len(histograms), number)
+        filled = {modality: values for modality, values in sides.items() if values}
+        if filled:
+            axes.hist(
+                [list(values) for values in filled.values()],
+                bins=20,
+                weights=[list(values.values()) for values in filled.values()],
+                label=list(filled),
+                stacked=True,
+            )
+            axes.legend()
+        axes.set_xlabel(what)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    atomic_write(path, buffer.getvalue())

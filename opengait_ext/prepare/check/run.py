@@ -21,12 +21,13 @@ from opengait_ext.errors import UserError
 from opengait_ext.prepare.check.duplicates import check_duplicates
 from opengait_ext.prepare.check.findings import FAULT, WARNING
 from opengait_ext.prepare.check.journal import NAME, Journal, JournalError
-from opengait_ext.prepare.check.picture import check_matplotlib, draw
 from opengait_ext.prepare.check.plan import Listed, Plan, check_lists
 from opengait_ext.prepare.check.published import RAW_KINDS, UnknownDataError, close, read_plan
 from opengait_ext.prepare.check.report import (
     FORMAT,
+    check_matplotlib,
     content_digest,
+    draw,
     histograms_of,
     make_report,
     tell_bars,
