@@ -12,11 +12,15 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from opengait_ext.edge import quiet_imports, status_of
+
+if TYPE_CHECKING:
+    from opengait_ext.config import Change
 
 Phase = Literal["train", "test"]
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -65,7 +69,14 @@ def arguments_of(command: Sequence[str] | None, phase: Phase | None = None) -> a
         default=[],
         metavar="SECTION.KEY=VALUE",
         dest="changes",
-        help="change one value of the config file, e.g. trainer_cfg.total_iter=100; repeatable",
+        help="set one value of the config, also one that the file leaves out, e.g. "
+        "trainer_cfg.total_iter=100; a loss by its log_prefix, e.g. "
+        "loss_cfg.smoothness.loss_term_weight=0; repeatable",
+    )
+    parser.add_argument("--name", help="of the run: its save_name in training and test")
+    parser.add_argument("--seed", type=int, metavar="N", help="trainer_cfg.seed")
+    parser.add_argument(
+        "--output", metavar="DIR", help="where runs are written to (default: output)"
     )
     _add_hosts(parser)
     return parser.parse_args(command)
@@ -98,6 +109,36 @@ def main(command: Sequence[str] | None = None, phase: Phase | None = None) -> in
     )
 
 
+def changes_of(arguments: argparse.Namespace) -> list["str | Change"]:
+    """Return what the options of the command line put in place of the config file's values."""
+    from opengait_ext.config import Change
+
+    changes: list[str | Change] = list(arguments.changes)
+    if arguments.iter is not None:
+        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
+        told = f"--iter {arguments.iter}"
+        changes.append(Change(f"{section}.restore_hint", arguments.iter, told))
+    if arguments.name is not None:
+        changes += [
+            Change(f"{section}.save_name", arguments.name, f"--name {arguments.name}")
+            for section in ("trainer_cfg", "evaluator_cfg")
+        ]
+    if arguments.seed is not None:
+        changes.append(Change("trainer_cfg.seed", arguments.seed, f"--seed {arguments.seed}"))
+    return changes
+
+
+def accepted_keys(
+    checkout: Path | None, config: Mapping[str, Any], place: tuple[str | int, ...]
+) -> Collection[str] | None:
+    """Return the keys that a config may hold at a place; called for one that the file has not."""
+    with quiet_imports():
+        from opengait_ext.engine.keys import accepted_at
+        from opengait_ext.upstream.zoo import zoo_catalog
+
+    return accepted_at(config, zoo_catalog(checkout), place)
+
+
 def start(arguments: argparse.Namespace) -> None:
     """Reads the config and runs it in the host that the command line names.
 
@@ -108,10 +149,11 @@ def start(arguments: argparse.Namespace) -> None:
     from opengait_ext.upstream.authorship import refuse_opengaits_own
     from opengait_ext.upstream.checkout import find_checkout
 
-    config = _config_of(arguments)
-    refuse_opengaits_own(config)
     checkout = find_checkout(arguments.opengait)
+    config = _config_of(arguments, checkout)
+    refuse_opengaits_own(config)
     host = arguments.host or ("upstream" if checkout else "embedded")
+    output = Path(arguments.output or "output")
     phase: Literal["train", "test", "both"] = arguments.phase or "both"
     if host == "embedded":
         with quiet_imports():
@@ -122,7 +164,7 @@ def start(arguments: argparse.Namespace) -> None:
             from opengait_ext.upstream.zoo import zoo_catalog
 
             catalog = zoo_catalog(checkout)
-        run(config, phase, arguments.device, arguments.log_to_file, list(sys.argv), catalog)
+        run(config, phase, arguments.device, arguments.log_to_file, list(sys.argv), catalog, output)
         return
     if checkout is None:
         raise ConfigError(
@@ -139,23 +181,20 @@ def start(arguments: argparse.Namespace) -> None:
         from opengait_ext.upstream.launch import run_inside
 
     run_inside(
-        checkout, config, phase, arguments.log_to_file, arguments.upstream_cpu, list(sys.argv)
-    )
+        checkout, config, phase, arguments.log_to_file, arguments.upstream_cpu, list(sys.argv),
+        output=output,
+    )  # fmt: skip
 
 
-def _config_of(arguments: argparse.Namespace) -> dict[str, Any]:
+def _config_of(arguments: argparse.Namespace, checkout: Path | None) -> dict[str, Any]:
     """Read the config that the command line names, with its changes."""
     from opengait_ext.config import load_config
     from opengait_ext.shipped import config_file
 
-    changes = list(arguments.changes)
-    if arguments.iter is not None:
-        section = "evaluator_cfg" if arguments.phase == "test" else "trainer_cfg"
-        changes.append(f"{section}.restore_hint={arguments.iter}")
     file = config_file(arguments.cfgs)
     if not Path(arguments.cfgs).is_file():
         print(f"{arguments.cfgs}: {file}, which comes with the package", file=sys.stderr)
-    return load_config(file, changes)
+    return load_config(file, changes_of(arguments), partial(accepted_keys, checkout))
 
 
 if __name__ == "__main__":

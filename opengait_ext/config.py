@@ -1,14 +1,15 @@
 """Config files in, components out."""
 
+import copy
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 from .registry import Registry
-from .schema import faults_of, shown, with_dataclasses
+from .schema import NEEDED, faults_of, nearest, shown, with_dataclasses
 from .yaml_text import YAMLError, parse
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -18,13 +19,52 @@ class ConfigError(UserError):
     """A config file asks for something that does not exist, or leaves something out."""
 
 
-def load_config(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """Reads a config file and applies the changes of the command line.
+@dataclass(frozen=True)
+class Change:
+    """A value that the command line puts in place of the config file's.
+
+    Attributes:
+        place: ``section.key``, as the user writes it.
+        value: What stands there from now on.
+        told: The option that says so, for messages: ``--seed 3``.
+    """
+
+    place: str
+    value: Any
+    told: str
+
+
+# Return the keys that a config may hold at a place; None: any, or nobody says.
+Accepted = Callable[[Mapping[str, Any], tuple[str | int, ...]], Collection[str] | None]
+
+
+def change_of(text: str) -> Change:
+    """Return the change that ``--set section.key=value`` asks for; the value is YAML.
+
+    Raises:
+        ConfigError: If it has not that form, or the value is no YAML.
+    """
+    place, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: expected section.key=value")
+    try:
+        return Change(place, _unshared(parse(value)), f"--set {text}")
+    except YAMLError as fault:
+        raise ConfigError(f"--set {text[:200]}: {fault}") from None
+
+
+def load_config(
+    path: str | Path, changes: Sequence[str | Change] = (), accepted: Accepted | None = None
+) -> dict[str, Any]:
+    """Read a config file and apply the changes of the command line.
 
     Args:
         path: A YAML file whose sections are mappings or lists.
-        changes: Each ``section.key=value``, the value written as in YAML; a number picks
-            an element of a list: ``loss_cfg.0.margin=0.3``.
+        changes: Each a :class:`Change`, or ``section.key=value``. An element of a list is
+            addressed by its number, a loss also by its ``log_prefix``:
+            ``loss_cfg.0.margin=0.3``, ``loss_cfg.smoothness.loss_term_weight=0``.
+        accepted: Looks up the keys that a place takes, so that a change may also name one that
+            the file leaves out; None: only those that the file has.
 
     Returns:
         The sections by name. Nothing is merged in; a key that the file leaves out has the default
@@ -32,7 +72,8 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]
 
     Raises:
         ConfigError: If the file is missing or no YAML mapping, if a number is written in
-            a way that YAML reads as text, or if a change names a key that the file has not.
+            a way that YAML reads as text, if a change names a key that is not there, or if two
+            changes give one place different values.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,12 +85,39 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]
     if not isinstance(config, dict):
         found = ascii(config)[:60]
         raise ConfigError(f"{path}: expected sections such as 'model_cfg:', found {found}")
-    for change in changes:
-        _apply(config, change)
+    apply_changes(config, changes, accepted)
     texts = list(_numbers_read_as_text(config))
     if texts:
         raise ConfigError("\n".join([f"{path}:", *(f"  {text}" for text in texts)]))
     return config
+
+
+def apply_changes(
+    config: dict[str, Any], changes: Sequence[str | Change], accepted: Accepted | None = None
+) -> None:
+    """Apply the changes of the command line to a config, as :func:`load_config` says.
+
+    Raises:
+        ConfigError: As there.
+    """
+    made: list[tuple[list[str | int], Change]] = []
+    for each in changes:
+        change = change_of(each) if isinstance(each, str) else each
+        made.append((_set(config, change, accepted), change))
+    for number, (place, change) in enumerate(made):
+        if _holds(change.value, _value_at(config, place)):
+            continue
+        other = next(
+            (
+                later.told
+                for where, later in made[number + 1 :]
+                if where[: len(place)] == place[: len(where)]
+            ),
+            "another change",
+        )
+        raise ConfigError(
+            f"{change.told} and {other} give different values to one key; leave one of them out"
+        )
 
 
 def build(registry: Registry, section: Any, *, where: str, key: str = "type", **given: Any) -> Any:
@@ -133,20 +201,86 @@ def _with_dot(number: str) -> str:
     return f"{mantissa}{mark}{exponent}"
 
 
-def _apply(config: dict[str, Any], change: str) -> None:
-    place, equals, text = change.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {change}: expected section.key=value")
+def _set(config: dict[str, Any], change: Change, accepted: Accepted | None) -> list[str | int]:
+    """Put the value of a change where it belongs; return its place, lists by number."""
     node: Any = config
-    *parents, last = place.split(".")
-    for name in parents:
-        node = _step(node, name, change)
-    _step(node, last, change)
-    try:
-        value = _unshared(parse(text))
-    except YAMLError as fault:
-        raise ConfigError(f"--set {change[:200]}: {fault}") from None
-    node[int(last) if isinstance(node, list) else last] = value
+    place: list[str | int] = []
+    words = change.place.split(".")
+    while words:
+        key, used = _key(node, words, change)
+        rest = words[used:]
+        if isinstance(node, dict) and key not in node:
+            _check_key(config, place, str(key), node, change, accepted)
+            if rest:
+                node[key] = {}
+        place.append(key)
+        if not rest:
+            node[key] = copy.deepcopy(change.value)
+        node, words = node[key], rest
+    return place
+
+
+def _key(node: Any, words: Sequence[str], change: Change) -> tuple[str | int, int]:
+    """Return the key or position that the first words address, and how many of them did."""
+    name = words[0]
+    if isinstance(node, dict):
+        return name, 1
+    if not isinstance(node, list):
+        raise ConfigError(
+            f"{change.told}: what stands before {name!r} is {shown(node)}, without keys"
+        )
+    found: dict[int, int] = {}
+    if name.isascii() and name.isdecimal() and int(name) < len(node):
+        found[int(name)] = 1
+    prefixes = [each.get("log_prefix") if isinstance(each, dict) else None for each in node]
+    for place, prefix in enumerate(prefixes):
+        used = str(prefix).count(".") + 1
+        if prefix is not None and ".".join(words[:used]) == prefix:
+            found[place] = used
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found:
+        places = " and ".join(f"[{place}]" for place in sorted(found))
+        raise ConfigError(
+            f"{change.told}: {name!r} is the entries {places}; give one by its number"
+        )
+    known = [*map(str, range(len(node))), *(str(each) for each in prefixes if each is not None)]
+    raise ConfigError(f"{change.told}: the list has no entry {name!r} - {nearest(name, known)}")
+
+
+def _check_key(
+    config: dict[str, Any],
+    place: Sequence[str | int],
+    name: str,
+    node: dict[str, Any],
+    change: Change,
+    accepted: Accepted | None,
+) -> None:
+    """Refuse a key that is not in the file, unless the component there takes it."""
+    known = accepted(config, tuple(place)) if accepted and place else None
+    if known is not None and name in known:
+        return
+    names = list(dict.fromkeys([*map(str, node), *(known or ())]))
+    where = "the config file" if known is None else ".".join(map(str, place))
+    raise ConfigError(f"{change.told}: {where} has no key {name!r} - {nearest(name, names)}")
+
+
+def _value_at(config: Any, place: Sequence[str | int]) -> Any:
+    """Return what stands at a place now; NEEDED, which equals no value, if nothing does."""
+    node = config
+    for key in place:
+        try:
+            node = node[key]
+        except (KeyError, IndexError, TypeError):
+            return NEEDED
+    return node
+
+
+def _holds(asked: Any, found: Any) -> bool:
+    """Return whether a value is what was asked for; a mapping may have got further keys since."""
+    if isinstance(asked, dict) and isinstance(found, dict):
+        return all(_holds(inner, found.get(key, NEEDED)) for key, inner in asked.items())
+    return repr(asked) == repr(found)
 
 
 def _unshared(value: Any) -> Any:
@@ -154,17 +288,3 @@ def _unshared(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _unshared(inner) for key, inner in value.items()}
     return [_unshared(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _step(node: Any, name: str, change: str) -> Any:
-    is_place = name.isascii() and name.isdecimal()
-    if isinstance(node, list) and is_place and int(name) < len(node):
-        return node[int(name)]
-    if isinstance(node, dict) and name in node:
-        return node[name]
-    if not isinstance(node, (dict, list)):
-        raise ConfigError(f"--set {change}: what stands before {name!r} is {node!r}, without keys")
-    known = list(node) if isinstance(node, dict) else [str(place) for place in range(len(node))]
-    near = get_close_matches(name, [str(key) for key in known], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, known))}"
-    raise ConfigError(f"--set {change}: the config file has no key {name!r} - {hint}")

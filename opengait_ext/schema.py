@@ -6,10 +6,68 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 _LONGEST = 100  # characters of a value in a message
 _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+NEEDED = inspect.Parameter.empty  # the default of a key that has none
+
+
+class Key(NamedTuple):
+    """A key that a component takes.
+
+    Attributes:
+        hint: Its type; ``Any`` where the component does not say.
+        default: What holds without it; ``NEEDED`` if it has to be there.
+    """
+
+    hint: Any
+    default: Any
+
+
+def keys_of(component: Callable[..., Any], given: Collection[str] = ()) -> dict[str, Key]:
+    """Return the keys that a config may give to a component, in their order.
+
+    Args:
+        component: Class or function whose signature and annotations are the schema.
+        given: Names that the caller supplies, and no config file may.
+    """
+    hints = _hints(component)
+    made = _made_anew(component)
+    return {
+        name: Key(hints.get(name, Any), made.get(name, parameter.default))
+        for name, parameter in inspect.signature(component).parameters.items()
+        if name not in given and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+def _made_anew(component: Callable[..., Any]) -> dict[str, Any]:
+    """Return the defaults of a dataclass that a factory makes; its signature has marks there."""
+    if not (inspect.isclass(component) and dataclasses.is_dataclass(component)):
+        return {}
+    return {
+        field.name: field.default_factory()
+        for field in dataclasses.fields(component)
+        if field.default_factory is not dataclasses.MISSING
+    }
+
+
+def nearest(name: object, known: Collection[object], word: str = "known") -> str:
+    """Return what to write in place of an unknown name: the nearest one, or all there are."""
+    near = get_close_matches(str(name), [str(each) for each in known], n=1)
+    return (
+        f"did you mean {near[0]!r}?" if near else f"{word}: {', '.join(map(str, known)) or 'none'}"
+    )
+
+
+def dataclass_in(hint: Any) -> type | None:
+    """Return the dataclass that a type is, or may be."""
+    for option in (hint, *typing.get_args(hint)):
+        if inspect.isclass(option) and dataclasses.is_dataclass(option):
+            return option
+    return None
 
 
 def shown(value: Any) -> str:
@@ -28,23 +86,15 @@ def faults_of(
         arguments: What the config file gives.
         given: Names that the caller supplies, and no config file may.
     """
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(component).parameters.items()
-        if name not in given and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-    hints = _hints(component)
+    keys = keys_of(component, given)
     faults = []
     for name, value in arguments.items():
-        if name not in parameters:
-            near = get_close_matches(str(name), parameters, n=1)
-            known = ", ".join(parameters) or "none"
-            hint = f"did you mean {near[0]!r}?" if near else f"accepted: {known}"
-            faults.append(f"unknown key {name!r} - {hint}")
-        elif name in hints:
-            faults += [f"{name}{fault}" for fault in _type_faults(value, hints[name])]
-    for name, parameter in parameters.items():
-        if name not in arguments and parameter.default is inspect.Parameter.empty:
+        if name not in keys:
+            faults.append(f"unknown key {name!r} - {nearest(name, keys, 'accepted')}")
+        else:
+            faults += [f"{name}{fault}" for fault in _type_faults(value, keys[name].hint)]
+    for name, key in keys.items():
+        if name not in arguments and key.default is NEEDED:
             faults.append(f"missing key {name!r}")
     return faults
 
@@ -56,10 +106,9 @@ def with_dataclasses(component: Callable[..., Any], arguments: Mapping[str, Any]
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    if isinstance(value, Mapping):
-        for option in (hint, *typing.get_args(hint)):
-            if inspect.isclass(option) and dataclasses.is_dataclass(option):
-                return option(**with_dataclasses(option, value))
+    wanted = dataclass_in(hint)
+    if isinstance(value, Mapping) and wanted is not None:
+        return wanted(**with_dataclasses(wanted, value))
     return value
 
 

@@ -107,8 +107,8 @@ def test_a_change_sets_one_value_also_inside_a_list(tmp_path):
     [
         ("trainer_cfg.total_itr=7", "no key 'total_itr' - did you mean 'total_iter'"),
         ("trainer.total_iter=7", "did you mean 'trainer_cfg'"),
-        ("loss_cfg.3.margin=1.0", "no key '3' - known: 0"),
-        ("loss_cfg.².margin=1.0", "no key '²' - known: 0"),
+        ("loss_cfg.3.margin=1.0", "no entry '3' - known: 0"),
+        ("loss_cfg.².margin=1.0", "no entry '²' - known: 0"),
         ("trainer_cfg.total_iter.x=1", "what stands before 'x' is 5, without keys"),
         ("trainer_cfg.total_iter", "expected section.key=value"),
         ("trainer_cfg.total_iter=1e3", "write 1.0e\\+3"),

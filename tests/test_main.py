@@ -48,6 +48,9 @@ def test_help_answers_without_loading_torch():
         "--log_to_file",
         "--device",
         "--set",
+        "--name",
+        "--seed",
+        "--output",
         "--opengait",
         "--host",
         "--upstream-cpu",
@@ -73,7 +76,7 @@ def test_a_shipped_config_is_found_by_name_from_any_folder_and_said(monkeypatch,
 def test_a_checkout_brings_its_own_engine(checkout, config, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "opengait_ext.upstream.launch.run_inside", lambda *given: asked.append(given)
+        "opengait_ext.upstream.launch.run_inside", lambda *given, output: asked.append(given)
     )
     command = ["--cfgs", config, "--phase", "train", "--iter", "7"]
     assert launcher.main([*command, "--opengait", str(checkout), "--upstream-cpu"]) == 0
@@ -94,7 +97,7 @@ def test_a_checkout_lends_its_models_to_our_engine(checkout, config, monkeypatch
     asked = {}
     monkeypatch.setattr("opengait_ext.upstream.zoo.zoo_catalog", lambda place: ("zoo", place))
 
-    def run(sections, phase, device, log_to_file, command, catalog):
+    def run(sections, phase, device, log_to_file, command, catalog, output):
         asked.update(phase=phase, device=device, catalog=catalog)
 
     monkeypatch.setattr("opengait_ext.engine.run", run)
@@ -158,3 +161,58 @@ def test_real_data_that_are_missing_end_in_what_to_do(tmp_path, monkeypatch, cap
         "dinov2_vits14_pretrain.pth",
     ):
         assert part in message
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """What the engine was asked for."""
+    asked = {}
+
+    def run(sections, phase, device, log_to_file, command, catalog, output):
+        asked.update(sections=sections, output=output)
+
+    monkeypatch.setattr("opengait_ext.engine.run", run)
+    return asked
+
+
+DEMO = str(ROOT / "configs" / "dinogrl_synth.yaml")
+
+
+def test_name_seed_and_output_have_options_of_their_own(ran, tmp_path):
+    options = ["--name", "2024", "--seed", "5", "--output", str(tmp_path)]
+    assert launcher.main(["--cfgs", DEMO, *options]) == 0
+    names = [ran["sections"][each]["save_name"] for each in ("trainer_cfg", "evaluator_cfg")]
+    assert names == ["2024", "2024"]
+    assert ran["sections"]["trainer_cfg"]["seed"] == 5
+    assert ran["output"] == tmp_path
+
+
+def test_without_its_option_the_output_is_where_it_was(ran):
+    assert launcher.main(["--cfgs", DEMO]) == 0
+    assert ran["output"] == Path("output")
+
+
+def test_a_key_that_the_file_leaves_out_is_set_and_a_loss_by_its_prefix(ran):
+    changes = ["loss_cfg.smoothness.loss_term_weight=0", "trainer_cfg.compile=auto"]
+    words = [word for change in changes for word in ("--set", change)]
+    assert launcher.main(["--cfgs", DEMO, *words]) == 0
+    losses = {each["log_prefix"]: each for each in ran["sections"]["loss_cfg"]}
+    assert losses["smoothness"]["loss_term_weight"] == 0
+    assert ran["sections"]["trainer_cfg"]["compile"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", "1", "--set", "trainer_cfg.seed=2"], "--set trainer_cfg.seed=2 and --seed 1"),
+        (["--name", "a", "--set", "trainer_cfg.save_name=b"], "and --name a give different"),
+        (["--iter", "3", "--set", "trainer_cfg.restore_hint=2"], "and --iter 3 give different"),
+        (["--set", "trainer_cfg.compil=auto"], "did you mean 'compile'?"),
+    ],
+)
+def test_what_cannot_be_set_is_one_line(ran, capsys, options, message):
+    assert launcher.main(["--cfgs", DEMO, *options]) == 1
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert "\n" not in told
+    assert not ran

@@ -1,7 +1,6 @@
 """What the shipped configs say about themselves holds: complete ones, and those of the paper."""
 
 import copy
-import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -11,24 +10,15 @@ import torch
 import yaml
 
 from opengait_ext.config import load_config
-from opengait_ext.engine.catalog import own_catalog
-from opengait_ext.engine.optimizer import SOLVERS, entries_of, shared_out
-from opengait_ext.engine.options import (
-    DataOptions,
-    EvaluatorOptions,
-    PrepareOptions,
-    TrainerOptions,
-)
-from opengait_ext.engine.schedule import SCHEDULES
-from opengait_ext.engine.sections import EVALUATOR_GETS, SAMPLER_GETS, check
-from opengait_ext.layers.vit import DINOv2
+from opengait_ext.engine.keys import parts_of, written
+from opengait_ext.engine.optimizer import shared_out
+from opengait_ext.engine.sections import check
 from opengait_ext.models import MODELS
 from opengait_ext.upstream.zoo import zoo_catalog
 from opengait_ext.vision import torchvision
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))
 OWN = [path for path in CONFIGS if load_config(path)["model_cfg"]["model"] in MODELS]
-CATALOG = own_catalog()
 
 COMPLETE = "Every key stands here"
 DEFAULTS = "A key that does not stand here has the default of its component."
@@ -49,64 +39,14 @@ def head_of(path):
     return " ".join(line.removeprefix("#").strip() for line in lines)
 
 
-def keys_of(component, given=()):
-    """Every key that a config may give to a component."""
-    return {
-        name
-        for name, parameter in inspect.signature(component).parameters.items()
-        if name not in given and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-
-
-def solver_keys(solver):
-    """What moves the weights; torch's keyword-only arguments choose how it computes a step."""
-    parameters = inspect.signature(solver).parameters
-    return {
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY and name != "params"
-    }
-
-
-def places(config):
-    """Every mapping of a config that feeds a component: its place, its keys, all keys it has."""
-    model = config["model_cfg"]
-    yield "model_cfg", model, {"model", *keys_of(MODELS[model["model"]].build, ("self",))}
-    if "dinov2" in model:
-        yield (
-            "model_cfg.dinov2",
-            model["dinov2"],
-            {each.name for each in dataclasses.fields(DINOv2)},
-        )
-    for number, entry in enumerate(config["loss_cfg"]):
-        wanted = {"type", "log_prefix", *keys_of(CATALOG.losses[entry["type"]])}
-        yield f"loss_cfg[{number}]", entry, wanted
-    for where, entry in entries_of(config["optimizer_cfg"]):
-        yield where, entry, {"solver", *solver_keys(SOLVERS[entry["solver"]])}
-    schedule = config["scheduler_cfg"]
-    of_host = ("optimizer", "last_epoch", "verbose")  # where training stands, and an old option
-    yield (
-        "scheduler_cfg",
-        schedule,
-        {"scheduler", *keys_of(SCHEDULES[schedule["scheduler"]], of_host)},
-    )
-    yield "data_cfg", config["data_cfg"], keys_of(DataOptions)
-    yield "data_cfg.prepare", config["data_cfg"]["prepare"], keys_of(PrepareOptions)
-    yield "trainer_cfg", config["trainer_cfg"], keys_of(TrainerOptions)
-    evaluator = config["evaluator_cfg"]
-    function = CATALOG.evaluators[evaluator["eval_func"]]
-    yield (
-        "evaluator_cfg",
-        evaluator,
-        keys_of(EvaluatorOptions) | keys_of(function, EVALUATOR_GETS),
-    )
-    for name in ("trainer_cfg", "evaluator_cfg"):
-        sampler = config[name]["sampler"]
-        wanted = keys_of(CATALOG.samplers[sampler["type"]], SAMPLER_GETS)
-        yield f"{name}.sampler", sampler, {"type", *wanted}
-        for number, entry in enumerate(config[name]["transform"]):
-            wanted = {"type", *keys_of(CATALOG.transforms[entry["type"]])}
-            yield f"{name}.transform[{number}]", entry, wanted
+def wanted_of(part):
+    """The keys that a complete config has to name at a place."""
+    if part.place[0] != "optimizer_cfg":
+        return set(part.keys) - {"verbose"}  # an old option of torch's schedules
+    # What moves the weights; torch's keyword-only arguments choose how it computes a step.
+    parameters = inspect.signature(part.component).parameters
+    how = {name for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+    return set(part.keys) - how - {"match"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
@@ -127,9 +67,9 @@ def test_the_configs_of_published_data_are_complete():
 )
 def test_a_config_that_says_so_names_every_key_of_every_component(path):
     missing = {
-        where: sorted(wanted - set(given))
-        for where, given, wanted in places(load_config(path))
-        if wanted - set(given)
+        written(part.place): sorted(wanted_of(part) - set(part.given))
+        for part in parts_of(load_config(path), zoo_catalog(None))
+        if wanted_of(part) - set(part.given)
     }
     assert missing == {}
 

@@ -39,6 +39,7 @@ class Run:
         group: The processes.
         command: The command line.
         live: The bar on the terminal.
+        output: Where runs are written to.
     """
 
     settings: Settings
@@ -46,14 +47,14 @@ class Run:
     group: Group
     command: list[str]
     live: LiveLine
+    output: Path = OUTPUT
 
     @property
     def folder(self) -> Path:
-        """Gives ``output/<dataset>/<model>/<save_name>``, OpenGait's form."""
+        """Return ``<output>/<dataset>/<model>/<save_name>``, OpenGait's form."""
         settings = self.settings
-        return (
-            OUTPUT / settings.data.dataset_name / settings.model_name / settings.trainer.save_name
-        )
+        name = settings.trainer.save_name
+        return self.output / settings.data.dataset_name / settings.model_name / name
 
     @property
     def beginning(self) -> Path:

@@ -11,6 +11,7 @@ from ..schema import faults_of, shown, with_dataclasses
 from .bounds import faults_of_numbers
 from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
 from .effects import contradictions
+from .keys import EVALUATOR_GETS, SAMPLER_GETS, SCHEDULE_GETS
 from .optimizer import optimizer_faults, peak_faults, rehearsed_optimizer
 from .options import VALIDATION_SPLIT, DataOptions, EvaluatorOptions, TrainerOptions
 from .schedule import SCHEDULES
@@ -20,9 +21,6 @@ SECTIONS = (
     "scheduler_cfg", "trainer_cfg", "evaluator_cfg",
 )  # fmt: skip
 _LISTS = ("loss_cfg", "optimizer_cfg")
-# What the engine gives to the components that ask for it.
-EVALUATOR_GETS = ("embedded", "dataset", "split")
-SAMPLER_GETS = ("dataset", "seed", "start", "total", "rank", "world_size")
 
 
 def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
@@ -89,7 +87,7 @@ def _component_faults(config: Config, catalog: Catalog) -> Iterator[str]:
     if "scheduler_cfg" in sections:
         yield from faults_of_section(
             SCHEDULES, sections["scheduler_cfg"], where="scheduler_cfg", key="scheduler",
-            given=("optimizer", "last_epoch"),
+            given=SCHEDULE_GETS,
         )  # fmt: skip
     for name, options in (("data_cfg", DataOptions), ("trainer_cfg", TrainerOptions)):
         if name in sections:

@@ -14,7 +14,7 @@ from .holding import held
 from .idle import idle_in_test
 from .progress import LiveLine, logging_to
 from .provenance import config_file
-from .run import Run, described_device
+from .run import OUTPUT, Run, described_device
 from .sections import check
 from .tester import check_tasks, chosen_checkpoint, test
 from .training import train
@@ -29,6 +29,7 @@ def run(
     log_to_file: bool = False,
     command: list[str] | None = None,
     catalog: Catalog | None = None,
+    output: str | Path = OUTPUT,
 ) -> dict[str, Any]:
     """Trains and tests what a config file describes, on any device.
 
@@ -41,6 +42,7 @@ def run(
         log_to_file: Also write the log to ``<output folder>/logs``.
         command: The command line, for the record.
         catalog: Where components come from; without it, from this package.
+        output: Where runs are written to.
 
     Returns:
         What ``metrics.json`` holds; after training alone, the iteration. All processes but the
@@ -55,7 +57,7 @@ def run(
     chosen = choose_device(device)
     live = LiveLine()
     with process_group(chosen.type) as group:
-        this = Run(settings, chosen, group, list(command or []), live)
+        this = Run(settings, chosen, group, list(command or []), live, Path(output))
         logs = this.folder / "logs" if log_to_file else None
         _check_hints(this, phase)
         with held(this.folder, group), logging_to(logs, live, group.rank):

@@ -142,17 +142,20 @@ def notes(settings: Settings, world_size: int) -> Iterator[str]:
     yield f"trainer_cfg.seed: {trainer.seed} holds, not OpenGait's seed (the rank)"
 
 
-def translated(settings: Settings, folder: Path, phase: str, world_size: int) -> dict[str, Any]:
+def translated(
+    settings: Settings, folder: Path, phase: str, world_size: int, output: Path = OUTPUT
+) -> dict[str, Any]:
     """Gives a config in the form that OpenGait's engine reads, complete.
 
     OpenGait's output path is ``output/`` joined with the name of the data set; that name is
-    given as an absolute path, so that both hosts share ``<folder>/output``.
+    given as an absolute path, so that both hosts share ``<folder>/<output>``.
 
     Args:
         settings: The config, with absolute paths.
-        folder: Where the run was started; its ``output`` is written to.
+        folder: Where the run was started.
         phase: ``train`` or ``test``.
         world_size: Number of processes.
+        output: Where runs are written to, below ``folder`` or anywhere.
 
     Raises:
         ConfigError: If there is no checkpoint that a hint names.
@@ -161,7 +164,7 @@ def translated(settings: Settings, folder: Path, phase: str, world_size: int) ->
     config, data = settings.config, settings.data
     return {
         "data_cfg": {
-            "dataset_name": str(folder / OUTPUT / data.dataset_name),
+            "dataset_name": str(folder / output / data.dataset_name),
             "test_dataset_name": data.dataset_name,
             "dataset_root": data.dataset_root,
             "dataset_partition": data.dataset_partition,
@@ -175,17 +178,22 @@ def translated(settings: Settings, folder: Path, phase: str, world_size: int) ->
         ],
         "optimizer_cfg": copy.deepcopy(config["optimizer_cfg"]),
         "scheduler_cfg": dict(config["scheduler_cfg"]),
-        "trainer_cfg": _trainer(settings, folder, phase),
-        "evaluator_cfg": _evaluator(settings, folder, phase, world_size),
-        EXTENSION: {"config": copy.deepcopy(dict(config)), "folder": str(folder), "phase": phase},
+        "trainer_cfg": _trainer(settings, folder / output, phase),
+        "evaluator_cfg": _evaluator(settings, folder / output, phase, world_size),
+        EXTENSION: {
+            "config": copy.deepcopy(dict(config)),
+            "folder": str(folder),
+            "output": str(output),
+            "phase": phase,
+        },
     }
 
 
-def _trainer(settings: Settings, folder: Path, phase: str) -> dict[str, Any]:
+def _trainer(settings: Settings, output: Path, phase: str) -> dict[str, Any]:
     options = settings.trainer
     hint: Any = 0
     if phase == "train" and options.restore_hint != 0:
-        hint = _found(settings, folder, options.restore_hint, "last")
+        hint = _found(settings, output, options.restore_hint, "last")
     weights_only = isinstance(hint, str)
     return {
         "save_name": options.save_name,
@@ -207,15 +215,15 @@ def _trainer(settings: Settings, folder: Path, phase: str) -> dict[str, Any]:
     }
 
 
-def _evaluator(settings: Settings, folder: Path, phase: str, world_size: int) -> dict[str, Any]:
+def _evaluator(settings: Settings, output: Path, phase: str, world_size: int) -> dict[str, Any]:
     options = settings.evaluator
     hint: Any = 0
     if phase == "test":
         wanted = options.restore_hint or "auto"
-        hint = _found(settings, folder, wanted, settings.trainer.keep)
+        hint = _found(settings, output, wanted, settings.trainer.keep)
         if hint == 0:
             raise ConfigError(
-                f"{_store(settings, folder).folder}: there is no checkpoint to test; train first "
+                f"{_store(settings, output).folder}: there is no checkpoint to test; train first "
                 "(--phase train), or give one as evaluator_cfg.restore_hint"
             )
     return {
@@ -236,15 +244,15 @@ def _of_ours(section: Mapping[str, Any]) -> dict[str, Any]:
     return {**section, "type": named(section["type"])}
 
 
-def _store(settings: Settings, folder: Path) -> CheckpointStore:
+def _store(settings: Settings, output: Path) -> CheckpointStore:
     name = settings.trainer.save_name
-    output = folder / OUTPUT / settings.data.dataset_name / settings.model_name / name
-    return CheckpointStore(output / "checkpoints", name, settings.trainer.keep_checkpoints)
+    folder = output / settings.data.dataset_name / settings.model_name / name
+    return CheckpointStore(folder / "checkpoints", name, settings.trainer.keep_checkpoints)
 
 
-def _found(settings: Settings, folder: Path, hint: int | str, keep: str) -> int | str:
+def _found(settings: Settings, output: Path, hint: int | str, keep: str) -> int | str:
     """Gives a hint as OpenGait understands it: an iteration, or the path of other weights."""
-    path = _store(settings, folder).find(hint, keep)
+    path = _store(settings, output).find(hint, keep)
     if path is None:
         return 0
     return str(path) if isinstance(hint, str) and hint != "auto" else int(path.stem.split("-")[-1])

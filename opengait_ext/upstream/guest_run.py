@@ -71,7 +71,10 @@ def guest_run(extension: Mapping[str, Any], catalog: Catalog) -> GuestRun:
     group = Group(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     device = choose_device("cpu" if is_patched() else "auto")
     command = list(extension.get("command", []))
-    return GuestRun(settings, device, group, command, LiveLine(), Path(extension["folder"]))
+    return GuestRun(
+        settings, device, group, command, LiveLine(),
+        output=Path(extension["output"]), start=Path(extension["folder"]),
+    )  # fmt: skip
 
 
 def begin_training(model: Any) -> bool:

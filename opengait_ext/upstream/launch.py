@@ -21,6 +21,7 @@ from ..engine.distributed import Group, met_group
 from ..engine.meeting import own_place
 from ..engine.options import DataOptions
 from ..engine.progress import LiveLine, logging_to
+from ..engine.run import OUTPUT
 from ..engine.sections import check
 from ..escaping import Formatter
 from . import hook
@@ -50,11 +51,11 @@ def run_inside(
     on_cpu: bool = False,
     command: Sequence[str] = (),
     catalog: Catalog | None = None,
+    output: Path = OUTPUT,
 ) -> None:
     """Trains and tests what one of our configs describes, with OpenGait's own engine.
 
-    One process, or as many as torchrun started. Outputs go to ``output`` in the working
-    directory, as in our engine; nothing in the checkout changes.
+    One process, or as many as torchrun started. Nothing in the checkout changes.
 
     Args:
         checkout: The clone.
@@ -64,6 +65,7 @@ def run_inside(
         on_cpu: Change torch so that OpenGait runs without CUDA; for tests.
         command: The command line, for the record.
         catalog: Where components come from; without it, from this package.
+        output: Where runs are written to, as in our engine.
 
     Raises:
         UserError: If the config does not fit, data or packages are missing, or there is no CUDA.
@@ -77,7 +79,7 @@ def run_inside(
         stack.enter_context(logging_to(None, LiveLine(), rank))
         stack.enter_context(_told_once())
         stack.callback(let_go)
-        logger.info("host upstream: OpenGait's own engine; outputs in %s", folder / "output")
+        logger.info("host upstream: OpenGait's own engine; outputs in %s", folder / output)
         log_version(checkout)
         log_terms()
         if on_cpu:
@@ -97,6 +99,7 @@ def run_inside(
                 _run_main(
                     checkout, part, log_to_file,
                     folder=str(folder), config=config, command=command, catalog=catalog,
+                    output=output,
                 )  # fmt: skip
             if place + 1 < len(phases):
                 next_port()
@@ -107,6 +110,7 @@ def take_over(
     config: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
     catalog: Catalog | None = None,
+    output: Path = OUTPUT,
 ) -> None:
     """Adds our components to OpenGait, whose modules are loaded, and reads our configs for it.
 
@@ -115,6 +119,7 @@ def take_over(
         config: What stands in the file of ``--cfgs``, with the changes of the command line.
         command: The command line, for the record.
         catalog: Our components; without it, all of this package.
+        output: Where runs are written to.
     """
     _log_somewhere()
     if config is None:  # else run_inside has told it
@@ -130,7 +135,7 @@ def take_over(
             return original(path)  # one of OpenGait's own
         start = Path(folder or Path.cwd())
         words = list(command or sys.argv)
-        result = _for_opengait(read, start, catalog, words)
+        result = _for_opengait(read, start, catalog, words, output)
         result[EXTENSION]["command"] = words
         return _with_unknown(result, original)
 
@@ -149,7 +154,7 @@ def _ours(path: str) -> dict[str, Any] | None:
 
 
 def _for_opengait(
-    config: Mapping[str, Any], start: Path, catalog: Catalog, command: list[str]
+    config: Mapping[str, Any], start: Path, catalog: Catalog, command: list[str], output: Path
 ) -> dict[str, Any]:
     """Gives one of our configs in OpenGait's words, and logs what these words do not say."""
     program = vars(sys.modules["__main__"])
@@ -158,8 +163,8 @@ def _for_opengait(
     world_size = int(os.environ["WORLD_SIZE"])
     settings = check(absolute(config, start), catalog, phase)
     device = choose_device("cpu" if is_patched() else "auto")  # before the processes speak
-    begin(GuestRun(settings, device, met_group(), command, LiveLine(), start), phase)
-    result = translated(settings, start, phase, world_size)
+    begin(GuestRun(settings, device, met_group(), command, LiveLine(), output, start), phase)
+    result = translated(settings, start, phase, world_size, output)
     use_model(settings.model_name)
     for line in notes(settings, world_size):
         logger.info("%s", line)

@@ -1,0 +1,144 @@
+"""Every key that a config may hold, place by place: what ``--set`` takes, and what has defaults."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluation.rerank import DEFAULTS as RERANKINGS
+from ..evaluation.rerank import checked
+from ..registry import Registry
+from ..schema import Key, dataclass_in, keys_of
+from .catalog import Catalog, Config
+from .optimizer import SOLVERS
+from .options import DataOptions, EvaluatorOptions, TrainerOptions
+from .schedule import SCHEDULES
+
+# What the engine gives to the components that ask for it, and no config may.
+EVALUATOR_GETS = ("embedded", "dataset", "split")
+SAMPLER_GETS = ("dataset", "seed", "start", "total", "rank", "world_size")
+SCHEDULE_GETS = ("optimizer", "last_epoch")
+SOLVER_GETS = ("params",)
+
+Place = tuple[str | int, ...]
+_TEXT, _LIST = Key(str, ...), Key(list[str], None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A mapping of a config that feeds one component.
+
+    Attributes:
+        place: Where it stands: sections, keys and positions.
+        given: What the config says there.
+        component: Whose keys these are.
+        keys: All that it takes, those of its host too (``log_prefix``, ``match``).
+    """
+
+    place: Place
+    given: Mapping[str, Any]
+    component: Callable[..., Any]
+    keys: Mapping[str, Key]
+
+
+def written(place: Sequence[str | int]) -> str:
+    """Return a place as messages write it: ``loss_cfg[2].margin``."""
+    words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in place]
+    return "".join(words).removeprefix(".")
+
+
+def parts_of(config: Config, catalog: Catalog) -> Iterator[Part]:
+    """Yield every mapping of a config that feeds a component; those that none has are left out.
+
+    Args:
+        config: As it was read; may be wrong.
+        catalog: What it can name.
+    """
+    for part in _sections(config, catalog):
+        yield part
+        yield from _nested(part)
+
+
+def _sections(config: Config, catalog: Catalog) -> Iterator[Part]:
+    yield from _named(("model_cfg",), config.get("model_cfg"), catalog.models, "model")
+    for place, entry in _entries(config, "loss_cfg"):
+        yield from _named(place, entry, catalog.losses, own={"log_prefix": _TEXT})
+    solvers = config.get("optimizer_cfg")
+    places = _entries(config, "optimizer_cfg") if isinstance(solvers, list) else ()
+    for place, entry in places or [(("optimizer_cfg",), solvers)]:
+        yield from _named(place, entry, SOLVERS, "solver", SOLVER_GETS, {"match": _LIST})
+    schedule = config.get("scheduler_cfg")
+    yield from _named(("scheduler_cfg",), schedule, SCHEDULES, "scheduler", SCHEDULE_GETS)
+    for name, options in (("data_cfg", DataOptions), ("trainer_cfg", TrainerOptions)):
+        if isinstance(config.get(name), Mapping):
+            yield Part((name,), config[name], options, keys_of(options))
+    yield from _evaluator(config.get("evaluator_cfg"), catalog)
+    for name in ("trainer_cfg", "evaluator_cfg"):
+        section = config.get(name)
+        if not isinstance(section, Mapping):
+            continue
+        place = (name, "sampler")
+        yield from _named(place, section.get("sampler"), catalog.samplers, given=SAMPLER_GETS)
+        for inner, entry in _entries(section, "transform"):
+            yield from _named((name, *inner), entry, catalog.transforms)
+
+
+def _entries(section: Config, key: str) -> list[tuple[Place, Any]]:
+    entries = section.get(key)
+    if not isinstance(entries, list):
+        return []
+    return [((key, number), entry) for number, entry in enumerate(entries)]
+
+
+def _named(
+    place: Place,
+    section: Any,
+    registry: Registry,
+    key: str = "type",
+    given: Sequence[str] = (),
+    own: Mapping[str, Key] | None = None,
+) -> Iterator[Part]:
+    """Yield the part of a section that names its component under ``key``."""
+    if not isinstance(section, Mapping):
+        return
+    try:
+        component = registry[section.get(key, "")]
+    except (KeyError, TypeError):
+        return
+    taken = keys_of(component.build, ("self",)) if key == "model" else keys_of(component, given)
+    yield Part(place, section, component, {key: _TEXT, **(own or {}), **taken})
+
+
+def _evaluator(section: Any, catalog: Catalog) -> Iterator[Part]:
+    if not isinstance(section, Mapping):
+        return
+    keys = keys_of(EvaluatorOptions)
+    try:
+        function = catalog.evaluators[section.get("eval_func", "")]
+    except (KeyError, TypeError):
+        yield Part(("evaluator_cfg",), section, EvaluatorOptions, keys)
+        return
+    keys |= keys_of(function, EVALUATOR_GETS)
+    yield Part(("evaluator_cfg",), section, function, keys)
+    rerank = section.get("rerank")
+    if isinstance(rerank, Mapping) and rerank.get("type") in RERANKINGS:
+        defaults = RERANKINGS[rerank["type"]]
+        keys = {name: Key(type(value), value) for name, value in defaults.items()}
+        yield Part(("evaluator_cfg", "rerank"), rerank, checked, {"type": _TEXT, **keys})
+
+
+def _nested(part: Part) -> Iterator[Part]:
+    """Yield the mappings in a part that become dataclasses."""
+    for name, key in part.keys.items():
+        wanted, section = dataclass_in(key.hint), part.given.get(name)
+        if wanted is not None and isinstance(section, Mapping):
+            inner = Part((*part.place, name), section, wanted, keys_of(wanted))
+            yield inner
+            yield from _nested(inner)
+
+
+def accepted_at(config: Config, catalog: Catalog, place: Place) -> Mapping[str, Key] | None:
+    """Return the keys that a config may hold at a place; None: nobody says."""
+    for part in parts_of(config, catalog):
+        if part.place == place:
+            return part.keys
+    return None
