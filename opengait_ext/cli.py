@@ -11,7 +11,7 @@ from .programs import OTHERS, run_program
 
 # In the order of the work; each has a module in `commands`, or is a program of its own.
 COMMANDS = (
-    "prepare", "check", "weights", "train", "test",
+    "configs", "prepare", "check", "weights", "train", "test",
     "table", "report", "embed", "index", "search", "calibrate",
 )  # fmt: skip
 _NEED_TORCH = ("embed", "index", "search", "calibrate", "report")

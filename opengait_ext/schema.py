@@ -105,6 +105,15 @@ def with_dataclasses(component: Callable[..., Any], arguments: Mapping[str, Any]
     return {name: _converted(value, hints.get(name)) for name, value in arguments.items()}
 
 
+def plain(value: Any) -> Any:
+    """Return a value as a config file holds it: dataclasses as mappings, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def _converted(value: Any, hint: Any) -> Any:
     wanted = dataclass_in(hint)
     if isinstance(value, Mapping) and wanted is not None:

@@ -72,6 +72,13 @@ def parse(content: bytes | str) -> Any:
         loader.dispose()
 
 
+def written(value: Any) -> str:
+    """Return plain values as YAML that :func:`parse` reads back to the same."""
+    return yaml.safe_dump(
+        value, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True
+    )
+
+
 def _decoded(content: bytes) -> str:
     coding = next((coding for mark, coding in _MARKS if content.startswith(mark)), "utf-8")
     try:

@@ -1,13 +1,16 @@
 """Every key that a config may hold, place by place: what ``--set`` takes, and what has defaults."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 from ..evaluation.rerank import DEFAULTS as RERANKINGS
 from ..evaluation.rerank import checked
+from ..models import MODELS
 from ..registry import Registry
-from ..schema import Key, dataclass_in, keys_of
+from ..schema import NEEDED, Key, dataclass_in, keys_of, plain
 from .catalog import Catalog, Config
 from .optimizer import SOLVERS
 from .options import DataOptions, EvaluatorOptions, TrainerOptions
@@ -20,7 +23,8 @@ SCHEDULE_GETS = ("optimizer", "last_epoch")
 SOLVER_GETS = ("params",)
 
 Place = tuple[str | int, ...]
-_TEXT, _LIST = Key(str, ...), Key(list[str], None)
+_TEXT, _LIST = Key(str, NEEDED), Key(list[str], NEEDED)
+_OLD = ("verbose",)  # of torch's schedules, without effect
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,38 @@ def _nested(part: Part) -> Iterator[Part]:
             inner = Part((*part.place, name), section, wanted, keys_of(wanted))
             yield inner
             yield from _nested(inner)
+
+
+def with_every_key(config: Config, catalog: Catalog) -> dict[str, Any]:
+    """Return a config with every default written out; it does what the config does.
+
+    What is left out: by which of its ways torch computes a step of the optimizer, which this engine
+    chooses where nothing is written; the rate that OneCycleLR sets; keys of models that come from
+    an OpenGait checkout, which ask whether a key is there.
+
+    Args:
+        config: A right one.
+        catalog: What it names.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for part in parts_of(result, catalog):
+        given: Any = part.given
+        for name, key in part.keys.items():
+            if name not in given and key.default is not NEEDED and _is_free(part, name, result):
+                given[name] = plain(key.default)
+    return result
+
+
+def _is_free(part: Part, name: str, config: Config) -> bool:
+    """Return whether a default may be written without changing anything."""
+    if part.place[0] == "optimizer_cfg":
+        if name == "lr" and config["scheduler_cfg"]["scheduler"] == "OneCycleLR":
+            return False
+        parameter = signature(part.component).parameters.get(name)
+        return parameter is not None and parameter.kind is not Parameter.KEYWORD_ONLY
+    if part.place[0] == "model_cfg":
+        return config["model_cfg"]["model"] in MODELS
+    return name not in _OLD
 
 
 def accepted_at(config: Config, catalog: Catalog, place: Place) -> Mapping[str, Key] | None:

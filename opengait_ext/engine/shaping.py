@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..schema import with_dataclasses
+from ..schema import plain, with_dataclasses
 from .catalog import Catalog, Config
 from .optimizer import SOLVERS, entries_of
 from .options import DataOptions, TrainerOptions, is_weight_file
@@ -180,17 +180,7 @@ def with_defaults(component: Callable[..., Any], section: Mapping[str, Any]) -> 
     except TypeError:  # keys of another version
         given = dict(section)
     left = {name: value for name, value in values.items() if name not in given}
-    return {name: _plain(value) for name, value in {**given, **left}.items()}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return value
+    return {name: plain(value) for name, value in {**given, **left}.items()}
 
 
 def _differences(old: Any, new: Any, place: str = "") -> Iterator[Difference]:

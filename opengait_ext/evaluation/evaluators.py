@@ -46,7 +46,7 @@ def evaluate_cross_modality(
         block_size: Queries whose distances are held at a time.
         confidence: Resamples of the query identities for 95 % intervals; 0 for none.
         tar_at_far: False accept rates at which the true accept rate is given, with d prime.
-        rerank: Settings of a re-ranking, see ``rerank.checked``; None for none.
+        rerank: A re-ranking: its ``type``, and what differs from its defaults; None for none.
 
     Returns:
         The scores by direction, in the partition's order.

@@ -21,15 +21,25 @@ _OFFSET = 0.1  # DINOv2 adds it to the number of tokens before it resamples the 
 
 @dataclass(frozen=True)
 class DINOv2:
-    """Sizes of the frozen transformer; they must be those of its weights."""
+    """Sizes of the frozen transformer; they must be those of its weights.
 
-    embed_dim: int  # channels of a token
-    depth: int  # blocks
-    num_heads: int  # attention heads of a block
-    patch_size: int  # side of a patch, in pixels
-    input_size: list[int]  # height and width to which frames are brought, in pixels
-    pretrain_grid: int  # side of the position table, in tokens
-    taps: list[int]  # blocks whose tokens are joined, counted from 0
+    Attributes:
+        embed_dim: Channels of a token.
+        depth: Blocks.
+        num_heads: Attention heads of a block.
+        patch_size: Side of a patch, in pixels.
+        input_size: Height and width to which frames are brought, in pixels.
+        pretrain_grid: Side of the position table, in tokens.
+        taps: Blocks whose tokens are joined, counted from 0.
+    """
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    patch_size: int
+    input_size: list[int]
+    pretrain_grid: int
+    taps: list[int]
 
 
 def frozen_dinov2(sizes: DINOv2 | Mapping[str, Any]) -> "VisionTransformer":

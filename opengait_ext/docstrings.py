@@ -1,0 +1,42 @@
+"""The explanations of arguments that stand in docstrings (Google's form)."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+_HEAD = re.compile(r"(?:Args|Attributes|Args of ``build``):")
+_ENTRY = re.compile(r"(\w+)(?: \([^)]*\))?: (.*)")
+
+
+def explanations_of(component: Callable[..., Any]) -> dict[str, str]:
+    """Return what docstrings say about each argument, on one line.
+
+    Args:
+        component: A function, or a class; of a class the docstrings of ``__init__``, ``build`` and
+            of the classes it is made from count too, the nearest first.
+    """
+    sources: list[Any] = [component]
+    if inspect.isclass(component):
+        for each in component.__mro__[:-1]:
+            sources += [each, vars(each).get("__init__"), vars(each).get("build")]
+    found: dict[str, str] = {}
+    for source in sources:
+        found = {**_entries(getattr(source, "__doc__", None) or ""), **found}
+    return found
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Return the entries of the sections that explain arguments."""
+    found: dict[str, str] = {}
+    inside, name = False, ""
+    for line in inspect.cleandoc(text).splitlines():
+        indent = len(line) - len(line.lstrip())
+        if not indent and line:
+            inside = bool(_HEAD.fullmatch(line))
+        elif inside and indent == 4 and (match := _ENTRY.match(line.strip())):
+            name = match[1]
+            found[name] = match[2]
+        elif inside and indent > 4 and name:
+            found[name] += f" {line.strip()}"
+    return found
