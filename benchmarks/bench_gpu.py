@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from opengait_ext.config import load_config
 from opengait_ext.engine.devices import Computation, computes_bfloat16
-from opengait_ext.engine.optimizer import build_optimizer
+from opengait_ext.engine.optimizer import bind_optimizer, build_optimizer
 from opengait_ext.engine.random_state import seed_everything
 
 TRACKLETS, FRAMES = 32, 6
@@ -88,6 +88,7 @@ def training_step(
     inputs = batch(size, tracklets, frames, device)
     losses = objective().to(device)
     section = {**load_config(CONFIG)["optimizer_cfg"], "lr": 1e-6}  # random labels teach nothing
+    entries = bind_optimizer(section)
 
     def side(model: nn.Module, computation: Computation, count: bool) -> Side:
         model = _placed(model.train(), computation, count)
@@ -96,7 +97,7 @@ def training_step(
             features = compared(inputs)["training_feat"]
         result = losses(features).total.detach().cpu()
         del compared, features
-        optimizer = build_optimizer(section, dict(model.named_parameters()))
+        optimizer = build_optimizer(entries, dict(model.named_parameters()))
         return _timed(
             lambda: take(model, optimizer, losses, inputs, computation),
             result, device, rounds, count,

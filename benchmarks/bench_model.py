@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from opengait_ext.config import load_config
-from opengait_ext.engine.catalog import losses_of, own_catalog
+from opengait_ext.engine.catalog import own_catalog
 from opengait_ext.engine.devices import Computation
 from opengait_ext.engine.distributed import Group
 from opengait_ext.engine.objective import Objective
+from opengait_ext.engine.sections import check
 from opengait_ext.models.dinogrl_released import DinoGRLReleased
 
 CONFIG = Path(__file__).parents[1] / "configs" / "dinogrl_released_vcm.yaml"
@@ -62,7 +63,7 @@ def embed(model: nn.Module, inputs: Any, computation: Computation) -> Tensor:
 
 def objective() -> Objective:
     """Builds all losses of the config file."""
-    return Objective(losses_of(load_config(CONFIG), own_catalog()), Group())
+    return Objective(check(load_config(CONFIG), own_catalog()).losses, Group())
 
 
 def take(

@@ -12,17 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from .clips import EmbedError, Frames, clips_of, image_files, read_image
-from .config import build, load_config
+from .config import load_config
 from .data.collate import collate
 from .data.dataset import Sample
 from .data.frames import pick_frames
 from .data.layout import FOLDERS, Partition
-from .data.transforms import Resize, Transform
+from .data.transforms import Resize
 from .data.words import WORDS, modality_of
 from .engine import embedding
 from .engine.catalog import Catalog, own_catalog
 from .engine.checkpoint import CheckpointStore, load_weights, read_checkpoint
-from .engine.data import make_dataset
 from .engine.devices import Computation, choose_device
 from .engine.distributed import Group
 from .engine.files import sha256_of
@@ -61,12 +60,8 @@ class Embedder:
         self.about = about
         self.trained_on: Mapping[str, Any] = {}
         self._run, self._model, self._computation = run, model.eval(), computation
-        section = self.config["evaluator_cfg"]
-        self._sampler = section["sampler"]
-        self._transform: list[Transform] = [
-            build(run.settings.catalog.transforms, entry, where=f"evaluator_cfg.transform[{place}]")
-            for place, entry in enumerate(section["transform"])
-        ]
+        self._reading = run.settings.testing
+        self._transform = self._reading.transform
 
     def __repr__(self) -> str:
         """Return what it is and how it is used."""
@@ -139,13 +134,10 @@ class Embedder:
             EmbedError: If an embedding is not finite.
         """
         settings = self._run.settings
-        dataset = make_dataset(
+        dataset = self._reading.dataset(
             replace(settings.data, dataset_root=str(root)),
             partition,
             sorted({tracklet.split for tracklet in partition.tracklets}),
-            self.config["evaluator_cfg"],
-            "evaluator_cfg",
-            settings.catalog,
         )
         embeddings = embedding.embed(self._run, self._model, dataset, self._computation)
         assert embeddings is not None, "this process is the only one"
@@ -155,7 +147,7 @@ class Embedder:
     def _embedded(
         self, clips: Sequence[Tensor], names: list[str], modality: str, picked: bool = False
     ) -> np.ndarray:
-        size = self._sampler.get("batch_size", _BATCH)
+        size = self._reading.sampler.arguments.get("batch_size", _BATCH)
         parts = []
         for start in range(0, len(clips), size):
             samples = [self._sample(clip, modality, picked) for clip in clips[start : start + size]]
@@ -177,7 +169,7 @@ class Embedder:
 
     def _picked(self, length: int, rng: np.random.Generator | None = None) -> np.ndarray:
         rng = rng or np.random.default_rng(0)  # the seed of every tracklet of a test
-        return pick_frames(length, self._sampler["frames"], self._sampler["frame_rule"], rng)
+        return pick_frames(length, self._reading.frames, self._reading.frame_rule, rng)
 
 
 def load(
@@ -230,9 +222,9 @@ def load(
         "iteration": content.get("iteration", 0),
         "model": run.settings.model_name,
         "dataset": run.settings.data.dataset_name,
-        "metric": run.settings.evaluator_arguments.get("metric", "euclidean"),
-        "frames": evaluator.sampler["frames"],
-        "frame_rule": evaluator.sampler["frame_rule"],
+        "metric": run.settings.evaluate.arguments.get("metric", "euclidean"),
+        "frames": run.settings.testing.frames,
+        "frame_rule": run.settings.testing.frame_rule,
         "precision": computation.precision,
         "device": str(run.device),
     }

@@ -3,13 +3,14 @@
 import copy
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 from .registry import Registry
-from .schema import NEEDED, faults_of, nearest, shown, with_dataclasses
+from .schema import NEEDED, Key, faults_of_keys, keys_of, nearest, shown, with_dataclasses
 from .yaml_text import YAMLError, parse
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -120,8 +121,51 @@ def apply_changes(
         )
 
 
-def build(registry: Registry, section: Any, *, where: str, key: str = "type", **given: Any) -> Any:
-    """Builds the component that one section of a config file describes.
+@dataclass(frozen=True)
+class Bound:
+    """A checked section of a config: the component that it names, ready to be built.
+
+    Attributes:
+        where: The section's place, for messages.
+        component: Class or function.
+        arguments: What the section gives it, mappings turned into dataclasses.
+        own: Keys of the section that its host reads itself, such as ``log_prefix``.
+    """
+
+    where: str
+    component: Any
+    arguments: Mapping[str, Any]
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the component."""
+        return str(self.component.__name__)
+
+    def asks_for(self, name: str) -> bool:
+        """Return whether the component has an argument of this name."""
+        return name in signature(self.component).parameters
+
+    def __call__(self, **offered: Any) -> Any:
+        """Build the component, or call it.
+
+        Args:
+            **offered: It gets those that it asks for and the section does not give.
+        """
+        asked = {name: value for name, value in offered.items() if self.asks_for(name)}
+        return self.component(**{**asked, **self.arguments})
+
+
+def bind(
+    registry: Registry,
+    section: Any,
+    *,
+    where: str,
+    key: str = "type",
+    given: Collection[str] = (),
+    own: Mapping[str, Key] | None = None,
+) -> Bound:
+    """Check one section of a config and return what it describes, not yet built.
 
     Args:
         registry: Where to look the name up.
@@ -129,56 +173,64 @@ def build(registry: Registry, section: Any, *, where: str, key: str = "type", **
             other keys are its arguments.
         where: The section's place, for error messages: ``"trainer_cfg.sampler"``.
         key: The key that holds the name.
-        **given: Arguments that the caller supplies, and no config file may.
+        given: Names of arguments that the caller supplies, and no config file may.
+        own: Keys of the section that the caller reads itself.
 
     Raises:
         ConfigError: If the name or a key is unknown, or a value is missing or of the
             wrong type. All faults of the section are named at once.
     """
-    faults = faults_of_section(registry, section, where=where, key=key, given=given)
-    if faults:
-        raise ConfigError("\n".join(faults))
-    component = registry[section[key]]
+    own = own or {}
+    component = _component_of(registry, section, where, key)
+    keys = keys_of(component, given)
+    further = {name: each for name, each in own.items() if name not in keys}
     arguments = {name: value for name, value in section.items() if name != key}
-    return component(**with_dataclasses(component, arguments), **given)
+    _refuse_faults(component, {**keys, **further}, arguments, where)
+    ours = {name: arguments[name] for name in own if name in arguments}
+    theirs = {name: value for name, value in arguments.items() if name in keys}
+    return Bound(where, component, with_dataclasses(component, theirs), ours)
 
 
-def faults_of_section(
-    registry: Registry,
-    section: Any,
-    *,
-    where: str,
-    key: str = "type",
-    given: Collection[str] = (),
-    method: str = "",
-) -> list[str]:
-    """Lists what is wrong with a section that names its component.
-
-    Args:
-        registry: Where to look the name up.
-        section: What the config file holds at ``where``.
-        where: The section's place, for the messages.
-        key: The key that holds the name.
-        given: Names of arguments that the caller supplies.
-        method: Check against this method of the component instead of its constructor.
+def bind_model(models: Registry, section: Any) -> Bound:
+    """Check ``model_cfg``, whose schema is the model's ``build``.
 
     Returns:
-        One message of several lines, or nothing.
+        The model's class, with the arguments of ``build`` as they are written.
+
+    Raises:
+        ConfigError: As :func:`bind`.
     """
+    component = _component_of(models, section, "model_cfg", "model")
+    arguments = {name: value for name, value in section.items() if name != "model"}
+    _refuse_faults(component, keys_of(component.build, ("self",)), arguments, "model_cfg")
+    return Bound("model_cfg", component, arguments)
+
+
+def build(registry: Registry, section: Any, *, where: str, key: str = "type", **given: Any) -> Any:
+    """Build the component that one section of a config file describes; see :func:`bind`."""
+    return bind(registry, section, where=where, key=key, given=given)(**given)
+
+
+def _component_of(registry: Registry, section: Any, where: str, key: str) -> Any:
     if not isinstance(section, Mapping):
-        return [f"{where}: expected keys and values, found {shown(section)}"]
+        raise ConfigError(f"{where}: expected keys and values, found {shown(section)}")
     if key not in section:
-        return [f"{where}: missing key {key!r} (known: {', '.join(registry)})"]
+        raise ConfigError(f"{where}: missing key {key!r} (known: {', '.join(registry)})")
+    if not isinstance(section[key], str):
+        raise ConfigError(f"{where}.{key}: expected a name, found {shown(section[key])}")
     try:
-        component = registry[section[key]]
+        return registry[section[key]]
     except KeyError as fault:
-        return [f"{where}.{key}: {fault.args[0]}"]
-    arguments = {name: value for name, value in section.items() if name != key}
-    target = getattr(component, method) if method else component
-    faults = faults_of(target, arguments, given=("self", *given) if method else given)
-    if not faults:
-        return []
-    return ["\n".join([f"{where} ({component.__name__}):", *(f"  {fault}" for fault in faults)])]
+        raise ConfigError(f"{where}.{key}: {fault.args[0]}") from None
+
+
+def _refuse_faults(
+    component: Any, keys: Mapping[str, Key], arguments: Mapping[str, Any], where: str
+) -> None:
+    faults = faults_of_keys(keys, arguments)
+    if faults:
+        head = f"{where} ({component.__name__}):"
+        raise ConfigError("\n".join([head, *(f"  {fault}" for fault in faults)]))
 
 
 def _numbers_read_as_text(value: Any, where: str = "") -> Iterator[str]:

@@ -86,7 +86,11 @@ def faults_of(
         arguments: What the config file gives.
         given: Names that the caller supplies, and no config file may.
     """
-    keys = keys_of(component, given)
+    return faults_of_keys(keys_of(component, given), arguments)
+
+
+def faults_of_keys(keys: Mapping[str, Key], arguments: Mapping[str, Any]) -> list[str]:
+    """List what is wrong with arguments, as :func:`faults_of` does, where the keys are known."""
     faults = []
     for name, value in arguments.items():
         if name not in keys:

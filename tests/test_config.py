@@ -2,8 +2,9 @@ from typing import Literal
 
 import pytest
 
-from opengait_ext.config import ConfigError, build, faults_of_section, load_config
+from opengait_ext.config import ConfigError, bind, bind_model, build, load_config
 from opengait_ext.registry import Registry
+from opengait_ext.schema import NEEDED, Key
 
 
 class TrackletSampler:
@@ -47,22 +48,52 @@ def test_an_unknown_name_suggests_the_nearest():
         build(SAMPLERS, {"type": "TrackletSamplr"}, where=WHERE, dataset=())
 
 
+def refusal(section, bind_it=bind, **how):
+    with pytest.raises(ConfigError) as error:
+        bind_it(SAMPLERS, section, **how)
+    return str(error.value)
+
+
 def test_a_section_without_a_name_says_which_names_there_are():
-    assert faults_of_section(SAMPLERS, {"identities": 8}, where=WHERE) == [
+    assert refusal({"identities": 8}, where=WHERE) == (
         "trainer_cfg.sampler: missing key 'type' (known: TrackletSampler)"
-    ]
+    )
 
 
 def test_a_section_that_is_no_mapping_is_refused():
-    assert faults_of_section(SAMPLERS, [1], where=WHERE) == [
-        "trainer_cfg.sampler: expected keys and values, found [1]"
-    ]
+    assert refusal([1], where=WHERE) == "trainer_cfg.sampler: expected keys and values, found [1]"
 
 
-def test_a_method_can_be_the_schema():
+def test_a_name_that_is_no_text_is_refused():
+    assert refusal({"type": ["a"]}, where=WHERE) == (
+        "trainer_cfg.sampler.type: expected a name, found ['a']"
+    )
+
+
+def test_the_schema_of_a_model_is_its_build():
     section = {"model": "TrackletSampler", "widht": 3}
-    faults = faults_of_section(SAMPLERS, section, where="model_cfg", key="model", method="build")
-    assert faults == ["model_cfg (TrackletSampler):\n  unknown key 'widht' - did you mean 'width'?"]
+    assert refusal(section, bind_model) == (
+        "model_cfg (TrackletSampler):\n  unknown key 'widht' - did you mean 'width'?"
+    )
+
+
+def test_a_bound_section_is_built_with_what_it_asks_for_of_what_is_offered():
+    section = {"type": "TrackletSampler", "identities": 8}
+    bound = bind(SAMPLERS, section, where=WHERE, given=("dataset",))
+    assert (bound.name, bound.where) == ("TrackletSampler", WHERE)
+    assert bound.arguments == {"identities": 8}
+    assert bound(dataset="d", seed=3).arguments == ("d", 8, 4, "a")
+    assert bound(dataset="d", identities=9).arguments == ("d", 8, 4, "a")  # the config decides
+
+
+def test_keys_that_the_host_reads_itself_are_checked_and_kept_aside():
+    own = {"frames": Key(int, NEEDED), "visible": Key(int, NEEDED)}
+    section = {"type": "TrackletSampler", "identities": 8, "visible": 2}
+    how = {"where": WHERE, "given": ("dataset",), "own": own}
+    assert "missing key 'frames'" in refusal(section, **how)
+    bound = bind(SAMPLERS, {**section, "frames": 6}, **how)
+    assert bound.own == {"frames": 6, "visible": 2}
+    assert bound.arguments == {"identities": 8, "visible": 2}  # which it asks for itself
 
 
 def test_a_number_that_yaml_reads_as_text_is_refused_with_the_fix(tmp_path):

@@ -11,7 +11,7 @@ import yaml
 
 from opengait_ext.config import load_config
 from opengait_ext.engine.keys import parts_of, written
-from opengait_ext.engine.optimizer import shared_out
+from opengait_ext.engine.optimizer import bind_optimizer, shared_out
 from opengait_ext.engine.sections import check
 from opengait_ext.models import MODELS
 from opengait_ext.upstream.zoo import zoo_catalog
@@ -80,7 +80,7 @@ def test_the_entries_of_a_shipped_optimizer_share_its_model_out(path):
     config = load_config(path)
     model = on_meta(config)
     named = dict(model.named_parameters())
-    shares = shared_out(config["optimizer_cfg"], named)
+    shares = shared_out(bind_optimizer(config["optimizer_cfg"]), named)
     taken = [name for share in shares for name in share]
     assert sorted(taken) == sorted(name for name, each in named.items() if each.requires_grad)
     assert len(set(taken)) == len(taken)
@@ -127,7 +127,8 @@ def test_a_tenth_of_the_rate_goes_to_what_starts_from_published_weights_and_no_m
         for name, each in model.named_parameters()
         if each.requires_grad and not torch.equal(each, before[name])
     ]
-    tenth, whole = shared_out(config["optimizer_cfg"], dict(model.named_parameters()))
+    entries = bind_optimizer(config["optimizer_cfg"])
+    tenth, whole = shared_out(entries, dict(model.named_parameters()))
     assert tenth == loaded
     assert any("non_local" in name for name in whole)
     rates = [entry["lr"] for entry in config["optimizer_cfg"]]
@@ -179,7 +180,7 @@ def test_the_departures_are_named_and_the_literal_rate_is_valid(path):
     assert literal["lr"] == 0.1
     changed = copy.deepcopy(config) | {"optimizer_cfg": literal}
     check(changed, zoo_catalog(None))
-    (share,) = shared_out(literal, dict(on_meta(config).named_parameters()))
+    (share,) = shared_out(bind_optimizer(literal), dict(on_meta(config).named_parameters()))
     assert share
     departures = re.findall(r"^ *# Departure: (.*)", text, re.MULTILINE)
     assert [each[:20] for each in departures] == ["at unit length, as i", "the paper names one "]

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Request, TrackletDataset
-from .frames import FrameRule
 from .samplers import IdentitySampler
 
 Pairs = np.ndarray  # int64 [pairs, 2]: positions, visible and infrared
@@ -37,8 +36,6 @@ class PairSampler(IdentitySampler):
         identities: Identities of a batch (P), over all processes.
         cameras: Cameras of each identity (C).
         pairs: Pairs of each of these cameras (K); a pair is two tracklets.
-        frames: Frames of each tracklet; kept for the dataset.
-        frame_rule: How these are taken; kept for the dataset.
         seed: Together with the number of a batch, decides all of it.
         start: Number of the first batch.
         total: Number after the last batch; 0: without end.
@@ -57,8 +54,6 @@ class PairSampler(IdentitySampler):
         identities: int,
         cameras: int,
         pairs: int,
-        frames: int,
-        frame_rule: FrameRule,
         seed: int = 0,
         start: int = 0,
         total: int = 0,
@@ -75,7 +70,7 @@ class PairSampler(IdentitySampler):
         self._by_camera = _pairs_by_camera(dataset)
         tracklets = cameras * pairs
         super().__init__(
-            dataset, identities, tracklets, tracklets, frames, frame_rule, seed, start, total,
+            dataset, identities, tracklets, tracklets, seed, start, total,
             rank, world_size,
         )  # fmt: skip
 

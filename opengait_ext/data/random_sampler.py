@@ -34,8 +34,6 @@ class RandomIdentitySampler(IdentitySampler):
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        frames: Frames of each tracklet; kept for the dataset.
-        frame_rule: How these are taken; kept for the dataset.
         seed: Together with the number of a batch, decides all of it.
         start: Number of the first batch.
         total: Number after the last batch; 0: without end.

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Request, TrackletDataset
-from .frames import FrameRule
 from .layout import INFRARED, VISIBLE
 
 # Last words of the generators' seeds, so that an epoch and a batch of one number differ.
@@ -32,8 +31,6 @@ class IdentitySampler:
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        frames: Frames of each tracklet; kept for the dataset.
-        frame_rule: How these are taken; kept for the dataset.
         seed: Together with the number of a batch, decides all of it.
         start: Number of the first batch.
         total: Number after the last batch; 0: without end.
@@ -52,8 +49,6 @@ class IdentitySampler:
         identities: int,
         visible: int,
         infrared: int,
-        frames: int,
-        frame_rule: FrameRule,
         seed: int = 0,
         start: int = 0,
         total: int = 0,
@@ -76,8 +71,6 @@ class IdentitySampler:
                 f"{name}: a batch needs {identities} identities, the data have "
                 f"{len(dataset.pids)}: lower identities"
             )
-        self.frames = frames
-        self.frame_rule = frame_rule
         self.seed = seed
         self.start = start
         self.total = total
@@ -155,8 +148,6 @@ class OrderedSampler:
     Args:
         dataset: Its length is all that is asked.
         batch_size: Tracklets of a batch, at most.
-        frames: Frames of each tracklet; kept for the dataset.
-        frame_rule: How these are taken; kept for the dataset.
         rank: Number of this process. Each gets tracklets that follow each other; the numbers
             of tracklets differ by one at most, and none is given twice.
         world_size: Number of processes.
@@ -169,16 +160,12 @@ class OrderedSampler:
         self,
         dataset: TrackletDataset,
         batch_size: int,
-        frames: int,
-        frame_rule: FrameRule,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"OrderedSampler: batch_size: expected 1 or more, found {batch_size}")
         self.batch_size = batch_size
-        self.frames = frames
-        self.frame_rule = frame_rule
         self._first = len(dataset) * rank // world_size
         self._end = len(dataset) * (rank + 1) // world_size
 

@@ -4,16 +4,14 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import build
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition, read_partition
 from ..errors import UserError
 from ..programs import FOLDER, command_of, here
-from .catalog import Catalog, given_to
 from .distributed import Group
 from .options import DataOptions
 
@@ -41,58 +39,6 @@ def ready_partition(options: DataOptions, group: Group) -> Partition:
         _prepare(options, path)
     group.barrier()
     return read_partition(path)
-
-
-def make_dataset(
-    options: DataOptions,
-    partition: Partition,
-    splits: Sequence[str],
-    section: Any,
-    where: str,
-    catalog: Catalog,
-) -> TrackletDataset:
-    """Builds the dataset of some splits.
-
-    Args:
-        options: ``data_cfg``.
-        partition: Of the dataset.
-        splits: Which of its splits.
-        section: ``trainer_cfg`` or ``evaluator_cfg``: transforms, and the sampler, which says
-            how many frames of a tracklet are read and which.
-        where: Its name, for messages.
-        catalog: Where the transforms come from.
-    """
-    transform = [
-        build(catalog.transforms, entry, where=f"{where}.transform[{place}]")
-        for place, entry in enumerate(section["transform"])
-    ]
-    sampler = section["sampler"]
-    return TrackletDataset(
-        options.dataset_root,
-        partition,
-        list(splits),
-        transform,
-        sampler["frames"],
-        sampler["frame_rule"],
-        stream=options.stream,
-    )
-
-
-def make_sampler(
-    dataset: TrackletDataset, section: Any, where: str, catalog: Catalog, **offered: Any
-) -> Any:
-    """Builds the sampler of a section; it is offered what it may ask for.
-
-    Args:
-        dataset: Whose tracklets are drawn.
-        section: ``trainer_cfg`` or ``evaluator_cfg``.
-        where: Its name, for messages.
-        catalog: Where the sampler comes from.
-        **offered: ``seed``, ``start``, ``total``, ``rank``, ``world_size``.
-    """
-    entry = section["sampler"]
-    given = given_to(catalog.samplers[entry["type"]], {"dataset": dataset, **offered})
-    return build(catalog.samplers, entry, where=f"{where}.sampler", **given)
 
 
 def check_identities(model_cfg: Any, dataset: TrackletDataset) -> None:

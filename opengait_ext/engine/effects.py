@@ -1,40 +1,33 @@
 """Values of a config that contradict each other, or change nothing: refused, or told."""
 
 from collections.abc import Iterator, Mapping
-from inspect import signature
 from typing import Any
 
-from .catalog import Catalog, Config
-from .idle import idle_in_training, unfit_for_a_test
-from .optimizer import entries_of
+from .catalog import Config
+from .idle import idle_in_training
+from .optimizer import placed_entries
 from .schedule import cycle_length, derived
+from .settings import Settings
 
 
-def contradictions(config: Config, catalog: Catalog) -> Iterator[str]:
+def contradictions(settings: Settings) -> Iterator[str]:
     """Name what no training and no test can follow, one message each.
 
     Args:
-        config: Whose keys and types are right.
-        catalog: What it can name.
+        settings: Whose keys and types are right.
     """
-    yield from _schedule_faults(config)
-    draws = "total" in signature(catalog.samplers[_sampler(config, "trainer_cfg")]).parameters
-    if not draws:
+    yield from _schedule_faults(settings.config)
+    if not settings.training.sampler.asks_for("total"):
         yield (
-            f"trainer_cfg.sampler: {_sampler(config, 'trainer_cfg')} goes through the tracklets "
+            f"trainer_cfg.sampler: {settings.training.sampler.name} goes through the tracklets "
             "once and ends, and so would the training: take one that draws batches, such as "
             "IdentitySampler"
         )
-    if "total" in signature(catalog.samplers[_sampler(config, "evaluator_cfg")]).parameters:
+    if settings.testing.sampler.asks_for("total"):
         yield (
-            f"evaluator_cfg.sampler: {_sampler(config, 'evaluator_cfg')} draws batches without "
+            f"evaluator_cfg.sampler: {settings.testing.sampler.name} draws batches without "
             "end: a test needs each tracklet once, take OrderedSampler"
         )
-    yield from unfit_for_a_test(config, catalog)
-
-
-def _sampler(config: Config, name: str) -> str:
-    return config[name]["sampler"]["type"]
 
 
 def _schedule_faults(config: Config) -> Iterator[str]:
@@ -68,16 +61,16 @@ def _length_keys(section: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {section.get(key)}" for key in keys)
 
 
-def without_effect(config: Config, catalog: Catalog, epoch: int) -> Iterator[str]:
+def without_effect(settings: Settings, epoch: int) -> Iterator[str]:
     """Name what changes nothing in a training, or not what one may expect.
 
     Args:
-        config: A checked one.
-        catalog: What it names.
+        settings: Of the run.
         epoch: Iterations of an epoch.
     """
+    config = settings.config
     yield from _of_trainer(config["trainer_cfg"])
-    yield from idle_in_training(config, catalog)
+    yield from idle_in_training(settings)
     yield from _of_solver(config)
     yield from _OF_SCHEDULES.get(config["scheduler_cfg"]["scheduler"], _nothing)(config, epoch)
 
@@ -95,7 +88,7 @@ def _of_solver(config: Config) -> Iterator[str]:
     cycled = config["scheduler_cfg"]["scheduler"] == "OneCycleLR" and config["scheduler_cfg"].get(
         "cycle_momentum", True
     )
-    for where, entry in entries_of(config["optimizer_cfg"]):
+    for where, entry in placed_entries(config["optimizer_cfg"]):
         if entry.get("lr") == 0:
             yield f"{where}.lr: 0: what it trains stays as it is"
         if entry.get("decoupled_weight_decay") and entry.get("weight_decay") == 0:

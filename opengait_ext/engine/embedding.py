@@ -13,7 +13,6 @@ from ..config import ConfigError
 from ..data.dataset import TrackletDataset
 from ..data.frames import Half
 from ..errors import UserError
-from .data import make_sampler
 from .devices import Computation, is_out_of_memory
 from .loader import make_loader
 from .partial import PartialEmbeddings
@@ -49,10 +48,9 @@ def embed(
         ConfigError: If the model's embeddings are not ``[n, d, p]``.
     """
     settings = run.settings
-    sampler = make_sampler(
-        dataset, settings.config["evaluator_cfg"], "evaluator_cfg", settings.catalog,
-        rank=run.group.rank, world_size=run.group.size,
-    )  # fmt: skip
+    sampler = settings.testing.sampler(
+        dataset=dataset, rank=run.group.rank, world_size=run.group.size
+    )
     parts = list(partial.parts) if partial else []
     requests = list(sampler)
     left = requests[len(parts) :]
@@ -82,7 +80,7 @@ def embedded_halves(
     run: Run, model: nn.Module, dataset: TrackletDataset, computation: Computation
 ) -> list[np.ndarray | None]:
     """Embeds both halves of each tracklet, if the re-ranking of the evaluation asks for them."""
-    rerank = run.settings.evaluator_arguments.get("rerank") or {}
+    rerank = run.settings.evaluate.arguments.get("rerank") or {}
     halves: tuple[Half, ...] = ("first", "second") if rerank.get("type") == "temporal" else ()
     return [embed(run, model, dataset.of_half(half), computation) for half in halves]
 

@@ -1,21 +1,21 @@
 """Values of components that change nothing beside the other values of a config."""
 
 from collections.abc import Iterator, Mapping
-from inspect import signature
 from typing import Any
 
 from ..data.layout import INFRARED, VISIBLE
 from ..evaluation.rerank import checked
-from .catalog import Catalog, Config
+from .catalog import Config
 from .options import is_weight_file
+from .settings import Settings
 
 _GRAY = "ChannelAdaptiveGray"  # three quarters of its changes do not depend on its probability
 
 
-def idle_in_training(config: Config, catalog: Catalog) -> Iterator[str]:
+def idle_in_training(settings: Settings) -> Iterator[str]:
     """Name what of model, losses, batches and augmentation changes nothing in a training."""
+    config, model = settings.config, settings.model.component
     trainer, section = config["trainer_cfg"], config["model_cfg"]
-    model: Any = catalog.models[section["model"]]
     if hasattr(model, "idle"):
         for key, reason in model.idle(section, trainer["total_iter"]).items():
             if key in section:
@@ -109,11 +109,10 @@ def idle_here(config: Config, processes: int) -> Iterator[str]:
                 )
 
 
-def unfit_for_a_test(config: Config, catalog: Catalog) -> Iterator[str]:
-    """Name the arguments of the evaluator that it would refuse after a training."""
-    section = config["evaluator_cfg"]
-    asked = signature(catalog.evaluators[section["eval_func"]]).parameters
-    if section.get("rerank") is not None and "rerank" in asked:
+def unfit_for_a_test(settings: Settings) -> Iterator[str]:
+    """Name the arguments of the evaluator that it would refuse when everything is embedded."""
+    section = settings.evaluate.arguments
+    if section.get("rerank") is not None:
         try:
             checked(section["rerank"])
         except ValueError as fault:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
+from ..data.frames import FrameRule
 from ..evaluation.rerank import DEFAULTS as RERANKINGS
 from ..evaluation.rerank import checked
 from ..models import MODELS
@@ -24,6 +25,8 @@ SOLVER_GETS = ("params",)
 
 Place = tuple[str | int, ...]
 _TEXT, _LIST = Key(str, NEEDED), Key(list[str], NEEDED)
+# What a section says beside its sampler: how many frames of a tracklet are read, and which.
+FRAME_KEYS = {"frames": Key(int, NEEDED), "frame_rule": Key(FrameRule, NEEDED)}
 _OLD = ("verbose",)  # of torch's schedules, without effect
 
 
@@ -81,7 +84,8 @@ def _sections(config: Config, catalog: Catalog) -> Iterator[Part]:
         if not isinstance(section, Mapping):
             continue
         place = (name, "sampler")
-        yield from _named(place, section.get("sampler"), catalog.samplers, given=SAMPLER_GETS)
+        sampler = section.get("sampler")
+        yield from _named(place, sampler, catalog.samplers, given=SAMPLER_GETS, own=FRAME_KEYS)
         for inner, entry in _entries(section, "transform"):
             yield from _named((name, *inner), entry, catalog.transforms)
 

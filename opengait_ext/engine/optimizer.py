@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..config import ConfigError, build, faults_of_section
+from ..config import Bound, ConfigError, bind
 from ..registry import Registry
 from .objective import Objective
 
@@ -101,36 +101,66 @@ def named_parameters(model: nn.Module, objective: Objective) -> dict[str, nn.Par
     return named
 
 
-def entries_of(section: Any) -> list[tuple[str, Any]]:
+@dataclass(frozen=True)
+class Entry:
+    """An entry of ``optimizer_cfg``.
+
+    Attributes:
+        where: Its place, for messages.
+        match: Beginnings of the names of its parameters; None: it takes the rest.
+        solver: The optimizer, to be built when there are parameters.
+    """
+
+    where: str
+    match: Sequence[str] | None
+    solver: Bound
+
+
+def placed_entries(section: Any) -> list[tuple[str, Any]]:
     """Return the entries of ``optimizer_cfg``, each with its place; a mapping is one entry."""
     if not isinstance(section, list):
         return [("optimizer_cfg", section)]
     return [(f"optimizer_cfg[{place}]", entry) for place, entry in enumerate(section)]
 
 
-def optimizer_faults(section: Any) -> Iterator[str]:
-    """List what is wrong with ``optimizer_cfg`` for any model."""
+def bind_optimizer(section: Any) -> list[Entry]:
+    """Check ``optimizer_cfg`` and return its entries.
+
+    Raises:
+        ConfigError: With all that is wrong with it for any model.
+    """
+    faults: list[str] = []
     if section == []:
-        yield "optimizer_cfg: expected an entry with a solver, or a list of such, found []"
-    rest = ""
-    for where, entry in entries_of(section):
-        yield from faults_of_section(
-            SOLVERS, _without_match(entry), where=where, key="solver", given=("params",)
-        )
+        faults.append("optimizer_cfg: expected an entry with a solver, or a list of such, found []")
+    entries, rest = [], ""
+    for where, entry in placed_entries(section):
+        inner = entry
+        if isinstance(entry, Mapping):
+            inner = {key: value for key, value in entry.items() if key != "match"}
+        try:
+            solver = bind(SOLVERS, inner, where=where, key="solver", given=("params",))
+            entries.append(Entry(where, entry.get("match"), solver))
+        except ConfigError as fault:
+            faults.append(str(fault))
         if not isinstance(entry, Mapping):
             continue
         betas = entry.get("betas")
         if isinstance(betas, (list, tuple)) and len(betas) != 2:
-            yield f"{where}.betas: expected two numbers, found {betas}"
-        for key, purpose in _NOT_HERE.items():
-            if entry.get(key):
-                yield f"{where}.{key}: expected false, found {entry[key]!r}: it is for {purpose}"
+            faults.append(f"{where}.betas: expected two numbers, found {betas}")
+        faults += [
+            f"{where}.{key}: expected false, found {entry[key]!r}: it is for {purpose}"
+            for key, purpose in _NOT_HERE.items()
+            if entry.get(key)
+        ]
         if "match" in entry:
-            yield from _match_faults(where, entry["match"])
+            faults += _match_faults(where, entry["match"])
         elif rest:
-            yield f"{where}: it has no match, as {rest}: only one entry can take the rest"
+            faults.append(f"{where}: it has no match, as {rest}: only one entry can take the rest")
         else:
             rest = where
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return entries
 
 
 def _match_faults(where: str, match: Any) -> Iterator[str]:
@@ -147,56 +177,58 @@ def _match_faults(where: str, match: Any) -> Iterator[str]:
             yield f"{where}.match: {prefix!r} is without effect beside {wider[0]!r}: leave it out"
 
 
-def build_optimizer(section: Any, named: Parameters) -> torch.optim.Optimizer:
+def build_optimizer(entries: Sequence[Entry], named: Parameters) -> torch.optim.Optimizer:
     """Build the optimizer; one pass over all numbers makes its step, where torch can do that.
 
     Args:
-        section: ``optimizer_cfg``: an entry or a list of entries. One that names ``fused`` or
-            ``foreach`` has its way.
+        entries: Of ``optimizer_cfg``. One that names ``fused`` or ``foreach`` has its way.
         named: All parameters by name; frozen ones are left out.
 
     Raises:
         ConfigError: If a parameter belongs to no entry or to several, or an entry gets none.
     """
-    shares = shared_out(section, named)
+    shares = shared_out(entries, named)
     parts = []
-    for (where, entry), names in zip(entries_of(section), shares, strict=True):
+    for entry, names in zip(entries, shares, strict=True):
         parameters = [named[name] for name in names]
-        parts.append(_built(entry, parameters, where))
+        parts.append(_built(entry.solver, parameters))
         if len(shares) > 1:
             logger.info(
-                "%s: %s with rate %g trains %d parameters (%d numbers): %s", where, entry["solver"],
-                parts[-1].param_groups[0]["lr"], len(names), sum(p.numel() for p in parameters),
-                ", ".join(entry.get("match", ["the rest"])),
+                "%s: %s with rate %g trains %d parameters (%d numbers): %s",
+                entry.where, entry.solver.name, parts[-1].param_groups[0]["lr"], len(names),
+                sum(p.numel() for p in parameters), ", ".join(entry.match or ["the rest"]),
             )  # fmt: skip
     return parts[0] if len(parts) == 1 else JointOptimizer(parts, shares)
 
 
-def rehearsed_optimizer(section: Any) -> torch.optim.Optimizer:
+def rehearsed_optimizer(entries: Sequence[Entry]) -> torch.optim.Optimizer:
     """Build the optimizer with one number for each entry, to hear what the solvers refuse.
+
+    Only torch knows what its solvers refuse, and only when it builds them; the parameters are not
+    there before the data are, and making these can take hours.
 
     Raises:
         ConfigError: What one of them refuses.
     """
     parts, names = [], []
-    for where, entry in entries_of(section):
+    for entry in entries:
         number = nn.Parameter(torch.zeros(1))
         number.grad = torch.zeros(1)
         try:
-            parts.append(_built(entry, [number], where))
+            parts.append(_built(entry.solver, [number]))
             parts[-1].step()
         except (ValueError, TypeError, RuntimeError) as fault:
-            raise ConfigError(f"{where}: {fault}") from fault
-        names.append([where])
+            raise ConfigError(f"{entry.where}: {fault}") from fault
+        names.append([entry.where])
     return parts[0] if len(parts) == 1 else JointOptimizer(parts, names)
 
 
-def peak_faults(section: Any, schedule: Mapping[str, Any]) -> Iterator[str]:
+def peak_faults(entries: Sequence[Entry], schedule: Bound) -> Iterator[str]:
     """List the rates of several entries that ``OneCycleLR`` would set to something else."""
-    peak = schedule.get("max_lr")
-    if peak is None or not isinstance(section, list):
+    peak = schedule.arguments.get("max_lr")
+    if peak is None or not entries[0].where.endswith("]"):
         return
-    own = [entry.get("lr") for entry in section]
+    own = [entry.solver.arguments.get("lr") for entry in entries]
     peaks = peak if isinstance(peak, list) else [peak] * len(own)
     if len(peaks) != len(own):
         yield f"scheduler_cfg.max_lr: expected {len(own)} rates, one an entry, found {peak}"
@@ -209,11 +241,11 @@ def peak_faults(section: Any, schedule: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def shared_out(section: Any, named: Parameters) -> list[list[str]]:
+def shared_out(entries: Sequence[Entry], named: Parameters) -> list[list[str]]:
     """Share the trained parameters out among the entries of ``optimizer_cfg``.
 
     Args:
-        section: It; at most one entry has no ``match``, and that takes the rest.
+        entries: At most one has no ``match``, and that takes the rest.
         named: All parameters by name; frozen ones are left out.
 
     Returns:
@@ -223,21 +255,22 @@ def shared_out(section: Any, named: Parameters) -> list[list[str]]:
         ConfigError: With all that does not fit: a prefix that no trained parameter begins with,
             a parameter that several entries match or none, an entry that nothing is left for.
     """
-    entries = entries_of(section)
     trained = [name for name, parameter in named.items() if parameter.requires_grad]
     owners: dict[str, list[int]] = {name: [] for name in trained}
     faults: list[str] = []
-    for place, (where, entry) in enumerate(entries):
-        match = entry.get("match", [])
-        faults += [fault for prefix in match for fault in _unused(where, prefix, trained, named)]
+    for place, entry in enumerate(entries):
+        match = entry.match or ()
+        faults += [
+            fault for prefix in match for fault in _unused(entry.where, prefix, trained, named)
+        ]
         for name in trained:
             if name.startswith(tuple(match)):
                 owners[name].append(place)
     for name, places in owners.items():
         if len(places) > 1:
-            both = " and ".join(entries[place][0] for place in places)
+            both = " and ".join(entries[place].where for place in places)
             faults.append(f"{name}: matched by {both}; one entry alone can train it")
-    rest = [place for place, (_, entry) in enumerate(entries) if "match" not in entry]
+    rest = [place for place, entry in enumerate(entries) if entry.match is None]
     left = [name for name, places in owners.items() if not places]
     if left and not rest:
         faults.append(
@@ -245,7 +278,7 @@ def shared_out(section: Any, named: Parameters) -> list[list[str]]:
             "takes the rest"
         )
     elif rest and not left:
-        faults.append(f"{entries[rest[0]][0]}: the others match every parameter: leave it out")
+        faults.append(f"{entries[rest[0]].where}: the others match every parameter: leave it out")
     if faults:
         more = [f"  ... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
         lines = ["optimizer_cfg does not fit the model:"]
@@ -278,17 +311,9 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _built(entry: Any, parameters: list[nn.Parameter], where: str) -> torch.optim.Optimizer:
-    section = _without_match(entry)
-    can = "fused" in signature(SOLVERS[section["solver"]]).parameters
+def _built(solver: Bound, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    can = solver.asks_for("fused")
     can = can and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    if can and not {"fused", "foreach", "differentiable"} & set(section):
-        section = {**section, "fused": True}
-    return build(SOLVERS, section, where=where, key="solver", params=parameters)
-
-
-def _without_match(entry: Any) -> Any:
-    """Return an entry without ``match``, which is not the solver's own."""
-    if not isinstance(entry, Mapping):
-        return entry
-    return {key: value for key, value in entry.items() if key != "match"}
+    if can and not {"fused", "foreach", "differentiable"} & set(solver.arguments):
+        return solver(params=parameters, fused=True)
+    return solver(params=parameters)

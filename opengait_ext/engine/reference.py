@@ -12,10 +12,11 @@ from ..evaluation.rerank import DEFAULTS as RERANKINGS
 from ..registry import Registry
 from ..schema import NEEDED, Key, dataclass_in, keys_of, plain
 from .catalog import Catalog
-from .keys import EVALUATOR_GETS, SAMPLER_GETS, SCHEDULE_GETS
+from .keys import EVALUATOR_GETS, FRAME_KEYS, SAMPLER_GETS, SCHEDULE_GETS
 from .optimizer import SOLVERS
 from .options import DataOptions, EvaluatorOptions, PrepareOptions, TrainerOptions
 from .schedule import SCHEDULES
+from .settings import Reading
 
 _HEAD = """# Config files
 
@@ -67,7 +68,8 @@ def page(catalog: Catalog) -> str:
         *_rerankings(),
         *_components(
             "sampler",
-            "In `trainer_cfg` and `evaluator_cfg`; the key `type` names it.",
+            "In `trainer_cfg` and `evaluator_cfg`; the key `type` names it. Beside its own keys it "
+            "holds these:\n\n" + _table(FRAME_KEYS, explanations_of(Reading)),
             catalog.samplers,
             lambda component: keys_of(component, SAMPLER_GETS),
         ),

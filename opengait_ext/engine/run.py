@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import ConfigError
+from ..config import Bound, ConfigError
 from ..errors import UserError
-from .catalog import Settings
 from .checkpoint import CheckpointStore, load_weights
 from .devices import Computation, choose_computation, is_out_of_memory
 from .distributed import Group
 from .options import Compile
 from .progress import LiveLine
 from .provenance import commit, now, versions
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -88,28 +88,33 @@ def make_model(
     Raises:
         ConfigError: If the model refuses a value of ``model_cfg``.
     """
-    section = run.settings.config["model_cfg"]
-    _check_size(run.settings.catalog.models[section["model"]], section)
+    bound = run.settings.model
+    _check_size(bound)
     try:
-        model = run.settings.catalog.models[section["model"]]()
-        model.build_network(section)
+        model = _built(bound)
         if pretrained:
             model.init_parameters()
     except UserError:
         raise
     except ValueError as fault:
-        raise ConfigError(f"model_cfg ({section['model']}): {fault}") from fault
+        raise ConfigError(f"model_cfg ({bound.name}): {fault}") from fault
     except (MemoryError, RuntimeError) as fault:
         if not (is_out_of_memory(fault) or _TOO_LARGE.search(str(fault))):
             raise
         raise ConfigError(
-            f"model_cfg ({section['model']}): there is no memory for a model of these sizes; "
-            "lower them"
+            f"model_cfg ({bound.name}): there is no memory for a model of these sizes; lower them"
         ) from fault
     return computation.place(model, training)
 
 
-def _check_size(model_class: type, section: Mapping[str, Any]) -> None:
+def _built(model: Bound) -> Any:
+    """Return a network without the weights that it starts from."""
+    network = model.component()
+    network.build_network({"model": model.name, **model.arguments})
+    return network
+
+
+def _check_size(model: Bound) -> None:
     """Refuse a model that no machine holds, before memory is taken for it.
 
     Raises:
@@ -117,16 +122,15 @@ def _check_size(model_class: type, section: Mapping[str, Any]) -> None:
     """
     try:
         with torch.random.fork_rng([]), torch.device("meta"):  # shapes without values
-            model = model_class()
-            model.build_network(section)
+            network = _built(model)
     except Exception:  # a fault of the config is told, and foreign code judged, by the real one
         return
-    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
     total = sum(shape.numel() for shape in shapes.values())
     if total > _MOST_VALUES:
         name = max(shapes, key=lambda each: shapes[each].numel())
         raise ConfigError(
-            f"model_cfg ({section['model']}): a model of {total:,} values, expected at most "
+            f"model_cfg ({model.name}): a model of {total:,} values, expected at most "
             f"{_MOST_VALUES:,}; the largest part is {name} {list(shapes[name])}: lower its sizes"
         )
 

@@ -1,6 +1,7 @@
 """Learning rates by iteration."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch.optim.lr_scheduler import (
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import (
 )
 from torch.optim.optimizer import Optimizer
 
+from ..config import Bound, bind
 from ..registry import Registry
 
 
@@ -93,6 +95,28 @@ SCHEDULES = Registry(
     "schedule",
     [WarmupSteps, MultiStepLR, StepLR, ExponentialLR, CosineAnnealingLR, OneCycleLR],
 )
+
+
+def bind_schedule(section: Any, total: int | None = None) -> Bound:
+    """Check ``scheduler_cfg`` and return the schedule, to be built when there is an optimizer.
+
+    It is offered ``optimizer`` and ``iterations_per_epoch``, the iterations in which as many
+    tracklets are drawn as there are.
+
+    Args:
+        section: The section.
+        total: Iterations of the training; None: nobody asks.
+
+    Raises:
+        ConfigError: As :func:`opengait_ext.config.bind`.
+    """
+    given = ("optimizer", "last_epoch")
+    schedule = bind(SCHEDULES, section, where="scheduler_cfg", key="scheduler", given=given)
+    whole = derived({"scheduler": schedule.name, **schedule.arguments}, {"total_iter": total})
+    arguments = {key: value for key, value in whole.items() if key != "scheduler"}
+    if not arguments.get("iterations_per_epoch", 1):
+        del arguments["iterations_per_epoch"]  # 0: the host counts them
+    return replace(schedule, arguments=arguments)
 
 
 def derived(section: Mapping[str, Any], trainer_cfg: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,20 +1,28 @@
-"""Checks a whole config against the components it names, before any data are touched."""
+"""Checks a whole config against the components it names, before any data are touched.
 
-from collections.abc import Iterator, Mapping
+Every section is bound once: what :func:`check` returns holds components that are built, or ready to
+be, and nobody looks a name up again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
-from inspect import signature
+from functools import partial
+from typing import Any
 
-from ..config import ConfigError, build, faults_of_section
-from ..registry import Registry
-from ..schema import faults_of, shown, with_dataclasses
+import torch
+from torch import nn
+
+from ..config import Bound, ConfigError, bind, bind_model
+from ..schema import Key, faults_of, faults_of_keys, keys_of, nearest, shown, with_dataclasses
 from .bounds import faults_of_numbers
-from .catalog import Catalog, Config, Settings, build_schedule, listed, without_prefix
+from .catalog import Catalog, Config
 from .effects import contradictions
-from .keys import EVALUATOR_GETS, SAMPLER_GETS, SCHEDULE_GETS
-from .optimizer import optimizer_faults, peak_faults, rehearsed_optimizer
+from .idle import unfit_for_a_test
+from .keys import EVALUATOR_GETS, FRAME_KEYS, SAMPLER_GETS
+from .optimizer import bind_optimizer, peak_faults, rehearsed_optimizer
 from .options import VALIDATION_SPLIT, DataOptions, EvaluatorOptions, TrainerOptions
-from .schedule import SCHEDULES
+from .schedule import bind_schedule
+from .settings import Reading, Settings
 
 SECTIONS = (
     "data_cfg", "model_cfg", "loss_cfg", "optimizer_cfg",
@@ -24,7 +32,7 @@ _LISTS = ("loss_cfg", "optimizer_cfg")
 
 
 def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
-    """Gives the settings of a run, or says everything that is wrong with its config.
+    """Return the settings of a run, or say everything that is wrong with its config.
 
     Args:
         config: The sections of a config file.
@@ -34,32 +42,34 @@ def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
     Raises:
         ConfigError: With all faults of all sections.
     """
-    faults = [*_section_faults(config), *_component_faults(config, catalog)]
+    faults = list(_section_faults(config))
+    bound = _bound(config, catalog, faults)
     if not faults:
-        faults = list(faults_of_numbers(config))
-    if not faults:
-        faults = list(_value_faults(config, catalog))
-        if phase in ("train", "both"):
-            faults += contradictions(config, catalog)
-        if phase == "test" and config["evaluator_cfg"]["restore_hint"] == 0:
-            faults.append(
-                "evaluator_cfg.restore_hint: a test needs a checkpoint: expected auto, an "
-                "iteration above 0 or a path, found 0"
-            )
+        faults += faults_of_numbers(config)
+    _refuse(faults)
+    settings = _made(config, catalog, bound, faults)
+    if phase in ("train", "both"):
+        faults += contradictions(settings)
+    if phase != "stored":
+        faults += unfit_for_a_test(settings)
+    if phase == "test" and settings.evaluator.restore_hint == 0:
+        faults.append(
+            "evaluator_cfg.restore_hint: a test needs a checkpoint: expected auto, an "
+            "iteration above 0 or a path, found 0"
+        )
+    _refuse(faults)
+    return settings
+
+
+def _refuse(faults: list[str]) -> None:
     if faults:
         raise ConfigError("\n".join(faults))
-    data, trainer, evaluator = _options(config)
-    known = {field.name for field in fields(EvaluatorOptions)}
-    arguments = {key: value for key, value in config["evaluator_cfg"].items() if key not in known}
-    return Settings(config, data, trainer, evaluator, arguments, catalog)
 
 
 def _section_faults(config: Config) -> Iterator[str]:
     for name in config:
         if name not in SECTIONS:
-            near = get_close_matches(str(name), SECTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(SECTIONS)}"
-            yield f"unknown section {name!r} - {hint}"
+            yield f"unknown section {name!r} - {nearest(name, SECTIONS)}"
     for name in SECTIONS:
         if name not in config:
             yield f"missing section {name!r}"
@@ -74,74 +84,141 @@ def _section_faults(config: Config) -> Iterator[str]:
             yield f"{name}: expected keys and values, found {shown(config[name])}"
 
 
-def _component_faults(config: Config, catalog: Catalog) -> Iterator[str]:
-    """Names keys that a component does not know or lacks; skips sections that are none."""
-    sections = {name: config[name] for name in SECTIONS if isinstance(config.get(name), Mapping)}
-    if "model_cfg" in sections:
-        yield from faults_of_section(
-            catalog.models, sections["model_cfg"], where="model_cfg", key="model", method="build"
-        )
-    yield from _loss_faults(config, catalog)
-    if isinstance(config.get("optimizer_cfg"), (Mapping, list)):
-        yield from optimizer_faults(config["optimizer_cfg"])
-    if "scheduler_cfg" in sections:
-        yield from faults_of_section(
-            SCHEDULES, sections["scheduler_cfg"], where="scheduler_cfg", key="scheduler",
-            given=SCHEDULE_GETS,
-        )  # fmt: skip
-    for name, options in (("data_cfg", DataOptions), ("trainer_cfg", TrainerOptions)):
-        if name in sections:
-            yield from _headed(name, faults_of(options, sections[name]))
-    if "evaluator_cfg" in sections:
-        yield from _headed("evaluator_cfg", _evaluator_faults(sections["evaluator_cfg"], catalog))
-    for name in ("trainer_cfg", "evaluator_cfg"):
-        yield from _loader_faults(name, sections.get(name, {}), catalog)
+def _bound(config: Config, catalog: Catalog, faults: list[str]) -> dict[str, Any]:
+    """Bind every section that is one; add what is wrong with keys and types to the faults."""
+
+    def heard(name: str, bind_it: Callable[[Any], Any], kinds: Any = Mapping) -> Any:
+        try:
+            return bind_it(config[name]) if isinstance(config.get(name), kinds) else None
+        except ConfigError as fault:
+            faults.append(str(fault))
+            return None
+
+    trainer = config.get("trainer_cfg")
+    total = trainer.get("total_iter") if isinstance(trainer, Mapping) else None
+    return {
+        "model": heard("model_cfg", partial(bind_model, catalog.models)),
+        "losses": list(_losses(config, catalog, faults)),
+        "optimizer": heard("optimizer_cfg", bind_optimizer, (Mapping, list)),
+        "schedule": heard("scheduler_cfg", partial(bind_schedule, total=total)),
+        "data": heard("data_cfg", partial(_options, "data_cfg", DataOptions)),
+        "trainer": heard("trainer_cfg", partial(_options, "trainer_cfg", TrainerOptions)),
+        "evaluator": heard("evaluator_cfg", partial(_evaluator, catalog)),
+        **{
+            name: _reading(name, config.get(name), catalog, faults)
+            for name in ("trainer_cfg", "evaluator_cfg")
+        },
+    }
 
 
-def _loss_faults(config: Config, catalog: Catalog) -> Iterator[str]:
+def _losses(config: Config, catalog: Catalog, faults: list[str]) -> Iterator[tuple[str, Bound]]:
+    """Yield the losses, each with its ``log_prefix``."""
     seen: dict[str, str] = {}
-    for where, section in listed(config, "loss_cfg"):
-        yield from faults_of_section(catalog.losses, without_prefix(section), where=where)
-        prefix = section.get("log_prefix") if isinstance(section, Mapping) else ""
+    for where, section in _entries(config, "loss_cfg", "loss_cfg"):
+        loss, inner = None, section
+        prefix: Any = ""
+        if isinstance(section, Mapping):
+            inner = {key: value for key, value in section.items() if key != "log_prefix"}
+            prefix = section.get("log_prefix")
+        try:
+            loss = bind(catalog.losses, inner, where=where)
+        except ConfigError as fault:
+            faults.append(str(fault))
         if not isinstance(prefix, str):
-            yield f"{where}: missing key 'log_prefix', by which the model addresses this loss"
+            faults.append(
+                f"{where}: missing key 'log_prefix', by which the model addresses this loss"
+            )
         elif prefix in seen:
-            yield f"{where}: the log_prefix {prefix!r} is that of {seen[prefix]} already"
+            faults.append(f"{where}: the log_prefix {prefix!r} is that of {seen[prefix]} already")
         seen[str(prefix)] = where
+        if loss is not None:
+            yield str(prefix), loss
 
 
-def _evaluator_faults(section: Config, catalog: Catalog) -> list[str]:
+def _options(name: str, kind: type, section: Config) -> Any:
+    _refuse(_headed(name, faults_of(kind, section)))
+    return kind(**with_dataclasses(kind, section))
+
+
+def _evaluator(catalog: Catalog, section: Config) -> tuple[EvaluatorOptions, Bound]:
+    """Bind ``evaluator_cfg``, which holds the engine's options and those of the evaluator."""
     known = [field.name for field in fields(EvaluatorOptions)]
-    faults = faults_of(EvaluatorOptions, {key: section[key] for key in section if key in known})
+    options = {key: section[key] for key in section if key in known}
+    faults = faults_of(EvaluatorOptions, options)
+    function: Any = None
     try:
-        function = catalog.evaluators[section.get("eval_func", "")]
+        function = catalog.evaluators[str(section["eval_func"])]
     except KeyError as fault:
-        return [*faults, *([f"eval_func: {fault.args[0]}"] if "eval_func" in section else [])]
-    further = [name for name in signature(function).parameters if name not in EVALUATOR_GETS]
-    arguments = {key: section[key] for key in section if key in further}
+        faults += [f"eval_func: {fault.args[0]}"] if "eval_func" in section else []
+    if function is None:
+        raise ConfigError("\n".join(_headed("evaluator_cfg", faults)))
+    keys: Mapping[str, Key] = keys_of(function, EVALUATOR_GETS)
     for key in section:
-        if key not in known and key not in further:
-            near = get_close_matches(str(key), [*known, *further], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"accepted: {', '.join(further)}"
-            faults.append(f"unknown key {key!r} - {hint}")
-    return faults + faults_of(function, arguments, given=EVALUATOR_GETS)
+        if key not in known and key not in keys:
+            near = nearest(key, [*known, *keys])
+            near = near if near.startswith("did you") else f"accepted: {', '.join(keys)}"
+            faults.append(f"unknown key {key!r} - {near}")
+    arguments = {key: section[key] for key in section if key in keys}
+    faults += faults_of_keys(keys, arguments)
+    _refuse(_headed("evaluator_cfg", faults))
+    arguments = with_dataclasses(function, arguments)
+    return EvaluatorOptions(**options), Bound("evaluator_cfg", function, arguments)
 
 
-def _loader_faults(name: str, section: Config, catalog: Catalog) -> Iterator[str]:
-    if "sampler" in section:
-        yield from faults_of_section(
-            catalog.samplers, section["sampler"], where=f"{name}.sampler", given=SAMPLER_GETS
-        )
-    for where, transform in listed(section, "transform", f"{name}.transform"):
-        yield from faults_of_section(catalog.transforms, transform, where=where)
+def _reading(
+    name: str, section: Any, catalog: Catalog, faults: list[str]
+) -> tuple[Bound | None, list[Bound]]:
+    """Bind the sampler and the transforms of ``trainer_cfg`` or ``evaluator_cfg``."""
+    section = section if isinstance(section, Mapping) else {}
+    sampler, transforms = None, []
+    try:
+        if "sampler" in section:
+            sampler = bind(
+                catalog.samplers, section["sampler"], where=f"{name}.sampler",
+                given=SAMPLER_GETS, own=FRAME_KEYS,
+            )  # fmt: skip
+    except ConfigError as fault:
+        faults.append(str(fault))
+    for where, entry in _entries(section, "transform", f"{name}.transform"):
+        try:
+            transforms.append(bind(catalog.transforms, entry, where=where))
+        except ConfigError as fault:
+            faults.append(str(fault))
+    return sampler, transforms
 
 
-def _value_faults(config: Config, catalog: Catalog) -> Iterator[str]:
-    """Names values that a component refuses; called when all keys and types are right."""
-    data, trainer, evaluator = _options(config)
-    yield from (f"data_cfg.{fault}" for fault in data.faults())
-    yield from (f"trainer_cfg.{fault}" for fault in trainer.faults())
-    yield from (f"evaluator_cfg.{fault}" for fault in evaluator.faults())
+def _entries(section: Config, key: str, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a section's list, each with its place; none if it is no list."""
+    entries = section.get(key)
+    if isinstance(entries, list):
+        for place, entry in enumerate(entries):
+            yield f"{where}[{place}]", entry
+
+
+def _made(
+    config: Config, catalog: Catalog, bound: Mapping[str, Any], faults: list[str]
+) -> Settings:
+    """Build what needs no data; add values that nothing can be built with to the faults."""
+    data, trainer = bound["data"], bound["trainer"]
+    evaluator, evaluate = bound["evaluator"]
+    faults += [f"data_cfg.{fault}" for fault in data.faults()]
+    faults += [f"trainer_cfg.{fault}" for fault in trainer.faults()]
+    faults += [f"evaluator_cfg.{fault}" for fault in evaluator.faults()]
+    faults += _shared_faults(data, trainer, evaluator)
+    losses = _built_losses(bound["losses"], trainer.seed, faults)
+    training = _built_reading(bound["trainer_cfg"], faults)
+    testing = _built_reading(bound["evaluator_cfg"], faults)
+    faults += _rehearsal(bound["optimizer"], bound["schedule"])
+    return Settings(
+        config, data, bound["model"], losses, bound["optimizer"], bound["schedule"],
+        trainer, training, evaluator, testing, evaluate, catalog,
+    )  # fmt: skip
+
+
+def _shared_faults(
+    data: DataOptions, trainer: TrainerOptions, evaluator: EvaluatorOptions
+) -> Iterator[str]:
+    """Name values of two sections that do not fit each other."""
     if evaluator.save_name != trainer.save_name:
         yield (
             f"evaluator_cfg.save_name: expected that of trainer_cfg, {trainer.save_name!r}, "
@@ -153,48 +230,53 @@ def _value_faults(config: Config, catalog: Catalog) -> Iterator[str]:
             f"trainer_cfg.eval_iter: it tests on the split {VALIDATION_SPLIT!r}, which "
             "data_cfg.train_splits trains on: take it out there, or set eval_iter: 0"
         )
-    for where, section in listed(config, "loss_cfg"):
-        yield from _refusal(catalog.losses, without_prefix(section), where)
-    for name in ("trainer_cfg", "evaluator_cfg"):
-        for where, section in listed(config[name], "transform", f"{name}.transform"):
-            yield from _refusal(catalog.transforms, section, where)
-    yield from _rehearsal(config)
 
 
-def _rehearsal(config: Config) -> Iterator[str]:
-    """Builds optimizer and schedule for a number each, to hear what they refuse."""
+def _built_losses(
+    losses: list[tuple[str, Bound]], seed: int, faults: list[str]
+) -> dict[str, nn.Module]:
+    """Build the losses; parameters of theirs start from the seed of the run, whoever checks."""
+    built = {}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        for prefix, loss in losses:
+            built[prefix] = _heard(loss, faults)
+    return built
+
+
+def _built_reading(parts: tuple[Bound, list[Bound]], faults: list[str]) -> Reading:
+    sampler, transforms = parts
+    frames = {**sampler.arguments, **sampler.own}
+    built = [_heard(transform, faults) for transform in transforms]
+    return Reading(sampler, frames["frames"], frames["frame_rule"], built)
+
+
+def _heard(bound: Bound, faults: list[str]) -> Any:
+    """Build a component; add what it refuses to the faults."""
     try:
-        optimizer = rehearsed_optimizer(config["optimizer_cfg"])
+        return bound()
+    except (ValueError, TypeError) as fault:
+        faults.append(f"{bound.where}: {fault}")
+        return None
+
+
+def _rehearsal(optimizer: Any, schedule: Bound) -> Iterator[str]:
+    """Build optimizer and schedule for a number each, to hear what they refuse."""
+    try:
+        rehearsed = rehearsed_optimizer(optimizer)
     except ConfigError as fault:
         yield str(fault)
         return
-    peaks = list(peak_faults(config["optimizer_cfg"], config["scheduler_cfg"]))
+    peaks = list(peak_faults(optimizer, schedule))
     if peaks:
         yield from peaks
         return
     try:
-        build_schedule(config["scheduler_cfg"], optimizer, 1, config["trainer_cfg"]["total_iter"])
+        schedule(optimizer=rehearsed, iterations_per_epoch=1)
     except (ValueError, TypeError) as fault:
         yield f"scheduler_cfg: {fault}"
     except ZeroDivisionError:  # explained by the contradictions of this schedule
         yield "scheduler_cfg: torch divides by zero with these values"
-
-
-def _refusal(registry: Registry, section: Config, where: str) -> Iterator[str]:
-    try:
-        build(registry, section, where=where)
-    except (ValueError, TypeError) as fault:
-        yield f"{where}: {fault}"
-
-
-def _options(config: Config) -> tuple[DataOptions, TrainerOptions, EvaluatorOptions]:
-    known = {field.name for field in fields(EvaluatorOptions)}
-    evaluator = {key: value for key, value in config["evaluator_cfg"].items() if key in known}
-    return (
-        DataOptions(**with_dataclasses(DataOptions, config["data_cfg"])),
-        TrainerOptions(**config["trainer_cfg"]),
-        EvaluatorOptions(**evaluator),
-    )
 
 
 def _headed(name: str, faults: list[str]) -> list[str]:

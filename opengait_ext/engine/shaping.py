@@ -11,7 +11,7 @@ from typing import Any
 
 from ..schema import plain, with_dataclasses
 from .catalog import Catalog, Config
-from .optimizer import SOLVERS, entries_of
+from .optimizer import SOLVERS, placed_entries
 from .options import DataOptions, TrainerOptions, is_weight_file
 from .schedule import SCHEDULES, derived
 
@@ -102,7 +102,7 @@ def shape_of(config: Config, catalog: Catalog) -> dict[str, Any]:
     losses = [entry for entry in config.get("loss_cfg") or [] if isinstance(entry, Mapping)]
     solvers = [
         _without("optimizer_cfg", _named(SOLVERS, entry, "solver"))
-        for _, entry in entries_of(config.get("optimizer_cfg") or {})
+        for _, entry in placed_entries(config.get("optimizer_cfg") or {})
     ]
     schedule = _named(
         SCHEDULES,

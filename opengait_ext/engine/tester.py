@@ -14,7 +14,6 @@ from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
 from ..evaluation.inputs import Embedded
 from .checkpoint import CheckpointStore
-from .data import make_dataset
 from .data_record import described, discarded, source_of
 from .devices import Computation
 from .embedding import embed, embedded_halves
@@ -174,10 +173,7 @@ def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
     """
     settings = run.settings
     check_tasks(run, partition, split)
-    section = settings.config["evaluator_cfg"]
-    return make_dataset(
-        settings.data, partition, [split], section, "evaluator_cfg", settings.catalog
-    )
+    return settings.testing.dataset(settings.data, partition, [split])
 
 
 def evaluate(run: Run, embedded: Embedded, split: str) -> Any:
@@ -192,10 +188,7 @@ def evaluate(run: Run, embedded: Embedded, split: str) -> Any:
         The evaluator's result.
     """
     settings = run.settings
-    evaluator = settings.catalog.evaluators[settings.evaluator.eval_func]
-    return evaluator(
-        embedded, settings.data.dataset_name, split=split, **settings.evaluator_arguments
-    )
+    return settings.evaluate(embedded=embedded, dataset=settings.data.dataset_name, split=split)
 
 
 def chosen_checkpoint(run: Run, store: CheckpointStore, trained: bool) -> tuple[Path, str]:

@@ -13,9 +13,8 @@ from ..data.layout import Partition
 from ..evaluation.inputs import Embedded
 from ..layers.synchronized import share_batches
 from . import random_state
-from .catalog import build_schedule, losses_of
 from .checkpoint import load_weights
-from .data import check_identities, make_dataset, make_sampler
+from .data import check_identities
 from .devices import Computation
 from .effects import without_effect
 from .embedding import embed, embedded_halves
@@ -45,26 +44,23 @@ def train(run: Run, partition: Partition) -> int:
     """
     settings, options, group = run.settings, run.settings.trainer, run.group
     computation = run.computation(options.precision, "trainer_cfg.precision", options.compile)
-    dataset = make_dataset(
-        settings.data, partition, settings.data.train_splits, settings.config["trainer_cfg"],
-        "trainer_cfg", settings.catalog,
-    )  # fmt: skip
-    check_identities(settings.config["model_cfg"], dataset)
+    dataset = settings.training.dataset(settings.data, partition, settings.data.train_splits)
+    check_identities(settings.model.arguments, dataset)
     validation = _validation_set(run, partition)
-    epoch = _describe(run, dataset)
     about = facts(run, partition, computation.precision)
     found, path = _found(run, about)
+    start = found.get("iteration", 0) if found is not None and _goes_on(run) else 0
+    sampler = settings.training.sampler(
+        dataset=dataset, seed=options.seed, start=start, total=options.total_iter,
+        rank=group.rank, world_size=group.size,
+    )  # fmt: skip
+    epoch = _describe(run, dataset, len(sampler.batch(0)))
     random_state.seed_everything(options.seed)
     state = _new_state(run, computation, epoch)
     store = run.store
     content = _restored(run, state, found, path)
     if group.leads:
         store.clean()
-    sampler = make_sampler(
-        dataset, settings.config["trainer_cfg"], "trainer_cfg", settings.catalog,
-        seed=options.seed, start=state.iteration, total=options.total_iter,
-        rank=group.rank, world_size=group.size,
-    )  # fmt: skip
     unused = options.find_unused_parameters or bool(state.objective.off)
     model = group.wrapped(state.model, unused)
     trainer = Trainer(
@@ -103,14 +99,15 @@ def _journal(run: Run, iteration: int) -> Journal:
     return Journal(options.total_iter, options.log_iter, iteration, leads, summary, run.live)
 
 
-def _describe(run: Run, dataset: TrackletDataset) -> int:
-    """Logs the size of data and batch; gives how many iterations an epoch has."""
+def _describe(run: Run, dataset: TrackletDataset, share: int) -> int:
+    """Log the size of data and batch; return how many iterations an epoch has.
+
+    Args:
+        run: The run.
+        dataset: What is trained on.
+        share: Tracklets of a batch in this process.
+    """
     settings = run.settings
-    sampler = make_sampler(
-        dataset, settings.config["trainer_cfg"], "trainer_cfg", settings.catalog,
-        seed=settings.trainer.seed, total=1, world_size=run.group.size,
-    )  # fmt: skip
-    share = len(next(iter(sampler)))
     epoch = math.ceil(len(dataset) / (share * run.group.size))
     pieces = settings.trainer.accumulate
     logger.info(
@@ -120,7 +117,7 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
         f", computed in {pieces} pieces" if pieces > 1 else "", epoch,
     )  # fmt: skip
     if run.group.leads:
-        for line in without_effect(settings.config, settings.catalog, epoch):
+        for line in without_effect(settings, epoch):
             logger.warning("%s", line)
         for line in idle_here(settings.config, run.group.size):
             logger.info("%s", line)
@@ -128,19 +125,19 @@ def _describe(run: Run, dataset: TrackletDataset) -> int:
 
 
 def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
-    config, options = run.settings.config, run.settings.trainer
+    settings, options = run.settings, run.settings.trainer
     model = make_model(run, computation, training=True)
     if run.group.size > 1:
         if options.sync_batch_norm and computation.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         model = share_batches(model, run.group, options.sync_batch_norm)
     unused = options.find_unused_parameters
-    objective = Objective(losses_of(config, run.settings.catalog), run.group, unused)
+    objective = Objective(settings.losses, run.group, unused)
     if run.group.size > 1 and (unused or objective.off):
         model.register_forward_hook(objective.used)
     objective = objective.to(computation.device)
-    optimizer = build_optimizer(config["optimizer_cfg"], named_parameters(model, objective))
-    schedule = build_schedule(config["scheduler_cfg"], optimizer, epoch, options.total_iter)
+    optimizer = build_optimizer(settings.optimizer, named_parameters(model, objective))
+    schedule = settings.schedule(optimizer=optimizer, iterations_per_epoch=epoch)
     return TrainingState(model, objective, optimizer, schedule, computation.scaler())
 
 

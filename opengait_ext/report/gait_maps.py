@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from ..data.collate import collate
 from ..engine.catalog import Catalog, own_catalog
 from ..engine.checkpoint import read_checkpoint
-from ..engine.data import make_dataset
 from ..engine.devices import Computation, choose_device
 from ..engine.distributed import Group
 from ..engine.origin import beginnings, located, resolved
@@ -55,13 +54,10 @@ class GaitPictures:
             raise ReportError(
                 f"{settings.model_name} makes no silhouettes and gait maps; leave --maps out"
             )
-        self._dataset = make_dataset(
+        self._dataset = settings.testing.dataset(
             replace(settings.data, dataset_root=str(sources.root)),
             sources.partition,
             [str(sources.record.result["split"])],
-            settings.config["evaluator_cfg"],
-            "evaluator_cfg",
-            settings.catalog,
         )
         rows = {tracklet.path: row for row, tracklet in enumerate(self._dataset.tracklets)}
         self._rows = [rows.get(tracklet.path) for tracklet in sources.partition.tracklets]

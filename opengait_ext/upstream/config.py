@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ..engine.catalog import Settings
 from ..engine.checkpoint import CheckpointStore
 from ..engine.options import VALIDATION_SPLIT
 from ..engine.run import OUTPUT
+from ..engine.settings import Settings
 
 # Our section in the config that OpenGait carries around, and the prefix of our components'
 # names in its namespaces: some of its own are called like ours and have other arguments.
@@ -133,7 +133,7 @@ def notes(settings: Settings, world_size: int) -> Iterator[str]:
             )
         if options.compile != "never":
             yield f"{name}.compile: {options.compile}: OpenGait calls the model as it is"
-    size = settings.config["evaluator_cfg"]["sampler"].get("batch_size")
+    size = settings.testing.sampler.arguments.get("batch_size")
     if size != world_size:
         yield (
             f"evaluator_cfg.sampler.batch_size: OpenGait is told {world_size}, the number of "
@@ -227,7 +227,7 @@ def _evaluator(settings: Settings, output: Path, phase: str, world_size: int) ->
                 "(--phase train), or give one as evaluator_cfg.restore_hint"
             )
     return {
-        **settings.evaluator_arguments,
+        **settings.evaluate.arguments,
         "save_name": options.save_name,
         "restore_hint": hint,
         "restore_ckpt_strict": options.restore_strict,

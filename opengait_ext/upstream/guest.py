@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from ..config import ConfigError
 from ..engine import random_state
-from ..engine.catalog import Catalog, build_schedule
+from ..engine.catalog import Catalog
 from ..engine.checkpoint import load_weights, read_checkpoint
-from ..engine.data import check_identities, make_dataset, make_sampler
+from ..engine.data import check_identities
 from ..engine.devices import Computation
 from ..engine.effects import without_effect
 from ..engine.embedding import embed
@@ -86,16 +86,12 @@ class Guest:
 
     def _training_loader(self, run: GuestRun) -> DataLoader[Any]:
         settings = run.settings
-        section = settings.config["trainer_cfg"]
-        dataset = make_dataset(
-            settings.data, run.partition, settings.data.train_splits, section, "trainer_cfg",
-            settings.catalog,
-        )  # fmt: skip
-        check_identities(settings.config["model_cfg"], dataset)
+        splits = settings.data.train_splits
+        dataset = settings.training.dataset(settings.data, run.partition, splits)
+        check_identities(settings.model.arguments, dataset)
         hint = self.engine_cfg["restore_hint"]  # type: ignore[attr-defined]
-        sampler = make_sampler(
-            dataset, section, "trainer_cfg", settings.catalog,
-            seed=settings.trainer.seed, start=hint if isinstance(hint, int) else 0,
+        sampler = settings.training.sampler(
+            dataset=dataset, seed=settings.trainer.seed, start=hint if isinstance(hint, int) else 0,
             rank=run.group.rank, world_size=run.group.size,
         )  # fmt: skip
         batch = len(next(iter(sampler))) * run.group.size
@@ -105,7 +101,7 @@ class Guest:
             "%d iterations", len(dataset), len(dataset.pids), batch, self.epoch,
         )  # fmt: skip
         if run.group.leads:
-            for line in without_effect(settings.config, settings.catalog, self.epoch):
+            for line in without_effect(settings, self.epoch):
                 logger.warning("%s", line)
         return make_loader(
             dataset, sampler, settings.data.num_workers, run.device, settings.data.loader_timeout
@@ -127,15 +123,15 @@ class Guest:
         if not self.run:
             return _above(self).get_optimizer(optimizer_cfg)
         named: Iterator[tuple[str, nn.Parameter]] = self.named_parameters()  # type: ignore[attr-defined]
-        return build_optimizer(optimizer_cfg, {_our_name(name): each for name, each in named})
+        ours = {_our_name(name): each for name, each in named}
+        return build_optimizer(self.run.settings.optimizer, ours)
 
     def get_scheduler(self, scheduler_cfg: Mapping[str, Any]) -> Any:
         """Builds the schedule, which may be one that torch has not."""
         if not self.run:
             return _above(self).get_scheduler(scheduler_cfg)
         optimizer: Any = self.optimizer  # type: ignore[attr-defined]
-        total = self.run.settings.trainer.total_iter
-        return build_schedule(scheduler_cfg, optimizer, self.epoch, total)
+        return self.run.settings.schedule(optimizer=optimizer, iterations_per_epoch=self.epoch)
 
     def resume_ckpt(self, restore_hint: int | str) -> None:
         """Goes on from an iteration as OpenGait does; a path gives the weights only."""

@@ -46,7 +46,7 @@ def data(counts):
 
 
 def sampler(dataset, identities=2, cameras=2, pairs=1, **others):
-    return PairSampler(dataset, identities, cameras, pairs, 4, "random_sorted", **others)
+    return PairSampler(dataset, identities, cameras, pairs, **others)
 
 
 SEVEN = data({f"{pid}": {0: 2, 3: 1, 5: 3} for pid in range(7)})
@@ -64,8 +64,7 @@ def pairs_of(dataset, batch, identities):
 
 
 def test_a_config_finds_it():
-    section = {"type": "PairSampler", "identities": 2, "cameras": 2, "pairs": 1, "frames": 4,
-               "frame_rule": "random_sorted"}  # fmt: skip
+    section = {"type": "PairSampler", "identities": 2, "cameras": 2, "pairs": 1}
     assert isinstance(build(SAMPLERS, section, where="sampler", dataset=SEVEN), PairSampler)
 
 
@@ -216,7 +215,7 @@ def dataset_of(paired, transform, rule, frames=4, **others):
 @pytest.mark.parametrize("rule", ["random_sorted", "random_in_run"])
 def test_both_tracklets_of_a_pair_give_the_same_frames(paired, rule):
     dataset = dataset_of(paired, [], rule)
-    batches = PairSampler(dataset, 2, 3, 1, 4, rule, total=12)
+    batches = PairSampler(dataset, 2, 3, 1, total=12)
     seen = set()
     for batch in batches:
         for drawn in pairs_of(dataset, batch, 2):

@@ -11,9 +11,7 @@ from opengait_ext.data.random_sampler import RandomIdentitySampler
 
 
 def sampler(dataset, identities=2, visible=2, infrared=1, **others):
-    return RandomIdentitySampler(
-        dataset, identities, visible, infrared, 4, "random_in_run", **others
-    )
+    return RandomIdentitySampler(dataset, identities, visible, infrared, **others)
 
 
 def test_a_config_finds_it():

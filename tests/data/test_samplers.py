@@ -22,7 +22,7 @@ def data(counts):
 
 
 def sampler(dataset, identities=2, visible=2, infrared=1, **others):
-    return IdentitySampler(dataset, identities, visible, infrared, 4, "random_in_run", **others)
+    return IdentitySampler(dataset, identities, visible, infrared, **others)
 
 
 def labels_of(dataset, batch):
@@ -140,14 +140,8 @@ def test_a_batch_of_nothing_is_refused(wrong):
         sampler(SEVEN, **{"infrared": 0, **wrong})
 
 
-def test_frames_and_rule_are_kept_for_the_dataset():
-    ordered = OrderedSampler(range(3), 2, 6, "first_in_run")
-    assert (ordered.frames, ordered.frame_rule) == (6, "first_in_run")
-    assert (sampler(SEVEN).frames, sampler(SEVEN).frame_rule) == (4, "random_in_run")
-
-
 def test_the_ordered_sampler_goes_through_all_positions_once():
-    ordered = OrderedSampler(range(5), 2, 4, "first_in_run")
+    ordered = OrderedSampler(range(5), 2)
     assert list(ordered) == [[(0, 0), (1, 0)], [(2, 0), (3, 0)], [(4, 0)]]
     assert len(ordered) == 3
 
@@ -156,7 +150,7 @@ def test_the_ordered_sampler_goes_through_all_positions_once():
 def test_ordered_shares_follow_each_other_without_gap_or_repeat(size, world_size):
     shares = []
     for rank in range(world_size):
-        ordered = OrderedSampler(range(size), 2, 4, "first_in_run", rank, world_size)
+        ordered = OrderedSampler(range(size), 2, rank, world_size)
         batches = list(ordered)
         assert len(batches) == len(ordered)
         shares.append([position for batch in batches for position, _ in batch])
@@ -166,4 +160,4 @@ def test_ordered_shares_follow_each_other_without_gap_or_repeat(size, world_size
 
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(ValueError, match="batch_size: expected 1 or more, found 0"):
-        OrderedSampler(range(3), 0, 4, "first_in_run")
+        OrderedSampler(range(3), 0)

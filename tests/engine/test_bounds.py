@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from opengait_ext.config import ConfigError, load_config
+from opengait_ext.config import Bound, ConfigError, bind_model, load_config
 from opengait_ext.engine.bounds import faults_of_numbers
 from opengait_ext.engine.catalog import own_catalog
 from opengait_ext.engine.run import _check_size, make_model
@@ -81,9 +81,9 @@ class Large(nn.Module):
 def test_a_model_that_no_machine_holds_is_refused_before_memory_is_taken():
     said = r"model_cfg \(Large\): a model of 1,000,000,000,006 values.* head.weight \[1000000, 1000"
     with pytest.raises(ConfigError, match=said):
-        _check_size(Large, {"model": "Large", "width": 10**6})
-    _check_size(Large, {"model": "Large", "width": 10})
-    _check_size(Large, {"model": "Large"})  # the real one tells what is missing
+        _check_size(Bound("model_cfg", Large, {"width": 10**6}))
+    _check_size(Bound("model_cfg", Large, {"width": 10}))
+    _check_size(Bound("model_cfg", Large, {}))  # the real one tells what is missing
 
 
 def test_looking_at_the_size_draws_no_random_number():
@@ -91,7 +91,7 @@ def test_looking_at_the_size_draws_no_random_number():
     expected = torch.rand(3)
     torch.manual_seed(3)
     section = load_config("configs/dinogrl_synth.yaml")["model_cfg"]
-    _check_size(MODELS["DinoGRL"], section)
+    _check_size(bind_model(MODELS, section))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -101,7 +101,6 @@ def test_a_model_without_room_is_a_sentence(fault):
         def build_network(self, section):
             raise fault
 
-    config = {"model_cfg": {"model": "Full"}}
-    settings = SimpleNamespace(config=config, catalog=SimpleNamespace(models={"Full": Full}))
+    settings = SimpleNamespace(model=Bound("model_cfg", Full, {}))
     with pytest.raises(ConfigError, match=r"model_cfg \(Full\): there is no memory for a model"):
         make_model(SimpleNamespace(settings=settings), None)

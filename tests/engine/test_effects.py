@@ -184,9 +184,9 @@ def test_a_cycle_fits_the_training_if_it_does_not_say_how_long_it_is(toy_root, w
     ],
 )
 def test_a_value_without_effect_is_told(changes, message):
-    config = check(changed(CONFIG, changes), CATALOG).config
-    assert not list(without_effect(CONFIG, CATALOG, epoch=2))
-    assert message in "\n".join(without_effect(config, CATALOG, epoch=2))
+    settings = check(changed(CONFIG, changes), CATALOG)
+    assert not list(without_effect(check(CONFIG, CATALOG), epoch=2))
+    assert message in "\n".join(without_effect(settings, epoch=2))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,8 @@ def test_a_value_without_effect_is_told(changes, message):
     ],
 )
 def test_a_schedule_that_fits_is_told_nothing_about(schedule):
-    assert not list(without_effect(changed(CONFIG, {"scheduler_cfg": schedule}), CATALOG, epoch=2))
+    config = changed(CONFIG, {"scheduler_cfg": schedule, "optimizer_cfg.lr": 0.01})
+    assert not list(without_effect(check(config, CATALOG), epoch=2))
 
 
 def test_values_without_effect_stand_in_the_log_of_a_training(toy_root, work, caplog):
@@ -297,7 +298,8 @@ def test_keys_of_strips_are_told_if_a_model_has_none():
         enhancement: [
             line
             for line in without_effect(
-                changed(shipped, {"model_cfg.enhancement": enhancement}), own_catalog(), epoch=2
+                check(changed(shipped, {"model_cfg.enhancement": enhancement}), own_catalog()),
+                epoch=2,
             )
             if line.startswith("model_cfg")
         ]
@@ -313,7 +315,7 @@ def test_keys_of_strips_are_told_if_a_model_has_none():
 def test_gray_of_probability_0_still_copies_channels_and_is_told_nothing_about():
     entry = {"type": "ChannelAdaptiveGray", "probability": 0.0}
     config = changed(CONFIG, {"trainer_cfg.transform.3": entry})
-    assert not list(without_effect(config, CATALOG, epoch=2))
+    assert not list(without_effect(check(config, CATALOG), epoch=2))
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,7 @@ def test_values_of_a_mask_branch_that_never_learns_or_never_rests_are_told():
 
     def told(**values):
         config = changed(shipped, {f"model_cfg.{key}": each for key, each in values.items()})
-        lines = list(without_effect(config, own_catalog(), epoch=2))
+        lines = list(without_effect(check(config, own_catalog()), epoch=2))
         return [line for line in lines if line.startswith(("model_cfg", "loss_cfg"))]
 
     total = shipped["trainer_cfg"]["total_iter"]

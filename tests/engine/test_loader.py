@@ -12,7 +12,7 @@ import pytest
 import torch
 from engine_parts import CATALOG, make_config
 
-from opengait_ext.engine.data import make_dataset, make_sampler, ready_partition
+from opengait_ext.engine.data import ready_partition
 from opengait_ext.engine.distributed import Group
 from opengait_ext.engine.interrupt import Interrupt
 from opengait_ext.engine.loader import make_loader
@@ -41,14 +41,12 @@ def dataset(toy_root):
     config = make_config(toy_root)
     settings = check(config, CATALOG)
     partition = ready_partition(settings.data, Group())
-    return make_dataset(
-        settings.data, partition, ["train"], config["trainer_cfg"], "trainer_cfg", CATALOG
-    )
+    return settings.training.dataset(settings.data, partition, ["train"])
 
 
 def sampler_of(dataset, toy_root, total=40):
-    section = make_config(toy_root)["trainer_cfg"]
-    return make_sampler(dataset, section, "trainer_cfg", CATALOG, seed=1, total=total)
+    training = check(make_config(toy_root), CATALOG).training
+    return training.sampler(dataset=dataset, seed=1, total=total)
 
 
 def test_with_room_for_all_batches_nothing_is_changed():

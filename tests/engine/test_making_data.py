@@ -13,8 +13,6 @@ from opengait_ext.data.layout import LayoutError
 from opengait_ext.engine.data import (
     DataError,
     check_identities,
-    make_dataset,
-    make_sampler,
     ready_partition,
 )
 from opengait_ext.engine.distributed import Group
@@ -120,9 +118,7 @@ def dataset(toy_root):
     config = make_config(toy_root)
     settings = check(config, CATALOG)
     partition = ready_partition(settings.data, Group())
-    return make_dataset(
-        settings.data, partition, ["train"], config["trainer_cfg"], "trainer_cfg", CATALOG
-    )
+    return settings.training.dataset(settings.data, partition, ["train"])
 
 
 def test_a_model_for_another_number_of_identities_is_refused(dataset):
@@ -138,8 +134,8 @@ def test_a_model_for_another_number_of_identities_is_refused(dataset):
 
 @pytest.mark.slow
 def test_a_reading_process_gives_what_the_main_process_gives(toy_root, dataset):
-    section = make_config(toy_root)["trainer_cfg"]
-    sampler = make_sampler(dataset, section, "trainer_cfg", CATALOG, seed=1, start=2, total=4)
+    training = check(make_config(toy_root), CATALOG).training
+    sampler = training.sampler(dataset=dataset, seed=1, start=2, total=4)
     state = torch.get_rng_state()
     alone, helped = (
         list(make_loader(dataset, sampler, workers, torch.device("cpu"))) for workers in (0, 1)
@@ -162,10 +158,8 @@ def test_what_is_wrong_with_a_file_is_said_as_it_was_said_where_it_was_read(
     config = make_config(tmp_path / "toy")
     settings = check(config, CATALOG)
     partition = ready_partition(settings.data, Group())
-    dataset = make_dataset(
-        settings.data, partition, ["train"], config["evaluator_cfg"], "evaluator_cfg", CATALOG
-    )
-    sampler = make_sampler(dataset, config["evaluator_cfg"], "evaluator_cfg", CATALOG)
+    dataset = settings.testing.dataset(settings.data, partition, ["train"])
+    sampler = settings.testing.sampler(dataset=dataset)
     loader = make_loader(dataset, sampler, workers, torch.device("cpu"))
     with pytest.raises(LayoutError) as error:
         list(batches_of(loader))
@@ -182,8 +176,8 @@ def test_frames_of_different_sizes_are_an_error_of_the_batch(dataset):
 
 @pytest.mark.filterwarnings("ignore:You are using `torch.load`:FutureWarning")  # torch 2.4, 2.5
 def test_what_a_spawned_process_needs_can_be_pickled(toy_root, dataset):
-    section = make_config(toy_root)["trainer_cfg"]
-    sampler = make_sampler(dataset, section, "trainer_cfg", CATALOG, seed=1, total=1)
+    training = check(make_config(toy_root), CATALOG).training
+    sampler = training.sampler(dataset=dataset, seed=1, total=1)
     loader = make_loader(dataset, sampler, 1, torch.device("cpu"))
     parts = (loader.dataset, loader.collate_fn, loader.worker_init_fn, loader.batch_sampler)
     assert len(pickle.loads(pickle.dumps(parts))[0]) == len(dataset)

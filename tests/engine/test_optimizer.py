@@ -10,16 +10,17 @@ from torch import nn
 
 from opengait_ext.config import ConfigError
 from opengait_ext.engine import run
-from opengait_ext.engine.catalog import build_schedule
 from opengait_ext.engine.distributed import Group
 from opengait_ext.engine.objective import Objective
 from opengait_ext.engine.optimizer import (
     JointOptimizer,
+    bind_optimizer,
     build_optimizer,
     load_optimizer,
     named_parameters,
     shared_out,
 )
+from opengait_ext.engine.schedule import bind_schedule
 from opengait_ext.engine.sections import check
 from opengait_ext.errors import UserError
 
@@ -40,6 +41,11 @@ def numbers():
     return parameters
 
 
+def built(section, named):
+    """Gives the optimizer of an ``optimizer_cfg``."""
+    return build_optimizer(bind_optimizer(section), named)
+
+
 def network():
     """An encoder with a frozen part, a neck and a classifier."""
     torch.manual_seed(0)
@@ -58,8 +64,8 @@ def network():
 def test_a_fused_step_moves_the_weights_as_the_plain_one_does(solver):
     section = {"solver": solver, "lr": 0.1, "weight_decay": 0.01}
     fused, plain = numbers(), numbers()
-    chosen = build_optimizer(section, fused)
-    asked = build_optimizer({**section, "foreach": False}, plain)
+    chosen = built(section, fused)
+    asked = built({**section, "foreach": False}, plain)
     assert chosen.param_groups[0]["fused"]
     assert not asked.param_groups[0]["fused"]
     for _ in range(3):
@@ -71,13 +77,13 @@ def test_a_fused_step_moves_the_weights_as_the_plain_one_does(solver):
 
 @pytest.mark.parametrize("solver", ["RMSprop", "RAdam"])
 def test_solvers_that_torch_cannot_fuse_are_built_as_they_are(solver):
-    optimizer = build_optimizer({"solver": solver, "lr": 0.1}, numbers())
+    optimizer = built({"solver": solver, "lr": 0.1}, numbers())
     optimizer.step()
     assert type(optimizer).__name__ == solver
 
 
 def test_each_entry_trains_what_its_prefixes_match_and_one_takes_the_rest():
-    shares = shared_out([SLOW, REST], network())
+    shares = shared_out(bind_optimizer([SLOW, REST]), network())
     assert shares == [
         [
             "encoder.first.weight", "encoder.first.bias",
@@ -89,12 +95,12 @@ def test_each_entry_trains_what_its_prefixes_match_and_one_takes_the_rest():
 
 def test_one_entry_trains_all_that_is_not_frozen():
     named = network()
-    optimizer = build_optimizer(REST, named)
+    optimizer = built(REST, named)
     assert type(optimizer) is torch.optim.SGD
     trained = [each for each in named.values() if each.requires_grad]
     assert [id(each) for each in optimizer.param_groups[0]["params"]] == list(map(id, trained))
-    alone = build_optimizer([REST], network())
-    assert same(alone.state_dict(), build_optimizer(REST, network()).state_dict())
+    alone = built([REST], network())
+    assert same(alone.state_dict(), built(REST, network()).state_dict())
 
 
 def test_a_step_of_several_entries_is_the_step_of_each_solver_on_its_own_parameters():
@@ -104,7 +110,7 @@ def test_a_step_of_several_entries_is_the_step_of_each_solver_on_its_own_paramet
         {"solver": "RMSprop", "lr": 0.03},
     ]
     ours, theirs = network(), network()
-    joint = build_optimizer(sections, ours)
+    joint = built(sections, ours)
     assert isinstance(joint, JointOptimizer)
 
     def of(beginning):
@@ -134,7 +140,7 @@ def test_a_closure_is_called_once_for_all_entries():
     named = numbers()
     sections = [{"solver": "SGD", "lr": 0.1, "match": ["a"]}, {"solver": "SGD", "lr": 0.1}]
     calls = []
-    assert build_optimizer(sections, named).step(lambda: calls.append(1) or 7.0) == 7.0
+    assert built(sections, named).step(lambda: calls.append(1) or 7.0) == 7.0
     assert calls == [1]
 
 
@@ -158,8 +164,8 @@ def test_a_closure_is_called_once_for_all_entries():
     ],
 )  # fmt: skip
 def test_every_schedule_acts_on_the_rate_of_every_entry(schedule, wanted):
-    optimizer = build_optimizer([SLOW, {**REST, "solver": "AdamW"}], network())
-    plan = build_schedule(schedule, optimizer, 1)
+    optimizer = built([SLOW, {**REST, "solver": "AdamW"}], network())
+    plan = bind_schedule(schedule)(optimizer=optimizer, iterations_per_epoch=1)
     optimizer.step()
     plan.step()
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -201,17 +207,17 @@ def test_every_schedule_acts_on_the_rate_of_every_entry(schedule, wanted):
 )
 def test_entries_that_do_not_share_the_parameters_out_are_refused_by_name(sections, message):
     with pytest.raises(ConfigError, match=re.escape(message)) as error:
-        build_optimizer(sections, network())
+        built(sections, network())
     assert "optimizer_cfg does not fit the model" in str(error.value)
 
 
 def test_of_many_names_that_no_entry_matches_the_first_are_told():
     named = {f"part{number}.weight": nn.Parameter(torch.zeros(1)) for number in range(20)}
     with pytest.raises(ConfigError, match=r"part8.weight and 11 more: add to a match"):
-        build_optimizer({**SLOW, "match": ["part0."]}, named)
+        built({**SLOW, "match": ["part0."]}, named)
     twice = [{**SLOW, "match": ["part"]}, {**REST, "match": ["part1"]}]
     with pytest.raises(ConfigError, match=r"part16.weight: matched by .*\n  \.\.\. and 3 more"):
-        build_optimizer(twice, named)
+        built(twice, named)
 
 
 def test_parameters_of_losses_are_named_after_their_log_prefix():
@@ -330,12 +336,12 @@ def test_a_clipped_gradient_is_that_of_all_entries(toy_root, tmp_path, monkeypat
 
 
 def test_a_state_of_other_entries_is_not_loaded():
-    joint, alone = build_optimizer([SLOW, REST], network()), build_optimizer(REST, network())
+    joint, alone = built([SLOW, REST], network()), built(REST, network())
     with pytest.raises(ValueError, match="optimizer_cfg has 2 entries, and had 1 then"):
         load_optimizer(joint, alone.state_dict())
     with pytest.raises(ValueError, match="optimizer_cfg has 1 entries, and had 2 then"):
         load_optimizer(alone, joint.state_dict())
-    other = build_optimizer([{**SLOW, "match": ["encoder.first."]}, REST], network())
+    other = built([{**SLOW, "match": ["encoder.first."]}, REST], network())
     with pytest.raises(ValueError, match=r"optimizer_cfg\[0\] matched other parameters then"):
         load_optimizer(joint, other.state_dict())
 

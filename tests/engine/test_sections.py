@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from engine_parts import CATALOG, changed, make_config
 
 from opengait_ext.config import ConfigError
@@ -23,7 +24,7 @@ def test_a_right_config_becomes_settings():
     assert settings.data.prepare.commands == ["make.py --all"]
     assert settings.data.stream == "0-frames"
     assert settings.evaluator.split == "test"
-    assert settings.evaluator_arguments == {"metric": "euclidean"}
+    assert settings.evaluate.arguments == {"metric": "euclidean"}
     assert settings.model_name == "Tiny"
 
 
@@ -72,6 +73,32 @@ def test_a_key_of_the_evaluator_is_looked_for_among_its_arguments_and_the_sectio
     assert "missing key 'eval_func'" in faults({"evaluator_cfg.eval_func": ...})
 
 
+def test_the_frames_of_a_section_stand_beside_its_sampler():
+    settings = check(CONFIG, CATALOG)
+    assert (settings.training.frames, settings.training.frame_rule) == (2, "random_in_run")
+    assert settings.training.sampler.arguments == {"identities": 2, "visible": 2, "infrared": 2}
+    found = faults({"trainer_cfg.sampler.frames": ..., "evaluator_cfg.sampler.frame_rule": "odd"})
+    assert "trainer_cfg.sampler (IdentitySampler):\n  missing key 'frames'" in found
+    assert "evaluator_cfg.sampler (OrderedSampler):\n  frame_rule: expected one of" in found
+
+
+def test_what_needs_no_data_is_built_once_by_the_check():
+    settings = check(CONFIG, CATALOG)
+    assert list(settings.losses) == ["id", "triplet"]
+    assert settings.losses["triplet"].loss_term_weight == 0.5
+    assert [type(each).__name__ for each in settings.training.transform] == [
+        "Resize", "PadCrop", "HorizontalFlip", "ChannelErasing",
+    ]  # fmt: skip
+
+
+def test_a_check_leaves_the_random_numbers_of_its_caller_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    check(CONFIG, CATALOG)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_sections_of_the_wrong_kind_and_missing_ones_are_named():
     found = faults({"loss_cfg": {"type": "TripletLoss"}, "model_cfg": ["Tiny"], "data_cfg": ...})
     assert "loss_cfg: expected a list of losses, found {'type': 'TripletLoss'}" in found
@@ -115,6 +142,10 @@ def test_losses_need_different_names_by_which_the_model_addresses_them():
         ),
         ({"trainer_cfg.transform.1.padding": -1}, "trainer_cfg.transform[1]: PadCrop: padding"),
         ({"optimizer_cfg.lr": -1.0}, "optimizer_cfg: Invalid learning rate: -1.0"),
+        (
+            {"evaluator_cfg.rerank": {"type": "temporal", "k3": 1}},
+            "evaluator_cfg.rerank.k3 is unknown for the type temporal",
+        ),
     ],
 )
 def test_values_that_no_run_can_have_are_named_before_data_are_touched(changes, message):

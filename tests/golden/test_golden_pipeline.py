@@ -102,7 +102,7 @@ def test_the_batches_of_an_epoch_are_the_published_ones(golden):
     labels = visible + infrared
     data = SimpleNamespace(tracklets=tracklets, labels=labels, pids=sorted(set(labels)))
     each, identities = golden.array("pipeline/sampler_numpos_batchids").tolist()
-    sampler = RandomIdentitySampler(data, identities, each, each, FRAMES, "random_in_run")
+    sampler = RandomIdentitySampler(data, identities, each, each)
     larger = max(len(visible), len(infrared))
     golden.check("pipeline/sampler_len", larger)
     rng = np.random.RandomState(int(golden.array("pipeline/sampler_np_seed")))
