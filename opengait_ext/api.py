@@ -17,7 +17,6 @@ from .data.collate import collate
 from .data.dataset import Sample
 from .data.frames import pick_frames
 from .data.layout import FOLDERS, Partition
-from .data.transforms import Resize
 from .data.words import WORDS, modality_of
 from .engine import embedding
 from .engine.catalog import Catalog, own_catalog
@@ -61,7 +60,6 @@ class Embedder:
         self.trained_on: Mapping[str, Any] = {}
         self._run, self._model, self._computation = run, model.eval(), computation
         self._reading = run.settings.testing
-        self._transform = self._reading.transform
 
     def __repr__(self) -> str:
         """Return what it is and how it is used."""
@@ -107,8 +105,7 @@ class Embedder:
         modality = _modality(modality)
         files = image_files(folder)
         chosen = [files[index] for index in self._picked(len(files))]
-        first = self._transform[0] if self._transform else None
-        resize = first if isinstance(first, Resize) else None
+        resize = self._reading.transform.resize
         images = [read_image(path, resize) for path in chosen]
         if len({image.shape for image in images}) > 1 and resize:
             images = [resize(image, modality, np.random.default_rng(0)) for image in images]
@@ -163,8 +160,7 @@ class Embedder:
         rng = np.random.default_rng(0)
         wanted = self._picked(len(frames), rng)
         frames = frames if picked else frames[torch.from_numpy(wanted)]
-        for change in self._transform:
-            frames = change(frames, modality, rng)
+        frames = self._reading.transform(frames, modality, rng)
         return Sample(frames, 0, FOLDERS[modality], "", 0)
 
     def _picked(self, length: int, rng: np.random.Generator | None = None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from ..errors import UserError
 from .frames import FRAME_RULES, FrameRule, Half, decode, pick_frames, within
 from .layout import FRAMES, Partition, Tracklet, read_frames
-from .transforms import Resize, Transform
+from .transforms import Chain, Transform
 
 Request = tuple[int, int]
 _NAMED_PATHS = 5
@@ -74,7 +74,7 @@ class TrackletDataset(Dataset[Sample]):
         root: str,
         partition: Partition,
         splits: Sequence[str],
-        transform: Sequence[Transform],
+        transform: Iterable[Transform],
         frames: int,
         frame_rule: FrameRule,
         positions: Sequence[int] | None = None,
@@ -87,7 +87,7 @@ class TrackletDataset(Dataset[Sample]):
                 f"frame_rule: expected one of {', '.join(FRAME_RULES)}, found {frame_rule!r}"
             )
         self.root = Path(root)
-        self.transform = list(transform)
+        self.transform = Chain(transform)
         self.frames = frames
         self.stream = stream
         self.half: Half | None = None
@@ -98,8 +98,6 @@ class TrackletDataset(Dataset[Sample]):
         place = {pid: label for label, pid in enumerate(self.pids)}
         self.labels = [place[tracklet.pid] for tracklet in self.tracklets]
         self.pairs = _pairs_among(self.places, partition)
-        first = self.transform[0] if self.transform else None
-        self._resize = first if isinstance(first, Resize) else None
         _check_folders(self.root, self.tracklets)
 
     def __len__(self) -> int:
@@ -118,8 +116,7 @@ class TrackletDataset(Dataset[Sample]):
         first, end = within(tracklet.frames, self.half)
         wanted = first + pick_frames(end - first, self.frames, self.frame_rule, rng)
         frames = self._read(tracklet, wanted)  # [s, 3, h, w]
-        for change in self.transform:
-            frames = change(frames, tracklet.modality, rng)
+        frames = self.transform(frames, tracklet.modality, rng)
         return Sample(frames, self.labels[position], tracklet.type, tracklet.view, position)
 
     def _read(self, tracklet: Tracklet, wanted: np.ndarray) -> Tensor:
@@ -138,7 +135,7 @@ class TrackletDataset(Dataset[Sample]):
         return torch.from_numpy(np.stack([decoded[p] for p in place])).permute(0, 3, 1, 2)
 
     def _decoded(self, image: bytes | np.ndarray, folder: Path, index: int) -> np.ndarray:
-        target = self._resize
+        target = self.transform.resize
         height, width = (target.height, target.width) if target else (0, 0)
         try:
             return decode(image, height, width)
@@ -148,14 +145,15 @@ class TrackletDataset(Dataset[Sample]):
             ) from fault
 
     def _resized(self, image: np.ndarray, folder: Path, sizes: set[tuple[int, ...]]) -> Tensor:
-        if self._resize is None:
+        resize = self.transform.resize
+        if resize is None:
             found = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
             raise UserError(
                 f"{folder}: its frames have different sizes ({found}): put Resize first in "
                 "transform"
             )
         frame = torch.from_numpy(image).permute(2, 0, 1)[None]
-        return self._resize(frame, "", np.random.default_rng(0))
+        return resize(frame, "", np.random.default_rng(0))
 
 
 def _chosen_places(

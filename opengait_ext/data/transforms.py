@@ -6,7 +6,7 @@ changes the tensor that it gets. Unless ``per_frame`` is set, one draw holds for
 tracklet, so that its frames still fit together; the published codes draw for each frame.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -46,6 +46,32 @@ class Resize:
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
         """Gives ``[s, 3, height, width]``."""
         return _functional.resize(frames, [self.height, self.width], antialias=True)
+
+
+class Chain:
+    """Transforms in their order, called as one.
+
+    Args:
+        transforms: One after the other.
+
+    Attributes:
+        resize: The ``Resize`` that stands first, for which images may be decoded smaller and of
+            which each frame gets its size alone; None: a tracklet's frames have one size already.
+    """
+
+    def __init__(self, transforms: Iterable[Transform]) -> None:
+        self._transforms = list(transforms)
+        first = self._transforms[0] if self._transforms else None
+        self.resize = first if isinstance(first, Resize) else None
+
+    def __iter__(self) -> Iterator[Transform]:
+        return iter(self._transforms)
+
+    def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
+        """Return the frames as the last transform leaves them."""
+        for change in self._transforms:
+            frames = change(frames, modality, rng)
+        return frames
 
 
 class PadCrop:

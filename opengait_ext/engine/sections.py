@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..config import Bound, ConfigError, bind, bind_model
+from ..data.transforms import Chain
 from ..schema import Key, faults_of, faults_of_keys, keys_of, nearest, shown, with_dataclasses
 from .bounds import faults_of_numbers
 from .catalog import Catalog, Config
@@ -247,7 +248,7 @@ def _built_losses(
 def _built_reading(parts: tuple[Bound, list[Bound]], faults: list[str]) -> Reading:
     sampler, transforms = parts
     frames = {**sampler.arguments, **sampler.own}
-    built = [_heard(transform, faults) for transform in transforms]
+    built = Chain([_heard(transform, faults) for transform in transforms])
     return Reading(sampler, frames["frames"], frames["frame_rule"], built)
 
 

@@ -9,7 +9,7 @@ from ..config import Bound
 from ..data.dataset import TrackletDataset
 from ..data.frames import FrameRule
 from ..data.layout import Partition
-from ..data.transforms import Transform
+from ..data.transforms import Chain
 from .catalog import Catalog, Config
 from .optimizer import Entry
 from .options import DataOptions, EvaluatorOptions, TrainerOptions
@@ -30,7 +30,7 @@ class Reading:
     sampler: Bound
     frames: int
     frame_rule: FrameRule
-    transform: Sequence[Transform]
+    transform: Chain
 
     def dataset(
         self, data: DataOptions, partition: Partition, splits: Sequence[str]

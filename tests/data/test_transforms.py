@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from opengait_ext.data.transforms import (
+    Chain,
     ChannelAdaptiveGray,
     ChannelErasing,
     ChannelExchange,
@@ -251,3 +252,19 @@ def test_copies_of_normalized_values_change_gray_frames_and_plain_copies_do_not(
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_chain_is_its_transforms_one_after_the_other():
+    parts, frames = [Resize(4, 5), PadCrop(2), HorizontalFlip(0.5)], clip()
+    rng, expected = generator(), frames
+    for part in parts:
+        expected = part(expected, "visible", rng)
+    assert torch.equal(Chain(parts)(frames, "visible", generator()), expected)
+    assert list(Chain(Chain(parts))) == parts
+
+
+def test_a_chain_knows_the_size_that_images_get_first():
+    resize = Resize(4, 5)
+    assert Chain([resize, PadCrop(2)]).resize is resize
+    assert Chain([PadCrop(2), resize]).resize is None
+    assert Chain([]).resize is None

@@ -12,6 +12,7 @@ import pytest
 import torch
 from engine_parts import CATALOG, make_config
 
+from opengait_ext.data.transforms import Chain
 from opengait_ext.engine.data import ready_partition
 from opengait_ext.engine.distributed import Group
 from opengait_ext.engine.interrupt import Interrupt
@@ -161,7 +162,8 @@ def test_a_process_that_makes_no_progress_ends_the_run_in_bounded_time(dataset, 
 
 @pytest.mark.slow
 def test_a_slow_batch_is_waited_for(dataset, toy_root):
-    dataset.transform.append(lambda frames, modality, rng: (time.sleep(0.2), frames)[1])
+    slow = [lambda frames, modality, rng: (time.sleep(0.2), frames)[1]]
+    dataset.transform = Chain([*dataset.transform, *slow])
     sampler = sampler_of(dataset, toy_root, 1)
     assert len(next(iter(sampler))) * 0.2 > 1.2  # longer than between two looks
     assert len(list(batches_of(make_loader(dataset, sampler, 1, CPU)))) == 1
@@ -194,7 +196,7 @@ def test_a_file_that_the_disk_does_not_give_is_named(dataset, toy_root, workers)
         raise OSError(5, "Input/output error")
 
     loader = make_loader(dataset, [[(3, 0)]], workers, CPU)
-    dataset.transform.append(unreadable)
+    dataset.transform = Chain([*dataset.transform, unreadable])
     with pytest.raises(LoaderError, match=f"{dataset.tracklets[3].path}: .*Input/output error"):
         list(batches_of(loader))
 

@@ -10,6 +10,7 @@ import torch
 from engine_parts import CATALOG, make_config
 
 from opengait_ext.data.layout import LayoutError
+from opengait_ext.data.transforms import Chain
 from opengait_ext.engine.data import (
     DataError,
     check_identities,
@@ -168,7 +169,9 @@ def test_what_is_wrong_with_a_file_is_said_as_it_was_said_where_it_was_read(
 
 
 def test_frames_of_different_sizes_are_an_error_of_the_batch(dataset):
-    dataset.transform = [lambda frames, modality, rng: frames[..., : 3 + int(rng.integers(5))]]
+    dataset.transform = Chain(
+        [lambda frames, modality, rng: frames[..., : 3 + int(rng.integers(5))]]
+    )
     loader = make_loader(dataset, [[(0, 1), (0, 2), (0, 3)]], 0, torch.device("cpu"))
     with pytest.raises(UserError, match="frames of different sizes"):
         list(batches_of(loader))
