@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Request, TrackletDataset
-from .samplers import IdentitySampler
+from .samplers import ONE_PROCESS, Draws, IdentitySampler
 
 Pairs = np.ndarray  # int64 [pairs, 2]: positions, visible and infrared
 
@@ -36,11 +36,7 @@ class PairSampler(IdentitySampler):
         identities: Identities of a batch (P), over all processes.
         cameras: Cameras of each identity (C).
         pairs: Pairs of each of these cameras (K); a pair is two tracklets.
-        seed: Together with the number of a batch, decides all of it.
-        start: Number of the first batch.
-        total: Number after the last batch; 0: without end.
-        rank: Number of this process; it gets its share of the identities of each batch.
-        world_size: Number of processes.
+        draws: Which batches, and this process's share of each.
 
     Raises:
         UserError: If the data have no pairs or an identity has none, if there are fewer
@@ -54,11 +50,7 @@ class PairSampler(IdentitySampler):
         identities: int,
         cameras: int,
         pairs: int,
-        seed: int = 0,
-        start: int = 0,
-        total: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        draws: Draws = ONE_PROCESS,
     ) -> None:
         if min(cameras, pairs) < 1:
             raise UserError(
@@ -69,10 +61,7 @@ class PairSampler(IdentitySampler):
         self._pairs = pairs
         self._by_camera = _pairs_by_camera(dataset)
         tracklets = cameras * pairs
-        super().__init__(
-            dataset, identities, tracklets, tracklets, seed, start, total,
-            rank, world_size,
-        )  # fmt: skip
+        super().__init__(dataset, identities, tracklets, tracklets, draws)
 
     def batch(self, number: int) -> list[Request]:
         """Gives this process's share of one batch.

@@ -34,11 +34,7 @@ class RandomIdentitySampler(IdentitySampler):
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        seed: Together with the number of a batch, decides all of it.
-        start: Number of the first batch.
-        total: Number after the last batch; 0: without end.
-        rank: Number of this process; it gets its share of the identities of each batch.
-        world_size: Number of processes.
+        draws: Which batches, and this process's share of each.
 
     Raises:
         UserError: As ``IdentitySampler``.

@@ -7,6 +7,7 @@ several processes share one batch without speaking to each other.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,28 @@ from .layout import INFRARED, VISIBLE
 
 # Last words of the generators' seeds, so that an epoch and a batch of one number differ.
 _EPOCHS, _BATCHES = 1, 2
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Which batches a sampler draws, and which share of each this process gets.
+
+    Attributes:
+        seed: Together with the number of a batch, decides all of it.
+        start: Number of the first batch.
+        total: Number after the last batch; 0: without end.
+        rank: Number of this process.
+        world_size: Number of processes.
+    """
+
+    seed: int = 0
+    start: int = 0
+    total: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+
+ONE_PROCESS = Draws()
 
 
 class IdentitySampler:
@@ -31,11 +54,7 @@ class IdentitySampler:
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        seed: Together with the number of a batch, decides all of it.
-        start: Number of the first batch.
-        total: Number after the last batch; 0: without end.
-        rank: Number of this process; it gets its share of the identities of each batch.
-        world_size: Number of processes.
+        draws: Which batches, and this process's share of each.
 
     Raises:
         UserError: If there are fewer identities than a batch needs, an identity lacks a
@@ -49,11 +68,7 @@ class IdentitySampler:
         identities: int,
         visible: int,
         infrared: int,
-        seed: int = 0,
-        start: int = 0,
-        total: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        draws: Draws = ONE_PROCESS,
     ) -> None:
         name = type(self).__name__
         if identities < 1 or min(visible, infrared) < 0 or visible + infrared < 1:
@@ -61,35 +76,34 @@ class IdentitySampler:
                 f"{name}: expected at least 1 identity and 1 tracklet of it, found "
                 f"identities {identities}, visible {visible}, infrared {infrared}"
             )
-        if identities % world_size:
+        size = draws.world_size
+        if identities % size:
             raise UserError(
-                f"{name}: {identities} identities cannot be shared by {world_size} "
-                f"processes: make identities a multiple of {world_size}"
+                f"{name}: {identities} identities cannot be shared by {size} "
+                f"processes: make identities a multiple of {size}"
             )
         if len(dataset.pids) < identities:
             raise UserError(
                 f"{name}: a batch needs {identities} identities, the data have "
                 f"{len(dataset.pids)}: lower identities"
             )
-        self.seed = seed
-        self.start = start
-        self.total = total
+        self.draws = draws
         self._identities = identities
-        share = identities // world_size
-        self._mine = slice(rank * share, (rank + 1) * share)
+        share = identities // size
+        self._mine = slice(draws.rank * share, (draws.rank + 1) * share)
         self._pools = _positions_by_label(dataset, {VISIBLE: visible, INFRARED: infrared}, name)
         self._block = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def __len__(self) -> int:
-        if not self.total:
+        if not self.draws.total:
             name = type(self).__name__
             raise TypeError(f"this {name} has no end, therefore no length: give total")
-        return max(0, self.total - self.start)
+        return max(0, self.draws.total - self.draws.start)
 
     def __iter__(self) -> Iterator[list[Request]]:
-        number = self.start
-        while not self.total or number < self.total:
+        number = self.draws.start
+        while not self.draws.total or number < self.draws.total:
             yield self.batch(number)
             number += 1
 
@@ -107,7 +121,7 @@ class IdentitySampler:
         return [request for share in shares[self._mine] for request in share]
 
     def _generator(self, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, number, _BATCHES])
+        return np.random.default_rng([self.draws.seed, number, _BATCHES])
 
     def _requests(self, label: int, rng: np.random.Generator) -> list[Request]:
         requests: list[Request] = []
@@ -132,7 +146,8 @@ class IdentitySampler:
         epochs = math.lcm(count, size) // count
         order = np.empty(0, dtype=np.int64)
         for epoch in range(block * epochs, (block + 1) * epochs):
-            permutation = np.random.default_rng([self.seed, epoch, _EPOCHS]).permutation(count)
+            rng = np.random.default_rng([self.draws.seed, epoch, _EPOCHS])
+            permutation = rng.permutation(count)
             begun = len(order) % size
             if begun:  # the unfinished batch goes on with identities that it has not yet
                 others = permutation[~np.isin(permutation, order[-begun:])][: size - begun]

@@ -17,13 +17,13 @@ def contradictions(settings: Settings) -> Iterator[str]:
         settings: Whose keys and types are right.
     """
     yield from _schedule_faults(settings.config)
-    if not settings.training.sampler.asks_for("total"):
+    if not settings.training.sampler.asks_for("draws"):
         yield (
             f"trainer_cfg.sampler: {settings.training.sampler.name} goes through the tracklets "
             "once and ends, and so would the training: take one that draws batches, such as "
             "IdentitySampler"
         )
-    if settings.testing.sampler.asks_for("total"):
+    if settings.testing.sampler.asks_for("draws"):
         yield (
             f"evaluator_cfg.sampler: {settings.testing.sampler.name} draws batches without "
             "end: a test needs each tracklet once, take OrderedSampler"

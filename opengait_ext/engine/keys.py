@@ -19,7 +19,7 @@ from .schedule import SCHEDULES
 
 # What the engine gives to the components that ask for it, and no config may.
 EVALUATOR_GETS = ("embedded", "dataset", "split")
-SAMPLER_GETS = ("dataset", "seed", "start", "total", "rank", "world_size")
+SAMPLER_GETS = ("dataset", "draws", "rank", "world_size")
 SCHEDULE_GETS = ("optimizer", "last_epoch")
 SOLVER_GETS = ("params",)
 

@@ -20,8 +20,8 @@ class Reading:
     """How ``trainer_cfg`` or ``evaluator_cfg`` reads tracklets.
 
     Attributes:
-        sampler: Deals the tracklets out; is offered ``dataset``, ``seed``, ``start``, ``total``,
-            ``rank`` and ``world_size``. One that draws takes ``total``, and has ``batch(number)``.
+        sampler: Deals the tracklets out; is offered ``dataset``, ``draws``, ``rank`` and
+            ``world_size``. One without end takes ``draws``, and has ``batch(number)``.
         frames: Frames of each tracklet; 0: all.
         frame_rule: How these are taken.
         transform: What happens to the frames, in order.

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..data.dataset import TrackletDataset
 from ..data.layout import Partition
+from ..data.samplers import Draws
 from ..evaluation.inputs import Embedded
 from ..layers.synchronized import share_batches
 from . import random_state
@@ -50,10 +51,8 @@ def train(run: Run, partition: Partition) -> int:
     about = facts(run, partition, computation.precision)
     found, path = _found(run, about)
     start = found.get("iteration", 0) if found is not None and _goes_on(run) else 0
-    sampler = settings.training.sampler(
-        dataset=dataset, seed=options.seed, start=start, total=options.total_iter,
-        rank=group.rank, world_size=group.size,
-    )  # fmt: skip
+    draws = Draws(options.seed, start, options.total_iter, group.rank, group.size)
+    sampler = settings.training.sampler(dataset=dataset, draws=draws)
     epoch = _describe(run, dataset, len(sampler.batch(0)))
     random_state.seed_everything(options.seed)
     state = _new_state(run, computation, epoch)

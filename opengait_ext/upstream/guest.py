@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..config import ConfigError
+from ..data.samplers import Draws
 from ..engine import random_state
 from ..engine.catalog import Catalog
 from ..engine.checkpoint import load_weights, read_checkpoint
@@ -90,10 +91,9 @@ class Guest:
         dataset = settings.training.dataset(settings.data, run.partition, splits)
         check_identities(settings.model.arguments, dataset)
         hint = self.engine_cfg["restore_hint"]  # type: ignore[attr-defined]
-        sampler = settings.training.sampler(
-            dataset=dataset, seed=settings.trainer.seed, start=hint if isinstance(hint, int) else 0,
-            rank=run.group.rank, world_size=run.group.size,
-        )  # fmt: skip
+        start = hint if isinstance(hint, int) else 0
+        draws = Draws(settings.trainer.seed, start, 0, run.group.rank, run.group.size)
+        sampler = settings.training.sampler(dataset=dataset, draws=draws)
         batch = len(next(iter(sampler))) * run.group.size
         self.epoch = -(-len(dataset) // batch)
         logger.info(

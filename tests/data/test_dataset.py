@@ -19,7 +19,7 @@ from opengait_ext.data.layout import (
     write_tracklet,
     write_tracklet_array,
 )
-from opengait_ext.data.samplers import IdentitySampler
+from opengait_ext.data.samplers import Draws, IdentitySampler
 from opengait_ext.data.transforms import (
     ChannelAdaptiveGray,
     ChannelErasing,
@@ -210,7 +210,7 @@ def test_impossible_frames_and_rules_are_refused_before_any_reading(tmp_path, pr
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_loader_workers_give_the_batches_of_the_main_process(tmp_path, prepared, method):
     data = dataset(tmp_path, prepared(COUNTS, frames=9), RANDOM, rule="random_in_run")
-    sampler = IdentitySampler(data, 2, 2, 2, seed=3, total=3)
+    sampler = IdentitySampler(data, 2, 2, 2, Draws(seed=3, total=3))
     loader = DataLoader(
         data,
         batch_sampler=sampler,

@@ -15,6 +15,7 @@ from opengait_ext.data import SAMPLERS
 from opengait_ext.data.dataset import TrackletDataset
 from opengait_ext.data.layout import Partition, Tracklet, write_tracklet
 from opengait_ext.data.pair_sampler import PairSampler
+from opengait_ext.data.samplers import Draws
 from opengait_ext.data.transforms import (
     ChannelAdaptiveGray,
     ChannelErasing,
@@ -46,7 +47,7 @@ def data(counts):
 
 
 def sampler(dataset, identities=2, cameras=2, pairs=1, **others):
-    return PairSampler(dataset, identities, cameras, pairs, **others)
+    return PairSampler(dataset, identities, cameras, pairs, Draws(**others))
 
 
 SEVEN = data({f"{pid}": {0: 2, 3: 1, 5: 3} for pid in range(7)})
@@ -215,7 +216,7 @@ def dataset_of(paired, transform, rule, frames=4, **others):
 @pytest.mark.parametrize("rule", ["random_sorted", "random_in_run"])
 def test_both_tracklets_of_a_pair_give_the_same_frames(paired, rule):
     dataset = dataset_of(paired, [], rule)
-    batches = PairSampler(dataset, 2, 3, 1, total=12)
+    batches = PairSampler(dataset, 2, 3, 1, Draws(total=12))
     seen = set()
     for batch in batches:
         for drawn in pairs_of(dataset, batch, 2):

@@ -8,10 +8,11 @@ from test_samplers import SEVEN, data, labels_of
 
 from opengait_ext.data import SAMPLERS
 from opengait_ext.data.random_sampler import RandomIdentitySampler
+from opengait_ext.data.samplers import Draws
 
 
 def sampler(dataset, identities=2, visible=2, infrared=1, **others):
-    return RandomIdentitySampler(dataset, identities, visible, infrared, **others)
+    return RandomIdentitySampler(dataset, identities, visible, infrared, Draws(**others))
 
 
 def test_a_config_finds_it():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from opengait_ext.data.samplers import IdentitySampler, OrderedSampler
+from opengait_ext.data.samplers import Draws, IdentitySampler, OrderedSampler
 
 
 def data(counts):
@@ -22,7 +22,7 @@ def data(counts):
 
 
 def sampler(dataset, identities=2, visible=2, infrared=1, **others):
-    return IdentitySampler(dataset, identities, visible, infrared, **others)
+    return IdentitySampler(dataset, identities, visible, infrared, Draws(**others))
 
 
 def labels_of(dataset, batch):

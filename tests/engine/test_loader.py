@@ -12,6 +12,7 @@ import pytest
 import torch
 from engine_parts import CATALOG, make_config
 
+from opengait_ext.data.samplers import Draws
 from opengait_ext.data.transforms import Chain
 from opengait_ext.engine.data import ready_partition
 from opengait_ext.engine.distributed import Group
@@ -47,7 +48,7 @@ def dataset(toy_root):
 
 def sampler_of(dataset, toy_root, total=40):
     training = check(make_config(toy_root), CATALOG).training
-    return training.sampler(dataset=dataset, seed=1, total=total)
+    return training.sampler(dataset=dataset, draws=Draws(seed=1, total=total))
 
 
 def test_with_room_for_all_batches_nothing_is_changed():

@@ -10,6 +10,7 @@ import torch
 from engine_parts import CATALOG, make_config
 
 from opengait_ext.data.layout import LayoutError
+from opengait_ext.data.samplers import Draws
 from opengait_ext.data.transforms import Chain
 from opengait_ext.engine.data import (
     DataError,
@@ -136,7 +137,7 @@ def test_a_model_for_another_number_of_identities_is_refused(dataset):
 @pytest.mark.slow
 def test_a_reading_process_gives_what_the_main_process_gives(toy_root, dataset):
     training = check(make_config(toy_root), CATALOG).training
-    sampler = training.sampler(dataset=dataset, seed=1, start=2, total=4)
+    sampler = training.sampler(dataset=dataset, draws=Draws(seed=1, start=2, total=4))
     state = torch.get_rng_state()
     alone, helped = (
         list(make_loader(dataset, sampler, workers, torch.device("cpu"))) for workers in (0, 1)
@@ -180,7 +181,7 @@ def test_frames_of_different_sizes_are_an_error_of_the_batch(dataset):
 @pytest.mark.filterwarnings("ignore:You are using `torch.load`:FutureWarning")  # torch 2.4, 2.5
 def test_what_a_spawned_process_needs_can_be_pickled(toy_root, dataset):
     training = check(make_config(toy_root), CATALOG).training
-    sampler = training.sampler(dataset=dataset, seed=1, total=1)
+    sampler = training.sampler(dataset=dataset, draws=Draws(seed=1, total=1))
     loader = make_loader(dataset, sampler, 1, torch.device("cpu"))
     parts = (loader.dataset, loader.collate_fn, loader.worker_init_fn, loader.batch_sampler)
     assert len(pickle.loads(pickle.dumps(parts))[0]) == len(dataset)
