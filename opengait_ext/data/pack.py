@@ -3,7 +3,8 @@
 ``0-frames.zip`` holds the published images unchanged, members ``000000.jpg``, ``000001.jpg`` ...
 (or ``.png``, ``.bmp``) in the order of the frames; ``0-frames.pkl`` holds one uint8 array:
 ``[s, 3, h, w]`` or, as OpenGait's data sets are published, ``[s, h, w, 3]``, RGB;
-``[s, 1, h, w]`` or ``[s, h, w]``, silhouettes. A second stream of the same frames lies beside it, ``1-fake_ir.zip`` for instance.
+``[s, 1, h, w]`` or ``[s, h, w]``, silhouettes. A second stream of the same frames lies beside it,
+``1-fake_ir.zip`` for instance.
 Every file is written under a temporary name and renamed, and nothing that is read can run code.
 """
 

@@ -31,14 +31,12 @@ from opengait_ext.prepare.partition import (
     write_dropped,
 )
 from opengait_ext.prepare.progress import Progress
-from opengait_ext.prepare.published import Published, Row
+from opengait_ext.prepare.published import Published, Row, file_name
 from opengait_ext.prepare.report import tell_cost, tell_result, tell_source
 from opengait_ext.prepare.sources import (
     UNPACKED,
-    Image,
     Sources,
     close_archives,
-    place_of,
     remove_unpacked,
 )
 from opengait_ext.prepare.target import DAMAGED, DROPPED, PARTITION, open_target, sole_run
@@ -95,7 +93,7 @@ class DataSet:
 
     def settings(self, published: Published, options: argparse.Namespace) -> dict[str, object]:
         """Return what decides the files of the tracklets; the protocol changes none of them."""
-        files = ([row.path, *map(_name, row.images)] for row in published.rows)
+        files = ([row.path, *map(file_name, row.images)] for row in published.rows)
         names = ["min_frames", "form"]
         if options.form == "opengait":
             names += ["height", "width"]
@@ -227,17 +225,13 @@ def _read(dataset: DataSet, sources: Sources, options: argparse.Namespace) -> Pu
         raise UserError(f"--source {sources}: no tracklet is there; {dataset.expected}")
     digest = published.digest
     if not digest:
-        digest = digest_of([*_fields(row), *map(_name, row.images)] for row in published.rows)
+        digest = digest_of([*_fields(row), *map(file_name, row.images)] for row in published.rows)
     remarks = [*published.remarks, *faults.remarks()]
     return replace(published, digest=digest, remarks=remarks)
 
 
 def _fields(row: Row) -> list[str]:
     return [row.path, row.pid, str(row.camid), row.modality, row.half, row.role]
-
-
-def _name(image: Image) -> str:
-    return place_of(image).replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _partition(

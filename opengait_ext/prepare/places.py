@@ -92,22 +92,20 @@ class Files:
 
     def __init__(self, home: Place) -> None:
         self.home = home
-        self.used: set[str] = set()
-        self._there: dict[str, tuple[set[str], dict[str, str]]] = {}
+        self._there: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def find(self, name: str) -> Image | None:
         """Return what `read_image` reads, or None if there is no such image."""
         folder, _, file = name.replace("\\", "/").removeprefix("./").rpartition("/")
-        if folder not in self._there:
-            files = self.home.below(folder).files()
-            self._there[folder] = set(files), {each.lower(): each for each in files}
-        exact, lower = self._there[folder]
-        spelled = file if file in exact else lower.get(file.lower())
-        if not spelled or ".." in folder.split("/"):
-            return None
-        found = f"{folder}/{spelled}" if folder else spelled
-        self.used.add(found)
-        return self.home.image(found)
+        there = self._there.get(folder)
+        if there is None:
+            place = self.home.below(folder)
+            files = {each: place.inner(each) for each in place.files()}
+            if ".." in folder.split("/"):
+                files = {}
+            there = self._there[folder] = files, {each.lower(): each for each in files}
+        spelled = there[0].get(file) or there[0].get(there[1].get(file.lower(), ""))
+        return self.home.tree.image(spelled) if spelled else None
 
 
 def find_place(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from opengait_ext.prepare.sources import Image, place_of
+from opengait_ext.prepare.sources import Image
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def numbered(rows: Sequence[Row]) -> list[Row]:
         rows: Pictures whose paths end with the camera, ``0001/rgb/D3``: each gets ``-T0001``,
             ``-T0002`` and so on among those of its path.
     """
-    ranked = sorted(range(len(rows)), key=lambda place: (rows[place].path, _name(rows[place])))
+    ranked = sorted(
+        range(len(rows)), key=lambda place: (rows[place].path, file_name(rows[place].images[0]))
+    )
     numbers: dict[str, int] = {}
     result = list(rows)
     for place in ranked:
@@ -67,5 +69,9 @@ def numbered(rows: Sequence[Row]) -> list[Row]:
     return result
 
 
-def _name(row: Row) -> str:
-    return place_of(row.images[0]).replace("\\", "/").rpartition("/")[2]
+def file_name(image: Image) -> str:
+    """Return the name of an image without its folder."""
+    place = image if isinstance(image, str) else image.name
+    if "\\" in place:
+        place = place.replace("\\", "/")
+    return place[place.rfind("/") + 1 :]
