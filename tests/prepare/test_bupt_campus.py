@@ -240,7 +240,7 @@ def test_the_script_needs_no_torch(raw, out):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "preparing  159 of 159 frames (100%)" in done.stderr
+    assert "preparing: 100% 159/159" in done.stderr
     assert (out / "partition.json").is_file()
 
 
