@@ -57,7 +57,6 @@ class Kind(Enum):
     OTHER_LETTERS = auto()
     UNLISTED_IMAGES = auto()
     UNLISTED_FOLDERS = auto()
-    ONE_CAMERA = auto()
     STRAY_IMAGES = auto()
     IGNORED_MEMBERS = auto()
     BACKSLASHES = auto()
@@ -106,7 +105,6 @@ SENTENCES = {
     Kind.OTHER_LETTERS: "{value:,} names ({expected}) differ from the list in the case of letters",
     Kind.UNLISTED_IMAGES: "{value:,} images are in no list and are left out",
     Kind.UNLISTED_FOLDERS: "{value:,} identities are in no list and are left out",
-    Kind.ONE_CAMERA: "{value:,} identities are seen by one camera; they are left out",
     Kind.STRAY_IMAGES: "{value:,} images are in no entry of {expected} and are left out",
     Kind.IGNORED_MEMBERS: "{value:,} links or names that lead elsewhere are ignored",
     Kind.BACKSLASHES: "{value:,} paths with backslashes, read as /",

@@ -175,20 +175,16 @@ class Listed:
         line: Its number.
         path: Of the image, below the data set's folder.
         folder: The folder that holds the image: its identity.
-        stem: The image's name without its ending.
         label: The number behind the path.
     """
 
     line: int
     path: str
     folder: str
-    stem: str
     label: int
 
 
-_LISTED = re.compile(
-    r"(?P<path>(?:.*/)?(?P<folder>[^/]+)/(?P<stem>[\w.-]+)\.\w+)\s+(?P<label>\d{1,9})"
-)
+_LISTED = re.compile(r"(?P<path>(?:.*/)?(?P<folder>[^/]+)/[\w.-]+\.\w+)\s+(?P<label>\d{1,9})")
 
 
 def listed_images(place: Place, name: str, faults: Faults) -> list[Listed]:
@@ -208,7 +204,7 @@ def listed_images(place: Place, name: str, faults: Faults) -> list[Listed]:
         elif match["path"] in found:
             faults.add(Kind.LISTED_TWICE, place.named(name), match["path"], line=line)
         else:
-            parts = match["path"], match["folder"], match["stem"], int(match["label"])
+            parts = match["path"], match["folder"], int(match["label"])
             found[match["path"]] = Listed(line, *parts)
     if not found:
         faults.add(Kind.EMPTY, place.named(name))
