@@ -70,7 +70,14 @@ _TAKES_LONG = "runs whole suites; it is a target of its own"
 _OPENGAIT = (
     "needs OpenGait's clone, whose terms the user has to accept; tests/upstream and tests/zoo"
 )
+_TREES = "its data are not generated here; tests/prepare/test_published_training.py does it all"
+_PUBLISHED = ("sysu_mm01.py", "regdb.py", "llcm.py", "mars.py", "ilids_vid.py")
 NOT_RUN = {
+    **{f"python datasets/prep/{script}": _TREES for script in _PUBLISHED},
+    **{
+        f"python -m opengait.main --cfgs configs/agw_{name}.yaml": _TREES
+        for name in ("sysu", "regdb", "llcm", "mars", "ilids")
+    },
     "make ": _TAKES_LONG,
     "pip ": "changes the environment; make wheel-test installs into a new one",
     "torchrun": "needs a process for each device; tests/engine starts several",

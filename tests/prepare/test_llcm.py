@@ -3,13 +3,11 @@
 import random
 import shutil
 
-import numpy as np
 import pytest
-from published_trees import faults_of, image, kinds_and_places, prepare_set, prepared, put
+from published_trees import faults_of, image, kinds_and_places, prepare_set, prepared, put, scored
 from vcm_tree import contents_of, edit
 
 from opengait_ext.data.layout import read_frames
-from opengait_ext.evaluation import evaluate_cross_modality
 from opengait_ext.prepare.llcm import LLCM
 
 pytestmark = pytest.mark.slow
@@ -94,17 +92,10 @@ def test_both_readings_of_visible_to_infrared_are_named(
     assert partition.protocol["name"] == name
     changed = {path for path, digest in contents_of(out).items() if before[path] != digest}
     assert changed <= {"partition.json"}
-    tracklets = [t for t in partition.tracklets if t.split == "test"]
-    data = {
-        "embeddings": np.random.default_rng(0).normal(size=(len(tracklets), 4, 1)),
-        "labels": [t.pid for t in tracklets],
-        "types": [t.type for t in tracklets],
-        "views": [t.view for t in tracklets],
-    }
-    result = evaluate_cross_modality(data, "LLCM", partition=partition, ranks=(1,))
-    found = result.directions["visible_to_infrared"]
+    result = scored(partition)
+    found = result["visible_to_infrared"]
     assert (found.queries, found.gallery, found.trials) == (queries, gallery, 10)
-    found = result.directions["infrared_to_visible"]
+    found = result["infrared_to_visible"]
     assert (found.queries, found.gallery) == (12, 4)
 
 

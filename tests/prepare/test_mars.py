@@ -12,11 +12,11 @@ from published_trees import (
     prepare_set,
     prepared,
     put,
+    scored,
 )
 from vcm_tree import contents_of, edit
 
 from opengait_ext.data.layout import read_frames
-from opengait_ext.evaluation import evaluate_cross_modality
 from opengait_ext.prepare.mars import MARS
 
 pytestmark = pytest.mark.slow
@@ -111,15 +111,8 @@ def test_each_convention_of_the_gallery_is_named_and_tells_its_queries_without_a
     counts = partition.source["counts"]["queries_without_match"]
     assert partition.protocol["name"] == name
     assert counts["test visible_to_visible"] == without_match
-    tracklets = [t for t in partition.tracklets if t.split == "test"]
-    data = {
-        "embeddings": np.random.default_rng(0).normal(size=(len(tracklets), 4, 1)),
-        "labels": [t.pid for t in tracklets],
-        "types": [t.type for t in tracklets],
-        "views": [t.view for t in tracklets],
-    }
-    result = evaluate_cross_modality(data, "MARS", partition=partition, ranks=(1,))
-    found = result.directions["visible_to_visible"]
+    result = scored(partition)
+    found = result["visible_to_visible"]
     assert (found.queries, len(found.dropped)) == (4, without_match)
     gallery = len(TEST) - 2 - (4 if rules == "torchreid" else 0)  # junk is counted nowhere
     assert found.gallery == gallery

@@ -3,7 +3,6 @@
 import re
 import shutil
 
-import numpy as np
 import pytest
 from published_trees import (
     faults_of,
@@ -13,11 +12,11 @@ from published_trees import (
     prepare_set,
     prepared,
     put,
+    scored,
 )
 from vcm_tree import contents_of, files_below, pack_files
 
 from opengait_ext.data.layout import read_frames
-from opengait_ext.evaluation import evaluate_cross_modality
 from opengait_ext.prepare.sysu import SysuMM01
 
 pytestmark = pytest.mark.slow
@@ -98,15 +97,8 @@ def test_each_published_gallery_is_an_option_and_changes_the_partition_alone(
 
 def test_camera_2_vanishes_for_queries_of_camera_3_and_the_gallery_is_drawn(raw, tmp_path):
     partition = prepared(SysuMM01(), raw, tmp_path / "out")
-    tracklets = [t for t in partition.tracklets if t.split == "test"]
-    data = {
-        "embeddings": np.random.default_rng(0).normal(size=(len(tracklets), 4, 1)),
-        "labels": [t.pid for t in tracklets],
-        "types": [t.type for t in tracklets],
-        "views": [t.view for t in tracklets],
-    }
-    result = evaluate_cross_modality(data, "SYSU", partition=partition, ranks=(1,))
-    found = result.directions["infrared_to_visible"]
+    result = scored(partition)
+    found = result["infrared_to_visible"]
     assert found.trials == 10
     assert (found.queries, found.gallery) == (18, 10)  # 3 identities x 4 cameras, 2 gaps
     assert found.ignored_pairs == 10 * 9 * 2  # 9 queries of camera 3; camera 2 shows two
