@@ -1,9 +1,9 @@
-# make demo: the whole job on synthetic data; make test (test-fast, test-large); make check; make bench; make docs-test, wheel-test. Needs Python 3.10+ and make.
+# make demo: the whole job on synthetic data; make test (test-fast, test-large); make fuzz; make check; make bench; make docs-test, wheel-test. Needs Python 3.10+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-large check bench gpu-check test-browser docs-test wheel-test clean
+.PHONY: demo test test-fast test-large fuzz check bench gpu-check test-browser docs-test wheel-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
@@ -22,6 +22,11 @@ test-fast: $(VENV)/.installed
 # The whole golden training step, in float64 (9.5 GiB of memory) and in float32.
 test-large: $(VENV)/.installed
 	$(BIN)/python -m pytest -m large -vv
+
+# Every reader of files that users bring, 2,000 damaged inputs each: an hour at most.
+# FUZZ="--reader boxes --seed 1 --keep DIR": one of them, other inputs, and where to keep the wrong.
+fuzz: $(VENV)/.installed
+	$(BIN)/python tests/fuzz/runner.py --count 2000 $(FUZZ)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

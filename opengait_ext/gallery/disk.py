@@ -207,7 +207,7 @@ class Gallery:
         if path.is_file():
             with path.open("rb") as file:
                 file.seek(known)
-                content = file.read(state.log_bytes - known)
+                content = file.read(min(state.log_bytes - known, path.stat().st_size))
         first = len(self.records)
         records, removed = read_log(content, path)
         if known + len(content) != state.log_bytes or first + len(records) != state.rows:

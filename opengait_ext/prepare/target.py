@@ -94,7 +94,7 @@ def _check_settings(note: Path, settings: dict[str, Any]) -> None:
             for name in names
             if before.get(name) != settings.get(name)
         ]
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         changes = [f"the note cannot be read ({error})"]
     if changes:
         shown = "\n  ".join(changes)

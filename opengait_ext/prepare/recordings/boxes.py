@@ -22,6 +22,7 @@ VIDEOS = (
     *(".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
     *(".wmv", ".flv", ".3gp", ".264", ".265", ".h264", ".h265"),
 )
+_MOST_FRAMES = 2**31  # two years of video
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class Boxes:
             values: Frame, left, top, width, height.
         """
         frame = whole_of(values[0])
-        if frame is None or frame < self._first:
+        if frame is None or not self._first <= frame < _MOST_FRAMES:
             self._faults.add(
-                f"{place}:{line}: frame {values[0]!r}, expected a whole number from "
+                f"{place}:{line}: frame {values[0][:40]!r}, expected a whole number from "
                 f"{self._first} (--first-frame)"
             )
             return

@@ -131,8 +131,8 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
         if key in lines:
             faults.add(f"{place}: folder {name!r} stands in line {lines[key]} already")
         elif key not in folders:
-            there = "holds no images" if _path_of(home, name).is_dir() else "is not there"
-            faults.add(f"{place}: folder {name!r} {there} (below {home})")
+            there = "holds no images" if os.path.isdir(_path_of(home, name)) else "is not there"
+            faults.add(f"{place}: folder {name[:200]!r} {there} (below {home})")
         elif modality is None:
             faults.add(f"{place}: modality {word!r}, expected one of {WORDS}")
         elif not camera_of(camera):
