@@ -236,6 +236,8 @@ def _read_member(file: BinaryIO, member: zipfile.ZipInfo) -> bytes:
     if signature != b"PK\3\4" or encrypted & 1:
         raise zipfile.BadZipFile(f"{member.filename} is encrypted, or not where it should be")
     file.seek(name + extra, os.SEEK_CUR)
+    if member.file_size > os.fstat(file.fileno()).st_size:
+        raise zipfile.BadZipFile(f"{member.filename} claims more bytes than the file has")
     content = file.read(member.file_size)
     if zlib.crc32(content) != member.CRC:
         raise zipfile.BadZipFile(f"bad CRC-32 of {member.filename}")

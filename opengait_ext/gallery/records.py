@@ -10,6 +10,8 @@ from ..data.words import modality_of
 from ..errors import UserError
 from ..escaping import some
 
+_MOST = 2**24  # of either side of an embedding
+
 
 class GalleryError(UserError):
     """A gallery is missing, damaged or in use, or embeddings do not belong into it."""
@@ -40,7 +42,9 @@ class ModelMark:
         Raises:
             KeyError, TypeError, ValueError: If it is none.
         """
-        d, p = map(int, content["shape"])
+        d, p = content["shape"]
+        if not all(type(side) is int and 1 <= side < _MOST for side in (d, p)):
+            raise ValueError(f"shape: expected two numbers from 1, found {ascii((d, p))[:60]}")
         return cls(str(content["checkpoint"]), (d, p), str(content["metric"]))
 
     def __str__(self) -> str:

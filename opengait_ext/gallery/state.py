@@ -70,9 +70,9 @@ def read_state(folder: Path) -> State:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise GalleryError(f"{path}: format is {content['format']!r}, expected {FORMAT!r}")
-        numbers = [int(content[name]) for name in ("generation", "rows", "log_bytes")]
-        if min(numbers) < 0:
-            raise ValueError(f"numbers below 0: {numbers}")
+        numbers = [content[name] for name in ("generation", "rows", "log_bytes")]
+        if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
+            raise ValueError(f"expected whole numbers from 0, found {ascii(numbers)[:120]}")
         return State(ModelMark.from_dict(content["model"]), str(content["checkpoint"]), *numbers)
     except GalleryError:
         raise

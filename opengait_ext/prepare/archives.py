@@ -30,6 +30,7 @@ _BROKEN = (
     RuntimeError,  # NotImplementedError: a version of zip from the future
     ValueError,
     OverflowError,
+    MemoryError,  # sizes that no file has
     struct.error,
 )
 _open_files: dict[str, BinaryIO] = {}

@@ -203,12 +203,19 @@ def open_archive(path: Path, unpacked: Path) -> Archive:
         raise ArchiveError(f"{path}: is a {kind} archive, which is not read here; {by_hand(path)}")
     if kind in _OPENERS:
         return Archive(path, _decompressed(path, kind, unpacked), is_zip=False)
-    if not kind and not tarfile.is_tarfile(path):
+    if not kind and not _is_tar(path):
         raise ArchiveError(
             f"{path}: is no zip and no tar, it begins with {start!r}; perhaps a page was saved in "
             "place of the archive: get it again"
         )
     return Archive(path, path, is_zip=kind == "zip")
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (MemoryError, OverflowError, ValueError):  # a header that claims impossible sizes
+        return False
 
 
 def _decompressed(path: Path, kind: str, folder: Path) -> Path:

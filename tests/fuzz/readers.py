@@ -285,6 +285,7 @@ class _Gait:
     @staticmethod
     def read(folder: Path, path: Path) -> Any:
         from opengait_ext.prepare.gait.lists import read_lists
+
         from opengait_ext.prepare.gait.sets import GAIT_SETS
 
         return [read_lists(path, each) for each in GAIT_SETS.values() if not each.listed]

@@ -60,7 +60,9 @@ class Faults:
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Gives what to sort names by, so that ``2.jpg`` comes before ``10.jpg``."""
     parts = re.split(r"([0-9]+)", name)
-    key = [(0, int(p), "") if p.isdecimal() else (1, 0, p.lower()) for p in parts if p]
+    # Digits by their number and then as text: Python makes no integers of thousands of them.
+    digits = {p: p.lstrip("0") for p in parts if p.isdecimal()}
+    key = [(0, len(digits[p]), digits[p]) if p in digits else (1, 0, p.lower()) for p in parts if p]
     return [*key, (-1, 0, name)]
 
 
