@@ -43,7 +43,7 @@ def test_what_names_another_place_is_not_taken_for_a_name(name):
 def test_a_name_that_is_nearly_right_is_told():
     with pytest.raises(UserError, match=r"dinogrl_sint: .* - did you mean dinogrl_synth\?"):
         config_file("dinogrl_sint")
-    with pytest.raises(UserError, match=r"xyz: .* - known: agw_synth, agw_vcm, "):
+    with pytest.raises(UserError, match=r"xyz: .* - known: agw_ilids, agw_llcm, "):
         config_file("xyz")
 
 

@@ -24,7 +24,7 @@ def pick_frames(length: int, count: int, rule: FrameRule, rng: np.random.Generat
     last one; only ``uniform`` spreads the repeats over its length.
 
     Source: the runs are those of HITSZ-VCM's readers (Lin et al., "Learning Modal-Invariant and
-    Temporal-Memory for Video-based Visible-Infrared Person Re-Identification", CVPR 2022),
+    Temporal-Memory for Video-Based Visible-Infrared Person Re-Identification", CVPR 2022),
     ``uniform`` is that of BUPTCampus (Du et al., "Video-based Visible-Infrared Person
     Re-Identification with Auxiliary Samples", TIFS 2024).
 

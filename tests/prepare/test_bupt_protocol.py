@@ -8,9 +8,13 @@ from bupt_tree import TRAINING, Walk, prepare_tree, walks_of, write_bupt_tree
 
 from opengait_ext.data.layout import DIRECTIONS, FOLDERS, read_partition
 from opengait_ext.errors import UserError
-from opengait_ext.evaluation.evaluators import evaluate_cross_modality
+from opengait_ext.evaluation import EVALUATORS
+from opengait_ext.upstream.evaluators import by_names
 
 pytestmark = pytest.mark.slow
+
+
+evaluate_cross_modality = by_names(EVALUATORS["evaluate_cross_modality"])
 
 
 def prepared(folder, *options, walks=None):

@@ -89,7 +89,7 @@ def test_blanks_and_chinese_characters_in_paths_do_no_harm(tmp_path, capsys):
     assert tracklet.path == "王 芳/ir/D1-T1"
     assert read_frames(out / tracklet.path, range(3)) == contents
     assert rows_of(out)[0]["place"] == "王 芳/ir/东 门/第 1 次"
-    assert f'check.py "{out}"' in capsys.readouterr().out
+    assert f'"{out}"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,8 @@ def test_the_prepared_form_is_read_and_scored_like_any_other(raw, out):
 
     from opengait_ext.data.dataset import TrackletDataset
     from opengait_ext.data.transforms import Resize
-    from opengait_ext.evaluation import evaluate_cross_modality
+    from opengait_ext.evaluation import EVALUATORS
+    from opengait_ext.upstream.evaluators import by_names
 
     write_video(raw / "a.avi", ("red", "green"))
     write_video(raw / "b.avi", ("red", "green"))
@@ -269,7 +270,7 @@ def test_the_prepared_form_is_read_and_scored_like_any_other(raw, out):
     data = TrackletDataset(str(out), partition, ["test"], [Resize(32, 16)], 6, "uniform")
     samples = [data[position, 0] for position in range(len(data))]
     embeddings = torch.stack([s.frames.float().mean(dim=(0, 2, 3)) for s in samples])
-    result = evaluate_cross_modality(
+    result = by_names(EVALUATORS["evaluate_cross_modality"])(
         {
             "embeddings": embeddings[:, :, None],
             "labels": [data.pids[s.label] for s in samples],
