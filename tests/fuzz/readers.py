@@ -242,38 +242,6 @@ class _Config:
             return None
 
 
-@_reader("lists of HITSZ-VCM")
-class _Vcm:
-    @staticmethod
-    def make(folder: Path) -> list[Path]:
-        from vcm_tree import write_vcm_tree
-
-        return sorted(write_vcm_tree(folder).glob("*.txt"))
-
-    @staticmethod
-    def read(folder: Path, path: Path) -> Any:
-        from opengait_ext.prepare.sources import Sources
-        from opengait_ext.prepare.vcm.lists import read_published
-
-        return read_published(Sources([folder], folder / ".unpacked", "the lists"))
-
-
-@_reader("lists of BUPTCampus")
-class _Bupt:
-    @staticmethod
-    def make(folder: Path) -> list[Path]:
-        from bupt_tree import write_bupt_tree
-
-        write_bupt_tree(folder)
-        return sorted([*folder.rglob("*.txt"), *folder.rglob("*.json")])
-
-    @staticmethod
-    def read(folder: Path, path: Path) -> Any:
-        from opengait_ext.prepare.bupt.lists import read_published
-
-        return read_published(folder, auxiliary=True, fake_ir=True)
-
-
 @_reader("lists of gait")
 class _Gait:
     @staticmethod
@@ -284,9 +252,7 @@ class _Gait:
 
     @staticmethod
     def read(folder: Path, path: Path) -> Any:
-        from opengait_ext.prepare.gait.lists import read_lists
-
-        from opengait_ext.prepare.gait.sets import GAIT_SETS
+        from opengait_ext.prepare.gait.sets import GAIT_SETS, read_lists
 
         return [read_lists(path, each) for each in GAIT_SETS.values() if not each.listed]
 
@@ -307,12 +273,13 @@ class _Boxes:
     @staticmethod
     def read(folder: Path, path: Path) -> Any:
         from opengait_ext.prepare.recordings import box_files
+        from opengait_ext.prepare.recordings.box_forms import Reading
         from opengait_ext.prepare.recordings.names import Faults
 
         faults = Faults()
         about = box_files.read_about(None, "1", "visible", faults)
         read = box_files.read_mot if box_files.is_mot(path) else box_files.read_box_table
-        read(folder / "videos", path, 1, about, faults)
+        read(folder / "videos", path, Reading(), about, faults)
         faults.raise_if_any(str(path))
 
 

@@ -15,7 +15,7 @@ from runner import _outcome, damaged, findings
 from opengait_ext.errors import UserError
 
 JSON = [name for name, reader in READERS.items() if "json" in name or name in (
-    "lists of gait", "lists of BUPTCampus", "state of a gallery", "calibration",
+    "lists of gait", "state of a gallery", "calibration",
     "notes of a preparation", "records of a run",
 )]  # fmt: skip
 
