@@ -24,7 +24,7 @@ class RandomIdentitySampler(IdentitySampler):
     this is for repeating what was published.
 
     Source: the reader of HITSZ-VCM (Lin et al., "Learning Modal-Invariant and Temporal-Memory
-    for Video-based Visible-Infrared Person Re-Identification", CVPR 2022), which Yang et al.
+    for Video-Based Visible-Infrared Person Re-Identification", CVPR 2022), which Yang et al.
     (DinoGRL), ACM MM 2025, https://doi.org/10.1145/3746027.3755413, use as well. Their epoch
     has ``int(larger number of tracklets of a modality / visible tracklets of a batch) + 1``
     batches.
