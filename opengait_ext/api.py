@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .clips import EmbedError, Frames, clips_of, image_files, read_image
+from .clips import EmbedError, Frames, clips_of, frame_folder, read_image
 from .config import load_config
 from .data.collate import collate
 from .data.dataset import Sample
@@ -91,22 +91,30 @@ class Embedder:
         names = [f"tracklet {place}" for place in range(len(clips))]
         return self._embedded(clips, names, modality)
 
-    def embed_folder(self, folder: str | Path, modality: str) -> np.ndarray:
-        """Embeds the image files of a folder as one tracklet, in the order of their names.
+    def embed_folder(
+        self, folder: str | Path, modality: str, range16: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Embed the image files of a folder as one tracklet, in the order of their names.
 
-        Numbers in names count as numbers: ``2.jpg`` comes before ``10.jpg``.
+        Numbers in names count as numbers: ``2.jpg`` comes before ``10.jpg``. The files are read
+        as the preparation of recordings reads them.
+
+        Args:
+            folder: With the frames of one person.
+            modality: ``visible`` or ``infrared``.
+            range16: The values of 16-bit images that become black and white; None: the 0.5th and
+                99.5th percentile of all images of the folder.
 
         Returns:
             float32 ``[1, d, p]``.
 
         Raises:
-            EmbedError: If there is no image, or one that cannot be read.
+            EmbedError: If there is no image, one frame twice, or one that cannot be read.
         """
         modality = _modality(modality)
-        files = image_files(folder)
-        chosen = [files[index] for index in self._picked(len(files))]
+        frames = frame_folder(folder, range16)
         resize = self._reading.transform.resize
-        images = [read_image(path, resize) for path in chosen]
+        images = [read_image(frames, place, resize) for place in self._picked(len(frames))]
         if len({image.shape for image in images}) > 1 and resize:
             images = [resize(image, modality, np.random.default_rng(0)) for image in images]
         if len({image.shape for image in images}) > 1:

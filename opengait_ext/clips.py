@@ -1,5 +1,6 @@
 """Frames that a program or a folder gives, as uint8 tensors."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from torch import Tensor
 from .data.frames import decode
 from .data.transforms import Resize
 from .errors import UserError
-from .ordering import natural_key
+from .prepare.image_files import FrameFolder, ImageFolderError, tell_others
+from .prepare.images import Range
 
 Frames = np.ndarray | Tensor | Sequence[np.ndarray | Tensor]
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+logger = logging.getLogger(__name__)
 
 
 class EmbedError(UserError):
@@ -63,28 +65,39 @@ def _colors_first(clip: Tensor, place: int) -> Tensor:
     )
 
 
-def image_files(folder: str | Path) -> list[Path]:
-    """Gives the image files of a folder by name, numbers as numbers.
-
-    Raises:
-        EmbedError: If there is none.
-    """
-    folder = Path(folder)
-    there = folder.iterdir() if folder.is_dir() else ()
-    found = [path for path in there if path.suffix.lower() in IMAGES]
-    if not found:
-        raise EmbedError(
-            f"{folder}: there is no image here; expected a folder of the frames of one person, in "
-            f"files of {', '.join(IMAGES)}"
-        )
-    return sorted(found, key=lambda path: natural_key(path.name))
-
-
-def read_image(path: Path, resize: Resize | None) -> Tensor:
-    """Gives ``[1, 3, h, w]``, decoded as a prepared tracklet's frame is.
+def frame_folder(folder: str | Path, range16: Range | None = None) -> FrameFolder:
+    """Return the frames of a folder, and report what is left alone and what is spread.
 
     Args:
-        path: An image file.
+        folder: With the images of one person.
+        range16: The values of 16-bit images that become black and white.
+
+    Raises:
+        EmbedError: If there is no image, or one frame twice.
+    """
+    if range16 and range16[0] >= range16[1]:
+        raise EmbedError(f"range16: found {range16[0]:g} {range16[1]:g}, expected the lower first")
+    try:
+        frames = FrameFolder(folder, range16)
+    except ImageFolderError as error:
+        raise EmbedError(str(error)) from error
+    if frames.others:
+        logger.info("%s: other files are left alone: %s", folder, tell_others(frames.others))
+    if frames.is_wide:
+        low, high = frames.range16
+        logger.info(
+            "%s: images of 16 bits a pixel, %.0f to %.0f are spread over 8 bits, one range for "
+            "all %d images", folder, low, high, len(frames),
+        )  # fmt: skip
+    return frames
+
+
+def read_image(frames: FrameFolder, place: int, resize: Resize | None) -> Tensor:
+    """Return ``[1, 3, h, w]``, decoded as the frame of a prepared tracklet is.
+
+    Args:
+        frames: Of the folder.
+        place: Of the frame.
         resize: What comes next; a large JPEG is then decoded smaller. None: nothing.
 
     Raises:
@@ -92,9 +105,9 @@ def read_image(path: Path, resize: Resize | None) -> Tensor:
     """
     height, width = (resize.height, resize.width) if resize else (0, 0)
     try:
-        image = decode(path.read_bytes(), height, width)
-    except ValueError as fault:
-        raise EmbedError(f"{path}: cannot be decoded: {fault}") from fault
+        image = decode(frames.jpeg(place).content, height, width)
+    except ImageFolderError as error:
+        raise EmbedError(str(error)) from error
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
 
 

@@ -12,11 +12,11 @@ from engine_parts import CATALOG, Tiny, catalog_of, changed, make_config, prepar
 import opengait_ext
 from opengait_ext import load
 from opengait_ext.api import EmbedError, sha256_of
-from opengait_ext.clips import image_files
 from opengait_ext.config import ConfigError
 from opengait_ext.data.layout import read_frames, read_partition
 from opengait_ext.engine import run
 from opengait_ext.engine.checkpoint import CheckpointError
+from opengait_ext.prepare.image_files import frames_in
 
 RUN = "output/Toy/Tiny/toy"
 
@@ -127,8 +127,8 @@ def test_a_folder_of_images_is_a_tracklet_in_the_order_of_its_numbers(model, fin
     for number, image in zip((1, 2, 10, 11), read_frames(source, range(4)), strict=True):
         (tmp_path / f"frame{number}.jpg").write_bytes(image)
     (tmp_path / "notes.txt").write_text("no image")
-    names = [path.name for path in image_files(tmp_path)]
-    assert names == ["frame1.jpg", "frame2.jpg", "frame10.jpg", "frame11.jpg"]
+    names = frames_in(tmp_path).images
+    assert names == ("frame1.jpg", "frame2.jpg", "frame10.jpg", "frame11.jpg")
     expected = stored_of(finished)["embeddings"][2:3]
     np.testing.assert_allclose(model.embed_folder(tmp_path, "infrared"), expected, atol=1e-6)
     (tmp_path / "frame1.jpg").write_bytes(b"broken")

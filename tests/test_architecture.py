@@ -68,10 +68,10 @@ MAY_IMPORT = {
         "programs",
         "shipped",
     },  # fmt: skip
-    "gallery": {"data", "engine", "evaluation"},
+    "gallery": {"data", "engine", "evaluation", "prepare"},
     "report": {"data", "engine", "evaluation"},
     "api": {"clips", "config", "data", "engine", "models", "shipped"},
-    "clips": {"data"},
+    "clips": {"data", "prepare"},
     "__init__": {"api"},
     "commands": {
         "api",
@@ -110,6 +110,7 @@ ONE_IMPORTER = {
     "data.pair_sampler": COMPONENTS,
     "data.random_sampler": COMPONENTS,
     "data.silhouettes": COMPONENTS,
+    "docstrings": OWN_IDEA,
     "evaluation": COMPONENTS,
     "evaluation.components": NO_TORCH,
     "evaluation.directions": OWN_IDEA,
@@ -155,6 +156,7 @@ ONE_IMPORTER = {
     "upstream.hook": NO_TORCH,
     "upstream.injection": OWN_FORM,
     "upstream.stubs": OWN_FORM,
+    "upstream.zoo": OWN_IDEA,
     "upstream.zoo_fit": OWN_IDEA,
     "upstream.zoo_model": OWN_FORM,
     "upstream.zoo_recorded": OWN_IDEA,

@@ -129,9 +129,17 @@ def test_a_csv_file_has_as_many_lines_as_rows_and_no_formula():
 
 
 def answer():
-    record = {"path": NASTY, "pid": f"<b>{NASTY}", "camid": NASTY, "time": NASTY, "root": "nowhere", "camera": None}
+    record = {
+        "path": NASTY,
+        "pid": f"<b>{NASTY}",
+        "camid": NASTY,
+        "time": NASTY,
+        "root": "nowhere",
+        "camera": None,
+    }
     match = {**record, "rank": 1, "distance": 0.5, "near": True, "row": 0, "modality": "visible"}
-    query = {**record, "modality": "<i>", "among": "visible", "nobody": False, "matches": [match]}
+    query = {**record, "modality": "<i>", "among": "visible", "matches": [match]}
+    query |= {"nobody": False, "itself": False}
     searches = {"visible": {"tracklets": 1, "how": NASTY}}
     threshold = {"distance": 1.0, "source": NASTY}
     return {"gallery": NASTY, "queries": [query], "searches": searches, "threshold": threshold}

@@ -38,6 +38,14 @@ def add_arguments(add: Callable[..., Any]) -> None:
     )
     add("--id", metavar="PID", help="with --frames: who it is")
     add("--camera", metavar="NAME", help="with --frames: number or name of the camera")
+    add(
+        "--range16",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="with --frames: values of 16-bit images that become black and white (default: the "
+        "0.5th and 99.5th percentile of the folder)",
+    )
     add("--time", metavar="TIME", help="when it was recorded, as 2024-05-01T10:00:00")
     add("--target", required=True, metavar="FILE.npz|GALLERY", help="a file, or a gallery's folder")
     add("--device", default="auto", help="default: auto")
@@ -55,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("give either --data (prepared tracklets) or --frames (a folder of images)")
     if arguments.frames and not arguments.modality:
         raise UserError("--frames needs --modality infrared or --modality visible")
+    if arguments.range16 and not arguments.frames:
+        raise UserError("--range16 is for --frames; prepared data were spread when prepared")
     check_time(arguments.time)
     from ..api import load
     from ..engine.progress import LiveLine, logging_to
@@ -110,7 +120,12 @@ def _embed_frames(model: "Embedder", arguments: argparse.Namespace) -> None:
     record = Record(
         folder.name, arguments.modality, pid, number, arguments.time, str(folder.parent), name
     )
-    _keep(model, model.embed_folder(folder, arguments.modality), [record], arguments.target)
+    _keep(
+        model,
+        model.embed_folder(folder, arguments.modality, arguments.range16),
+        [record],
+        arguments.target,
+    )
     sys.stdout.write(f"1 tracklet: {record.path} -> {arguments.target}\n")
 
 

@@ -41,6 +41,14 @@ def add_arguments(add: Callable[..., Any]) -> None:
     )
     add("--top", type=int, default=10, metavar="K", help="how many (default: 10)")
     add("--method", choices=("auto", "exact", "faiss"), default="auto", help="default: auto")
+    add(
+        "--range16",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="of a query in 16-bit images: values that become black and white (default: the 0.5th "
+        "and 99.5th percentile of the folder)",
+    )
     add("--model", metavar="RUN", help="default: the checkpoint that the gallery names")
     add("--threshold", type=float, help="nobody if nothing is nearer (default: as calibrated)")
     add("--json", metavar="FILE", help="write what was found")
@@ -113,12 +121,14 @@ def _query(gallery: "Gallery", arguments: argparse.Namespace) -> "EmbeddingFile"
             f"({model.about['sha256'][:12]}, the gallery has {gallery.mark.checkpoint[:12]}); give "
             "it with --model"
         )
-    embeddings, record = _embedded(model, path.resolve(), arguments.modality)
+    embeddings, record = _embedded(model, path.resolve(), arguments.modality, arguments.range16)
     checkpoint = model.about["checkpoint"]
     return EmbeddingFile(embeddings, [record], mark_of(model, embeddings), checkpoint)
 
 
-def _embedded(model: Any, folder: Path, modality: str | None) -> tuple[Any, Any]:
+def _embedded(
+    model: Any, folder: Path, modality: str | None, range16: Any = None
+) -> tuple[Any, Any]:
     """Embeds one folder; a prepared tracklet's path tells identity, modality and camera."""
     from ..data.layout import PACKED, PICKLED, Partition, Tracklet, count_frames
     from ..data.words import modality_of
@@ -128,7 +138,9 @@ def _embedded(model: Any, folder: Path, modality: str | None) -> tuple[Any, Any]
         if modality is None:
             raise UserError("a folder of images needs --modality infrared or --modality visible")
         record = Record(folder.name, modality, root=str(folder.parent))
-        return model.embed_folder(folder, modality), record
+        return model.embed_folder(folder, modality, range16), record
+    if range16:
+        raise UserError("--range16 is for a folder of images; this query was spread when prepared")
     kind = modality or modality_of(folder.parent.name)
     if kind is None:
         raise UserError(

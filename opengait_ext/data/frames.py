@@ -7,6 +7,7 @@ import numpy as np
 import simplejpeg
 
 from .image_size import check_image_size
+from .pictures import read_pixels
 
 Half = Literal["first", "second"]
 FrameRule = Literal["random_in_run", "first_in_run", "uniform", "random_sorted"]
@@ -106,14 +107,7 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
                 image, min_height=min_height, min_width=min_width, min_factor=2
             )
         return simplejpeg.decode_jpeg(image)
-    return _decode_with_opencv(image)
-
-
-def _decode_with_opencv(image: bytes) -> np.ndarray:
-    try:
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as fault:  # raised for an empty buffer
-        raise ValueError(f"not an image ({len(image)} bytes): {fault.err}") from None
-    if pixels is None:
-        raise ValueError(f"not an image, or a damaged one ({len(image)} bytes)")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    pixels = read_pixels(image)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"has pixels of {pixels.dtype}, expected 8 bits: prepare it again")
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB)

@@ -12,11 +12,10 @@ from ..data.frames import decode
 from ..data.layout import PACKED, PICKLED, atomic_write, count_frames, read_frames
 from ..errors import UserError
 from ..escaping import POLICY, escaped
-from ..ordering import natural_key
+from ..prepare.image_files import FrameFolder
 
 _HEIGHT, _WIDTH, _LABEL = 128, 72, 34  # pixels of a thumbnail, and of the text below it
 _EDGE = {True: (60, 140, 60), False: (150, 150, 150), None: (150, 150, 150)}  # RGB, near or not
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
@@ -54,9 +53,8 @@ def thumbnail(root: str, path: str) -> np.ndarray | None:
         if any((folder / name).is_file() for name in (PACKED, PICKLED)):
             (image,) = read_frames(folder, [count_frames(folder) // 2])
         else:
-            found = (file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-            files = sorted(found, key=lambda file: natural_key(file.name))
-            image = files[len(files) // 2].read_bytes()
+            frames = FrameFolder(folder)
+            image = frames.jpeg(len(frames) // 2).content
         pixels = decode(image, _HEIGHT, _WIDTH)
     except (UserError, OSError, ValueError, IndexError):
         return None

@@ -1,18 +1,27 @@
-"""Any image of a user as a JPEG that every reader takes: depth, transparency, colors, upright."""
+"""Any image of a user as a JPEG that every reader takes: depth, transparency, colors, upright.
 
-from collections.abc import Sequence
+Preparation, ``embed --frames``, ``search --query``, ``load().embed_folder`` and thumbnails all take
+what `as_jpeg` returns, so the same files give the same pixels everywhere.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from opengait_ext.prepare.packing import decode_whole, refuse_large
+from opengait_ext.data.image_notes import JPEG, PNG, notes_of
+from opengait_ext.data.pictures import read_pixels, upright
+from opengait_ext.prepare.packing import decode_whole
 from opengait_ext.prepare.sources import DamagedImageError
 
 Range = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
-_PNG = b"\x89PNG\r\n\x1a\n"
+QUALITY = 95  # of JPEG, for what is encoded anew
+WHOLE_RANGE: Range = (0.0, 65535.0)
+NOT_JPEG, CMYK, TURNED, WIDE = "not JPEG", "CMYK", "turned", "16 bit"  # what was done to an image
 _LEVELS = 65536
+_TIFF = (b"II", b"MM")
 
 
 @dataclass(frozen=True)
@@ -21,51 +30,73 @@ class Encoded:
 
     Args:
         content: Bytes of a JPEG of one or three channels.
-        changed: What had to be done, ``png``, ``16 bit``, ``CMYK``, ``turned``; empty if nothing.
+        changed: What had to be done, of ``NOT_JPEG``, ``CMYK``, ``TURNED``, ``WIDE``.
         height: In pixels.
         width: In pixels.
     """
 
     content: bytes
-    changed: str
+    changed: tuple[str, ...]
     height: int
     width: int
 
 
-def as_jpeg(content: bytes, quality: int, wide: Range = (0.0, 65535.0)) -> Encoded:
-    """Gives an image as JPEG; one that is a plain JPEG already keeps its bytes.
+def as_jpeg(content: bytes, quality: int = QUALITY, wide: Range = WHOLE_RANGE) -> Encoded:
+    """Return an image as JPEG; one that is a plain JPEG already keeps its bytes.
 
     What an image is, its bytes say, not its name. A JPEG in CMYK or with a note that it is to be
     turned (EXIF) is encoded anew, because readers differ in what they make of these. Transparent
-    pixels become black. Of 16 bits a pixel the range ``wide`` is spread over 0 to 255.
+    pixels become black. Of 16 bits a channel the range ``wide`` is spread over 0 to 255.
 
     Args:
         content: All bytes of the file.
         quality: Of JPEG, 1 to 100.
-        wide: The values that become 0 and 255, of an image with 16 bits a pixel.
+        wide: The values that become 0 and 255, of an image with 16 bits a channel.
 
     Raises:
         DamagedImageError: If the image is not whole, or of a form that is not known.
     """
-    if content[:2] == b"\xff\xd8":
+    if content.startswith(JPEG):
         image = decode_whole(content)
-        changed, image = _turned_or_cmyk(content, image)
+        notes = notes_of(content)
+        changed = [TURNED] if notes.turn != 1 else []
+        changed += [CMYK] if notes.channels == 4 else []
         if not changed:
-            return Encoded(content, "", *image.shape[:2])
+            return Encoded(content, (), *image.shape[:2])
+        image = upright(image, notes.turn)
     else:
-        image = _decoded(content)
-        changed = "16 bit" if image.dtype == np.uint16 else "not JPEG"
-        image = _flat(_to_8_bits(image, wide))
-    return Encoded(encode_jpeg(image, quality), changed, *image.shape[:2])
+        image = pixels_of(content)
+        is_wide = image.dtype == np.uint16
+        changed = [WIDE if is_wide else NOT_JPEG]
+        changed += [TURNED] if notes_of(content).turn != 1 else []
+        image = spread(image, wide) if is_wide else image
+    return Encoded(encode_jpeg(image, quality), tuple(changed), *image.shape[:2])
+
+
+def pixels_of(content: bytes) -> np.ndarray:
+    """Return what `read_pixels` does.
+
+    Raises:
+        DamagedImageError: If the image is damaged or of a form that is not read.
+    """
+    try:
+        return read_pixels(content)
+    except ValueError as error:
+        raise DamagedImageError(str(error)) from error
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Gives an image ``[h, w]`` or ``[h, w, 3]``, blue first, as JPEG."""
+    """Return an image ``[h, w]`` or ``[h, w, 3]``, blue first, as JPEG."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def wide_range(contents: Sequence[bytes]) -> Range:
-    """Gives the values of 16 bits between which nearly all pixels of a tracklet lie.
+def encode_png(image: np.ndarray) -> bytes:
+    """Return an image of 8 or 16 bits as PNG, quickly and without loss."""
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def wide_range(contents: Iterable[bytes]) -> Range:
+    """Return the values of 16 bits between which nearly all pixels of a tracklet lie.
 
     One range for all frames, so that the brightness of a person does not jump from frame to frame
     when something hot enters the picture.
@@ -74,92 +105,39 @@ def wide_range(contents: Sequence[bytes]) -> Range:
         contents: The files of a tracklet, in whatever form.
 
     Returns:
-        The 0.5th and the 99.5th percentile of all images with 16 bits a pixel together.
+        The 0.5th and the 99.5th percentile of all images with 16 bits a channel together; all
+        values if there is none.
     """
     counts = np.zeros(_LEVELS, np.int64)
     for content in contents:
         if is_wide(content):
             try:
-                image = _decoded(content)
+                image = pixels_of(content)
             except DamagedImageError:
                 continue  # told when it is its turn
             if image.dtype == np.uint16:
-                colors = image[..., :3] if image.ndim == 3 else image
-                counts += np.bincount(colors.ravel(), minlength=_LEVELS)
+                counts += np.bincount(image.ravel(), minlength=_LEVELS)
     if not counts.any():
-        return 0.0, 65535.0
+        return WHOLE_RANGE
     shares = counts.cumsum() * (100.0 / counts.sum())
     low, high = (float(np.searchsorted(shares, share)) for share in PERCENTILES)
     return low, high
 
 
 def is_wide(content: bytes) -> bool:
-    """Whether a file is a PNG with 16 bits a pixel."""
-    return content.startswith(_PNG) and content[24:25] == b"\x10"
+    """Whether a file is a PNG or TIFF with more than 8 bits a channel."""
+    if content.startswith(_TIFF):
+        return notes_of(content).bits > 8
+    return may_be_wide(content)
 
 
-def _decoded(content: bytes) -> np.ndarray:
-    if not content:
-        raise DamagedImageError("the file is empty")
-    refuse_large(content)
-    if content.startswith(_PNG) and b"IEND" not in content[-64:]:
-        raise DamagedImageError(f"cut off after {len(content)} bytes (no end mark)")
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DamagedImageError(f"cannot be decoded ({error})") from error
-    if image is None:
-        raise DamagedImageError("no image, or a damaged one")
-    image = np.asarray(image)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DamagedImageError(f"has pixels of {image.dtype}, expected 8 or 16 bits")
-    return image
+def may_be_wide(start: bytes) -> bool:
+    """Whether a file that begins so is a TIFF, or a PNG with 16 bits a channel."""
+    return start.startswith(_TIFF) or start.startswith(PNG) and start[24:25] == b"\x10"
 
 
-def _to_8_bits(image: np.ndarray, wide: Range) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image
+def spread(image: np.ndarray, wide: Range) -> np.ndarray:
+    """Return an image of 16 bits in 8: the range ``wide`` becomes 0 to 255."""
     low, high = wide
-    scaled = (image[..., :3] if image.ndim == 3 else image).astype(np.float32)
-    scaled = (scaled - low) * (255.0 / max(high - low, 1.0))
-    result = np.clip(scaled + 0.5, 0.0, 255.0).astype(np.uint8)
-    if image.ndim == 3 and image.shape[2] == 4:
-        return np.dstack([result, (image[..., 3] >> 8).astype(np.uint8)])
-    return result
-
-
-def _flat(image: np.ndarray) -> np.ndarray:
-    """Gives an image without transparency, on black."""
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 2:  # gray and alpha
-        image = np.dstack([image[..., :1]] * 3 + [image[..., 1:]])
-    if image.shape[2] < 4:
-        return np.ascontiguousarray(image)
-    opaque = image[..., 3:].astype(np.uint16)
-    return ((image[..., :3] * opaque + 127) // 255).astype(np.uint8)
-
-
-def _turned_or_cmyk(content: bytes, image: np.ndarray) -> tuple[str, np.ndarray]:
-    """Gives what is special about a JPEG, and its upright picture."""
-    if b"Exif" in content[:65536]:
-        turned = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        if turned is not None and not np.array_equal(turned, image):
-            return "turned", np.asarray(turned)
-    return ("CMYK" if _channels(content) == 4 else ""), image
-
-
-def _channels(content: bytes) -> int:
-    """Gives the number of color channels in the frame header of a JPEG."""
-    position = 2
-    while position + 10 <= len(content):
-        if content[position] != 0xFF:
-            return 0
-        marker = content[position + 1]
-        if marker == 0xFF:  # filling
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return content[position + 9]
-        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-    return 0
+    scaled = (image.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
+    return np.clip(scaled + 0.5, 0.0, 255.0).astype(np.uint8)

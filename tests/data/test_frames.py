@@ -124,9 +124,9 @@ def test_damaged_images_are_refused():
     with pytest.raises(ValueError, match="Premature end of JPEG file"):
         decode(jpeg[: len(jpeg) // 2])
     png = cv2.imencode(".png", picture(64, 64))[1].tobytes()
-    with pytest.raises(ValueError, match=r"not an image, or a damaged one \(\d+ bytes\)"):
+    with pytest.raises(ValueError, match=r"cut off after \d+ bytes"):
         decode(png[: len(png) // 2])
-    with pytest.raises(ValueError, match=r"not an image \(0 bytes\)"):
+    with pytest.raises(ValueError, match="the file is empty"):
         decode(b"")
 
 

@@ -117,7 +117,7 @@ def test_jpegs_that_are_to_be_turned_are_turned(raw, out, capsys):
     assert turned[18:30, :, 1].max() < 100
     assert read_frames(out / "anna/rgb/D1-T1", [1]) == [upright]
     assert plain.shape == (32, 16, 3)
-    assert "1 JPEG were turned upright" in capsys.readouterr().out
+    assert "1 images were turned upright" in capsys.readouterr().out
 
 
 def test_transparent_pixels_become_black(raw, out):

@@ -79,9 +79,9 @@ def test_a_folder_without_images_says_what_is_there(raw, out, capsys):
     raw.mkdir()
     assert "The folder is empty; images end in .jpg" in refused(capsys, out, "--source", raw)
     (raw / "a.mp4").write_bytes(b"")
-    (raw / "b.tiff").write_bytes(b"")
+    (raw / "b.heic").write_bytes(b"")
     message = refused(capsys, out, "--source", raw)
-    assert "There are 1 .mp4, 1 .tiff files; images end in" in message
+    assert "There are 1 .heic, 1 .mp4 files; images end in" in message
     assert "(for videos give --videos and --boxes)" in message
     assert "no such folder" in refused(capsys, out, "--source", raw / "missing")
 

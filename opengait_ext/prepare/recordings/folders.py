@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opengait_ext.data.words import WORDS, modality_of
+from opengait_ext.prepare.image_files import IMAGES, content_of, tell_others
 from opengait_ext.prepare.recordings.names import OwnDataError, natural_key
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_NO_DATA = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}
 _DEEPEST = 12
 _SHOWN = 5
 
@@ -55,27 +54,12 @@ def _walk(
     real = os.path.realpath(folder)
     if real in above or len(levels) > _DEEPEST:
         return
-    files, inner = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in _NO_DATA:
-                continue
-            if entry.is_dir():
-                inner.append(entry.name)
-            elif entry.name.lower().endswith(IMAGES):
-                files.append(entry.name)
-            else:
-                others[Path(entry.name).suffix.lower() or "no ending"] += 1
-    if files:
-        yield ImageFolder(levels, tuple(sorted(files, key=natural_key)))
-    for name in inner:
+    found = content_of(folder)
+    others.update(found.others)
+    if found.images:
+        yield ImageFolder(levels, found.images)
+    for name in found.folders:
         yield from _walk(folder / name, (*levels, name), (*above, real), others)
-
-
-def tell_others(others: Counter[str]) -> str:
-    """Gives ``12 .txt, 3 .mp4``."""
-    ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in ranked[:_SHOWN])
 
 
 def drawn(form: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from opengait_ext.data.layout import PACKED, LayoutError, count_frames
 
 FOLDER = ".own"
-FORMAT = b"opengait_ext/own/1"
+FORMAT = b"opengait_ext/own/2"
 
 
 class Journal:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opengait_ext.data.words import WORDS, modality_of
+from opengait_ext.prepare.images import QUALITY
 from opengait_ext.prepare.options import fraction, positive
 from opengait_ext.prepare.packing import available_cores
 from opengait_ext.prepare.recordings.box_forms import XYWH, XYXY
@@ -51,14 +52,6 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE",
         help="CSV folder,pid,camera,modality: any folders, below --source or beside the file",
-    )
-    group.add_argument(
-        "--range16",
-        type=int,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="values of 16-bit images that become black and white (default: the 0.5th and 99.5th "
-        "percentile of each tracklet)",
     )
 
 
@@ -134,9 +127,17 @@ def _add_tracklets(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--quality",
         type=_quality,
-        default=95,
+        default=QUALITY,
         metavar="Q",
         help="of JPEG, for crops and images that are none (default: %(default)s)",
+    )
+    group.add_argument(
+        "--range16",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="values of 16-bit images and videos that become black and white (default: the 0.5th "
+        "and 99.5th percentile of each tracklet)",
     )
     group.add_argument("--skip-damaged", action="store_true", help="go without what cannot be read")
 
@@ -200,7 +201,7 @@ def _refuse_mixtures(parser: argparse.ArgumentParser, given: argparse.Namespace)
     if is_video != (given.boxes is not None):
         parser.error("--videos and --boxes belong together")
     videos = ("cameras", "first_frame", "box_form", "classes")
-    for name in ("tree", "tracklets", "range16") if is_video else videos:
+    for name in ("tree", "tracklets") if is_video else videos:
         if getattr(given, name) not in (None, []):
             option = {"classes": "class"}.get(name, name.replace("_", "-"))
             parser.error(f"--{option} is not for {'videos' if is_video else 'images'}")

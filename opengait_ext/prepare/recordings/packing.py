@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from opengait_ext.data.layout import write_tracklet
-from opengait_ext.prepare.images import Encoded, Range, as_jpeg, is_wide, wide_range
+from opengait_ext.prepare.images import Encoded, Range, as_jpeg, wide_range
 from opengait_ext.prepare.recordings.journal import (
     is_there,
     remove_leftovers,
@@ -128,7 +128,7 @@ def _prepare(job: FolderJob) -> FolderDone:
         if not made.left_out and is_there(job.folder, made.frames, job.min_frames):
             return FolderDone(made, stamp, reused=True)
     contents = [Path(path).read_bytes() for path in job.images]
-    wide = job.wide or (wide_range(contents) if any(map(is_wide, contents)) else (0.0, 65535.0))
+    wide = job.wide or wide_range(contents)
     encoded: list[Encoded] = []
     damaged = []
     digest = hashlib.sha256()
@@ -142,7 +142,7 @@ def _prepare(job: FolderJob) -> FolderDone:
         remove_prepared(job.folder)
     else:
         write_tracklet(job.folder, [image.content for image in encoded], durable=False)
-    changed = Counter(image.changed for image in encoded if image.changed)
+    changed = Counter(what for image in encoded for what in image.changed)
     size = (encoded[0].height, encoded[0].width) if encoded else (0, 0)
     left_out = {"damaged": len(damaged)} if damaged else {}
     made = Made(len(encoded), left_out, dict(changed), size, digest.hexdigest())
@@ -165,7 +165,7 @@ def look_at_first(pieces: Sequence[Piece], faults: Faults) -> list[tuple[int, in
     for place in places.tolist():
         path = pieces[place].recorded.files[pieces[place].positions[0]]
         try:
-            image = as_jpeg(Path(path).read_bytes(), 95)
+            image = as_jpeg(Path(path).read_bytes())
         except (DamagedImageError, OSError) as error:
             faults.add(f"{path}: {error}")
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opengait_ext.data.layout import Partition, atomic_write
 from opengait_ext.prepare.faults import listed
+from opengait_ext.prepare.images import CMYK, NOT_JPEG, TURNED, WIDE
 from opengait_ext.prepare.partition import MODALITIES, table
 from opengait_ext.prepare.recordings.partition import Dropped
 from opengait_ext.prepare.recordings.plan import Piece, Recorded, Recordings
@@ -28,10 +29,10 @@ _REASONS = {
     "small": "boxes smaller than --min-side",
 }
 _CHANGES = {
-    "16 bit": "images of 16 bits a pixel were spread over 8 bits",
-    "CMYK": "JPEG in CMYK were encoded anew",
-    "not JPEG": "images were encoded as JPEG",
-    "turned": "JPEG were turned upright, as their EXIF asks",
+    WIDE: "images of 16 bits a pixel were spread over 8 bits, one range for each tracklet",
+    CMYK: "JPEG in CMYK were encoded anew",
+    NOT_JPEG: "images were encoded as JPEG",
+    TURNED: "images were turned upright, as their EXIF asks",
 }
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opengait_ext.data.words import WORDS, modality_of
+from opengait_ext.prepare.image_files import tell_others, twins_of
 from opengait_ext.prepare.recordings.folders import (
     ImageFolder,
     diagnose,
     drawn,
     find_images,
-    tell_others,
 )
 from opengait_ext.prepare.recordings.names import (
     Faults,
@@ -181,15 +181,9 @@ def _recorded(
     source: Path, folder: ImageFolder, fields: tuple[str, str, str], faults: Faults
 ) -> Recorded:
     """Makes a recording of a folder, and looks for two images of one name (a mask beside it)."""
-    stems: dict[str, str] = {}
-    for name in folder.files:
-        twin = stems.setdefault(Path(name).stem, name)
-        if twin != name:
-            faults.add(
-                f"{source.joinpath(*folder.levels)}: {twin} and {name} have one name; if one is "
-                "a mask or a copy, move it elsewhere"
-            )
-            break
+    twins = twins_of(folder.files)
+    if twins:
+        faults.add(f"{source.joinpath(*folder.levels)}: {twins.told()}")
     said, camera, modality = fields
     home = source.joinpath(*folder.levels)
     files = tuple(str(home / name) for name in folder.files)
