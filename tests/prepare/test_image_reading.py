@@ -170,7 +170,7 @@ def test_one_range_is_that_of_a_slow_loop_over_all_pixels():
     contents = [image_forms._saved(Image.fromarray(deep(0, t)), "TIFF") for t in range(FRAMES)]
     values = sorted(value for t in range(FRAMES) for value in deep(0, t).ravel().tolist())
     count = len(values)
-    low = next(v for n, v in enumerate(values, 1) if v != values[n % count] and n / count >= 0.005)
+    low = next(v for n, v in enumerate(values, 1) if n / count >= 0.005)
     high = next(v for n, v in enumerate(values, 1) if n / count >= 0.995)
     assert wide_range(contents) == (low, high)
 

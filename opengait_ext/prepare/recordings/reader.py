@@ -1,5 +1,6 @@
 """A video as a stream of numbered upright frames, and what is odd about it."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,12 @@ _TURNS = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
+_GRAY16 = b"Y1\0\x10"  # the one form of more than 8 bits that OpenCV hands on unchanged
+_PLANES = (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")  # FFmpeg's tags; the last byte is the depth
+_DEEP = {b"P010": 10, b"P210": 10, b"P410": 10, b"Y210": 10, b"XV30": 10, b"Y212": 12,
+         b"XV36": 12, b"P016": 16, b"P216": 16, b"P416": 16, b"XV48": 16,
+         b"RGB0": 16, b"BGR0": 16, b"RBA@": 16, b"BRA@": 16}  # fmt: skip
+_DEPTHS = range(9, 17)
 
 
 class DamagedVideoError(OwnDataError):
@@ -36,6 +43,7 @@ class FrameReader:
         said: How many frames the file says it has; 0 if it does not say.
         size: Height and width as the file says, upright.
         rotation: By how many degrees the frames are turned, as the file asks.
+        depth: Bits a channel. Gray frames of 16 bits come as they are, others in 8 bits.
         jump: Where and by how many frames the time stamps first depart from an even rate, or None.
 
     Raises:
@@ -68,6 +76,9 @@ class FrameReader:
             check_pixels(height, width)
         except ValueError as error:
             raise DamagedVideoError(f"{path}: a frame {error}") from error
+        tag = struct.pack("<I", int(self._video.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF)
+        self.depth = depth_of(tag)
+        self.is_wide = tag == _GRAY16 and self._video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self.rotation = int(self._video.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
         if self.rotation % 90:
             raise DamagedVideoError(
@@ -98,7 +109,11 @@ class FrameReader:
         return True
 
     def picture(self) -> np.ndarray | None:
-        """Gives the last decoded frame, uint8 ``[h, w, 3]``, blue first; None if damaged."""
+        """Return the last decoded frame; None if damaged.
+
+        Returns:
+            uint8 ``[h, w, 3]``, blue first; of gray video of 16 bits, uint16 ``[h, w]``.
+        """
         whole, image = self._video.retrieve()
         if not whole:
             return None
@@ -113,6 +128,19 @@ class FrameReader:
         is_upright = self._lying != self.size and shape == self.size  # turned against our word
         return None if is_upright else _TURNS.get(self.rotation)
 
+    def refuse_infrared_depth(self, path: str | Path) -> None:
+        """Refuse infrared video whose levels OpenCV would round to 8 bits.
+
+        Raises:
+            OwnDataError: With the depth and how to convert the video.
+        """
+        if self.depth > 8 and not self.is_wide:
+            raise OwnDataError(
+                f"{path}: has {self.depth} bits a channel in a form that is read in 8 bits only, "
+                "which can leave a warm person two gray levels; convert it: ffmpeg -i VIDEO "
+                "-pix_fmt gray16le -c:v ffv1 VIDEO.mkv"
+            )
+
     def _watch_time(self) -> None:
         """Notes the first frame that is not where an even rate would have it."""
         moment = self._video.get(cv2.CAP_PROP_POS_MSEC)
@@ -122,3 +150,13 @@ class FrameReader:
             ahead = round((moment - self._start) * self._rate / 1000.0) - self.read
             if ahead:
                 self.jump = (self.read, ahead)
+
+
+def depth_of(tag: bytes) -> int:
+    """Return the bits a channel of FFmpeg's four-letter tag of a pixel format; 8 if unknown."""
+    if tag in _DEEP:
+        return _DEEP[tag]
+    for prefix, depth in ((tag[:2], tag[3]), (tag[:1:-1], tag[0])):  # little and big end first
+        if prefix in _PLANES and depth in _DEPTHS:
+            return depth
+    return 8

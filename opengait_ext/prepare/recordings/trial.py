@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from opengait_ext.data.layout import INFRARED
 from opengait_ext.prepare.faults import listed
 from opengait_ext.prepare.recordings.names import Faults, OwnDataError
 from opengait_ext.prepare.recordings.plan import Piece, Recordings
@@ -32,6 +33,8 @@ def look_at_videos(
     for video, members in by_video.items():
         try:
             with FrameReader(home / video) as reader:
+                if any(piece.recorded.modality == INFRARED for piece in members):
+                    reader.refuse_infrared_depth(home / video)
                 said, (height, width), rotation = reader.said, reader.size, reader.rotation
         except OwnDataError as error:
             faults.add(str(error))

@@ -17,7 +17,14 @@ from typing import IO, Any
 import numpy as np
 
 from opengait_ext.data.layout import write_tracklet
-from opengait_ext.prepare.images import encode_jpeg
+from opengait_ext.prepare.images import (
+    WIDE,
+    Range,
+    as_jpeg,
+    encode_jpeg,
+    encode_png,
+    wide_range,
+)
 from opengait_ext.prepare.recordings.journal import (
     Journal,
     is_there,
@@ -65,6 +72,9 @@ class VideoJob:
         skip_damaged: Go without frames that cannot be read; otherwise a tracklet that needs one
             is not written.
         threads: For decoding.
+        wide: The values of frames of 16 bits that become black and white; None: what the crops
+            of each tracklet hold.
+        is_infrared: Whether a run of it is infrared.
     """
 
     path: str
@@ -75,6 +85,8 @@ class VideoJob:
     min_frames: int
     skip_damaged: bool
     threads: int
+    wide: Range | None = None
+    is_infrared: bool = False
 
     @property
     def length(self) -> int:
@@ -88,9 +100,9 @@ class VideoDone:
 
     Args:
         made: Its tracklets, in the order of the job.
-        facts: ``said``, ``size``, ``rotation``, ``jump`` as of a `FrameReader`, ``lost``: the
-            frames that cannot be read, ``end``: how many frames there are, if fewer than needed,
-            ``closed``: why it cannot be opened at all, if so.
+        facts: ``said``, ``size``, ``rotation``, ``depth``, ``jump`` as of a `FrameReader`,
+            ``lost``: the frames that cannot be read, ``end``: how many frames there are, if fewer
+            than needed, ``closed``: why it cannot be opened at all, if so.
         reused: How many of its tracklets were prepared already.
         failure: What went wrong, with the path; mostly empty.
     """
@@ -130,6 +142,8 @@ def _prepare(job: VideoJob, tell: Tell) -> VideoDone:
         cutter = _Cutter(job, spool, made, journal, stamp)
         try:
             with FrameReader(job.path, job.threads) as reader:
+                if job.is_infrared:
+                    reader.refuse_infrared_depth(job.path)
                 facts = _walk(job, reader, cutter, tell)
         except DamagedVideoError as error:
             cutter.end()
@@ -164,6 +178,7 @@ def _walk(job: VideoJob, reader: FrameReader, cutter: "_Cutter", tell: Tell) -> 
         "said": reader.said,
         "size": list(reader.size),
         "rotation": reader.rotation,
+        "depth": 8 if reader.is_wide else reader.depth,
         "jump": list(reader.jump) if reader.jump else None,
         "lost": lost,
         "end": reader.read if reader.read < job.length else None,
@@ -201,6 +216,7 @@ class _Cutter:
         self._left = {n: len(job.runs[n].frames) for n in self._open}
         self._out: dict[int, Counter[str]] = {n: Counter() for n in self._open}
         self._size: dict[int, tuple[int, int]] = {}
+        self._wide: dict[int, bool] = {}
 
     def schedule(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
         """Gives every frame with boxes of unfinished tracklets, and these: tracklet and place."""
@@ -226,7 +242,9 @@ class _Cutter:
         if image is None:
             self._out[number][UNREADABLE] += 1
         if crop is not None:
-            content = encode_jpeg(crop, self._job.quality)
+            is_wide = crop.dtype == np.uint16  # spread when all crops are there
+            content = encode_png(crop) if is_wide else encode_jpeg(crop, self._job.quality)
+            self._wide[number] = is_wide
             self._open[number].extend((self._spool.seek(0, 2), len(content)))
             self._spool.write(content)
             self._size.setdefault(number, (crop.shape[0], crop.shape[1]))
@@ -253,7 +271,8 @@ class _Cutter:
         places, out = self._open.pop(number), dict(self._out[number])
         name, folder = self._job.runs[number].name, self._job.runs[number].folder
         frames = len(places) // 2
-        made = Made(frames, out, {}, self._size.get(number, (0, 0)))
+        changed = {WIDE: frames} if self._wide.get(number) else {}
+        made = Made(frames, out, changed, self._size.get(number, (0, 0)))
         self._made[number] = made
         if out.get(UNREADABLE) and not self._job.skip_damaged:
             remove_prepared(folder)
@@ -261,7 +280,11 @@ class _Cutter:
         if frames < self._job.min_frames:
             remove_prepared(folder)
         else:
-            write_tracklet(folder, list(self._read_back(places)), durable=False)
+            contents = list(self._read_back(places))
+            if changed:
+                wide = self._job.wide or wide_range(contents)
+                contents = [as_jpeg(c, self._job.quality, wide).content for c in contents]
+            write_tracklet(folder, contents, durable=False)
         self._journal.add(name, made.record(self._stamp))
 
     def _read_back(self, places: "array[int]") -> Iterator[bytes]:

@@ -52,6 +52,8 @@ def remarks_of(video: str, facts: dict[str, Any], first: int) -> list[str]:
     remarks = []
     if facts.get("rotation"):
         remarks.append(rotation_remark(video, facts["rotation"]))
+    if facts.get("depth", 8) > 8:
+        remarks.append(f"{video}: {facts['depth']} bits a channel, read in 8 as players show them")
     if facts.get("jump"):
         frame, ahead = facts["jump"]
         what = f"{abs(ahead)} frames {'ahead of' if ahead > 0 else 'behind'} an even rate"

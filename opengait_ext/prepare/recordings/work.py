@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opengait_ext.data.layout import atomic_write
+from opengait_ext.data.layout import INFRARED, atomic_write
 from opengait_ext.prepare.faults import SHOWN, listed
 from opengait_ext.prepare.images import Range
 from opengait_ext.prepare.progress import Progress
@@ -28,7 +28,7 @@ class Settings:
         target: Folder of the prepared data.
         home: The folder of the videos; of no use for images.
         quality: Of JPEG.
-        wide: The values of 16-bit images that become black and white, or None.
+        wide: The values of 16-bit images and videos that become black and white, or None.
         min_side: Of boxes, in pixels.
         min_frames: Of tracklets.
         skip_damaged: Go without what cannot be read.
@@ -183,6 +183,8 @@ def _video_job(
         settings.min_frames,
         settings.skip_damaged,
         threads,
+        settings.wide,
+        any(piece.recorded.modality == INFRARED for piece in pieces),
     )
 
 
