@@ -75,7 +75,7 @@ def test_the_table_comes_last_and_names_the_first_example(data, capsys):
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines() if line[:2].strip().isdigit()]
     table = {row[1]: row[2:] for row in rows if len(row) > 2 and row[2] in ("ok", "fault")}
-    assert len(table) == 17
+    assert len(table) == 18
     assert table["images"][:3] == ["fault", "1", f"{A}/0-frames.zip,"]
     assert table["files"] == ["ok"]
     assert out.rstrip().splitlines()[-2] == "1 faults, 0 warnings"

@@ -27,6 +27,7 @@ CHECKS = {
     "pixels": "infrared frames are gray, visible ones are not",
     "sides": "identities are seen in both modalities",
     "safety": "files hold images only: no code, no odd archive members",
+    "contrast": "frames show something: no empty ones, no 16 bits cut to 8",
 }
 
 

@@ -129,6 +129,7 @@ def _content_of(key: str, checked: Checked) -> dict[str, object]:
         "damaged": checked.damaged,
         "sizes": checked.sizes,
         "gray": checked.gray,
+        "flat": checked.flat,
         "findings": [[f.check, f.severity, f.count, f.examples] for f in checked.findings],
     }
 

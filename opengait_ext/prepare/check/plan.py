@@ -11,6 +11,7 @@ from opengait_ext.evaluation.protocols import Protocol
 from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
 from opengait_ext.prepare.check.tracklets import Job
 from opengait_ext.prepare.partition import unmatched
+from opengait_ext.prepare.recordings.names import UNKNOWN
 from opengait_ext.prepare.sources import Image
 from opengait_ext.prepare.vcm.run import OFFICIAL_ROWS, OFFICIAL_TRACKLETS
 
@@ -150,17 +151,31 @@ def _check_lengths(plan: Plan) -> None:
 
 
 def _check_sides(plan: Plan) -> None:
-    """Looks for identities in one modality only: no batch, and no query, can pair them."""
+    """Look for identities in one modality only: no batch, and no query, can pair them.
+
+    Where that is so of all, or because nobody says who they are, it is one finding.
+    """
     if plan.stream:  # gait data have one modality
+        return
+    modalities = {tracklet.modality for tracklet in plan.tracklets}
+    if len(modalities) == 1:
+        text = f"all are {modalities.pop()}: they can be embedded, but not paired or scored"
+        plan.findings.warn("sides", "tracklets", text)
         return
     sides: dict[tuple[str, str], set[str]] = {}
     for tracklet in plan.tracklets:
         if tracklet.frames >= plan.min_frames:
             sides.setdefault((tracklet.split, tracklet.pid), set()).add(tracklet.modality)
+    nameless = 0
     for (split, pid), modalities in sides.items():
-        if len(modalities) == 1:
+        if plan.kind == "prepared" and pid.startswith(f"{UNKNOWN}-"):
+            nameless += 1
+        elif len(modalities) == 1:
             text = f"is seen in {split} in {next(iter(modalities))} only"
             plan.findings.warn("sides", f"identity {pid}", text)
+    if nameless:
+        text = "have no pid; each counts as another person, seen in one modality"
+        plan.findings.warn("sides", f"{nameless} tracklets", text)
 
 
 def vcm_official(plan: Plan, rows: dict[str, int] | None) -> Iterator[tuple[str, int, int]]:

@@ -20,6 +20,7 @@ from opengait_ext.data.layout import INFRARED, atomic_write
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.check.duplicates import check_duplicates
 from opengait_ext.prepare.check.findings import FAULT, WARNING
+from opengait_ext.prepare.check.images import CONTRAST_LIMIT
 from opengait_ext.prepare.check.journal import NAME, Journal, JournalError
 from opengait_ext.prepare.check.plan import Listed, Plan, check_lists
 from opengait_ext.prepare.check.published import RAW_KINDS, UnknownDataError, close, read_plan
@@ -202,6 +203,9 @@ def _judge(plan: Plan, listed: Listed, checked: Checked) -> None:
     if misfits:
         share = f"{misfits} of {checked.whole} {words} ({misfits / checked.whole:.0%})"
         plan.findings.warn("pixels", listed.path, share)
+    if checked.flat:
+        share = f"{checked.flat} of {checked.whole} frames have fewer than {CONTRAST_LIMIT} levels"
+        plan.findings.warn("contrast", listed.path, f"{share}; were 16 bits cut to 8?")
 
 
 def _tell(plan: Plan, checked: list[Checked], arguments: argparse.Namespace) -> None:

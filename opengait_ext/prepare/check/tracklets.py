@@ -32,7 +32,7 @@ IMAGES = "images"  # the form of published data: one file a frame
 LARGEST = 1 << 28  # bytes of an image: an archive's directory can claim any number
 QUICK = 3  # frames of a tracklet are looked at in a quick check, if there are more
 EXAMPLES = 3  # of each kind of finding in one tracklet
-VERSION = 1  # of what is looked for: a journal of another version is of no use
+VERSION = 2  # of what is looked for: a journal of another version is of no use
 _MEMBER = re.compile(r"[0-9]{6,}\.[A-Za-z0-9]+")
 _ENCRYPTED = 1
 _BROKEN = (
@@ -83,6 +83,7 @@ class Checked:
         damaged: Which of these frames are not whole, by their place in ``digests``.
         sizes: ``(height, width, number)`` of the whole frames.
         gray: How many of the whole frames are gray.
+        flat: How many of them show nothing.
         findings: What is wrong.
         is_known: Whether the files are those of ``Job.known``; nothing else is filled in then.
     """
@@ -93,6 +94,7 @@ class Checked:
     damaged: list[int] = field(default_factory=list)
     sizes: list[tuple[int, int, int]] = field(default_factory=list)
     gray: int = 0
+    flat: int = 0
     findings: list[Finding] = field(default_factory=list)
     is_known: bool = False
 
@@ -146,6 +148,7 @@ class _Notes:
         self._digests += digest
         self._sizes[seen.height, seen.width] += 1
         self.checked.gray += seen.is_gray
+        self.checked.flat += seen.is_flat
         if seen.remark:
             self.add("images", WARNING, place, seen.remark)
 
