@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"
 _ORIENTATION = 274  # the tag, in TIFF and in EXIF
 _SHAPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 16: "Q"}  # of TIFF
 _MOST_TAGS, _MOST_PAGES = 4096, 65536
@@ -49,7 +49,7 @@ def notes_of(content: bytes) -> ImageNotes:
         content: All bytes of the file.
 
     Raises:
-        ValueError: If a PNG is cut off, or a chunk of it is damaged.
+        ValueError: If a PNG or BMP is cut off, or a chunk of a PNG is damaged.
     """
     if content.startswith(PNG):
         return _notes_of_png(content)
@@ -60,6 +60,8 @@ def notes_of(content: bytes) -> ImageNotes:
             return _notes_of_webp(content)
         if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _notes_of_tiff(content)
+        if content.startswith(BMP):
+            _check_bmp(content)
     except (struct.error, IndexError):
         pass  # cut short: the decoder refuses it
     return ImageNotes()
@@ -114,6 +116,22 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if zlib.crc32(kind + body) != int.from_bytes(content[position - 4 : position], "big"):
             raise ValueError(f"the check sum of PNG chunk {kind!r} does not fit")
         yield kind, body
+
+
+def _check_bmp(content: bytes) -> None:
+    """Compare the bytes of the pixels with what the header claims, if they are not compressed.
+
+    Some versions of OpenCV paint the missing rest black.
+    """
+    start, header = struct.unpack_from("<II", content, 10)
+    if header == 12:  # of OS/2
+        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
+        compression = 0
+    else:
+        width, height, _, bits, compression = struct.unpack_from("<iiHHI", content, 18)
+    row = (abs(width) * bits + 31) // 32 * 4
+    if compression in (0, 3) and len(content) < start + row * abs(height):
+        raise ValueError(f"cut off after {len(content)} bytes")
 
 
 def _notes_of_webp(content: bytes) -> ImageNotes:

@@ -7,8 +7,6 @@ goes on where it stopped.
 
 import os
 import re
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +16,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from opengait_ext.data.image_notes import BMP, PNG
 from opengait_ext.data.image_size import check_image_size
 from opengait_ext.data.layout import FRAMES, write_tracklet, write_tracklet_array
+from opengait_ext.data.pictures import read_pixels
 from opengait_ext.edge import explained, placed
 from opengait_ext.prepare.sources import (
     DamagedImageError,
@@ -34,7 +34,6 @@ from opengait_ext.prepare.work import run_in_order
 
 FORMS = ("packed", "opengait")
 CHUNK = 8  # tracklets handed to a process at once
-PNG, BMP = b"\x89PNG\r\n\x1a\n", b"BM"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor restart
 
 
@@ -164,39 +163,14 @@ def suffix_of(content: bytes) -> str:
 
 
 def _decode_lossless(content: bytes) -> np.ndarray:
-    """Decode a PNG or BMP, of which OpenCV paints the missing rest black."""
-    refuse_large(content)
+    """Decode a PNG or BMP as the training will."""
     try:
-        whole = _is_whole_png(content) if content.startswith(PNG) else _is_whole_bmp(content)
-    except struct.error:
-        whole = False
-    if not whole:
-        raise DamagedImageError(f"cut off or damaged, of {len(content)} bytes")
-    return _decode_with_opencv(content)
-
-
-def _is_whole_png(content: bytes) -> bool:
-    """Walk through the chunks and their check sums up to the end mark."""
-    position, kind = len(PNG), b""
-    while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", content, position)
-        (expected,) = struct.unpack_from(">I", content, position + 8 + length)
-        if zlib.crc32(content[position + 4 : position + 8 + length]) != expected:
-            return False
-        position += 12 + length
-    return True
-
-
-def _is_whole_bmp(content: bytes) -> bool:
-    """Compare the bytes of the pixels with what the header claims, if they are not compressed."""
-    start, header = struct.unpack_from("<II", content, 10)
-    if header == 12:  # of OS/2
-        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
-        compression = 0
-    else:
-        width, height, _, bits, compression = struct.unpack_from("<iiHHI", content, 18)
-    row = (abs(width) * bits + 31) // 32 * 4
-    return compression not in (0, 3) or len(content) >= start + row * abs(height)
+        image = read_pixels(content)
+    except ValueError as error:
+        raise DamagedImageError(str(error)) from error
+    if image.dtype != np.uint8:
+        raise DamagedImageError(f"has pixels of {image.dtype}, expected 8 bits")
+    return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
 
 
 def _decode_with_opencv(content: bytes) -> np.ndarray:

@@ -6,10 +6,9 @@ from itertools import accumulate
 from pathlib import Path
 
 from opengait_ext.prepare.check.findings import Findings, printable
+from opengait_ext.prepare.image_files import IMAGES
 from opengait_ext.prepare.sources import Folder, Sources, Tree
 from opengait_ext.prepare.vcm.folders import Home
-
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 class Used:
