@@ -113,7 +113,7 @@ def test_all_people_seen_in_both_modalities_can_be_trained_on(raw, out, capsys):
     told = capsys.readouterr().out
     assert f"{raw}" not in told
     assert "--phase train" in told
-    assert "--set model_cfg.num_identities=10" in told
+    assert "--set model_cfg.num_identities=8" in told
     assert "--phase test" not in told
 
 
@@ -126,7 +126,7 @@ def test_a_share_of_the_people_can_be_trained_on_and_all_others_tested(raw, out,
     assert "one_sided" in splits["test"]
     assert set(partition.tasks) == {"val", "test"}
     told = capsys.readouterr().out
-    assert "--set model_cfg.num_identities=6" in told
+    assert "--set model_cfg.num_identities=5" in told
     assert "--cfgs dinogrl_synth --phase test" in told
     again = partition_of(raw, out, "--train", "0.6", "--validation", "0")
     assert splits_of(again)["test"] == splits["test"]

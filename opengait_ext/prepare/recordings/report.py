@@ -170,7 +170,7 @@ def tell_next(partition: Partition, target: Path) -> None:
         f"      --set data_cfg.dataset_partition={_quoted(target / PARTITION)} \\\n"
         f"      --set data_cfg.dataset_name={_quoted(partition.dataset)}"
     )
-    trained = {t.pid for t in partition.tracklets if t.split in ("train", "val")}
+    trained = {t.pid for t in partition.tracklets if t.split == "train"}  # as the config has it
     start = f"  python -m opengait.main --cfgs {_CONFIG}"
     if trained:
         data += f" \\\n      --set model_cfg.num_identities={len(trained)}"
