@@ -5,6 +5,7 @@ import ast
 import configparser
 import contextlib
 import importlib
+import inspect
 import re
 import shlex
 import sys
@@ -13,10 +14,7 @@ from pathlib import Path
 from documented import ROOT
 
 from opengait_ext.config import load_config
-from opengait_ext.programs import OTHERS, PREPARE
 from opengait_ext.shipped import config_file
-
-PROGRAMS = (*PREPARE.values(), *OTHERS.values())
 
 PLACEHOLDER = re.compile(r"<[a-z][^<>]*>|(?<=--cfgs )\.\.\.")
 
@@ -57,12 +55,8 @@ def _python(words):
     elif "PLACE" not in words[0]:
         script = ROOT / words[0]
         assert script.is_file(), f"{words[0]}: there is no such script"
-        (program,) = [each for each in PROGRAMS if each.script == script.name] or [None]
-        if program and program.data_set:
-            taken_by(program.load_main(), words, words[1:])
-        else:
-            (module,) = re.findall(r"from (\S+) import main", script.read_text())
-            taken_by(importlib.import_module(module).main, words)
+        (module,) = re.findall(r"from (\S+) import main", script.read_text())
+        taken_by(importlib.import_module(module).main, words)
 
 
 def _torchrun(words):
@@ -142,8 +136,9 @@ def _benchmark(words):
 def taken_by(main, words, *given):
     """Run a program's `main` up to its parser, with its checks of what belongs together."""
     module = sys.modules[main.__module__]
-    if not given and hasattr(module, "arguments_of"):
-        module.arguments_of(words[1:])
+    reader = getattr(module, "arguments_of", None)
+    if not given and reader and "command" in list(inspect.signature(reader).parameters)[:1]:
+        reader(words[1:])
         return
     original = argparse.ArgumentParser.parse_args
 
