@@ -96,7 +96,7 @@ NAMED = {  # parts of commands that stand in a sentence
 PLACES = {
     "<download>": "VCM",
     "<checkout>": "checkout",
-    "<checkpoint>": "data/weights/dinogrl_vcm.pt",
+    "<checkpoint>": "output/SynthVVI/DinoGRL/dinogrl/checkpoints/dinogrl-00002.pt",
     "<checkpoint of OpenGait>": "BigGait-40000.pt",
 }
 
