@@ -89,6 +89,28 @@ def fit_to_width(
     return fitted
 
 
+def shaped_as(
+    frames: Tensor,
+    map_size: Sequence[int],
+    ratios: Tensor | None = None,
+    kept_part: Literal["left", "middle"] = "left",
+) -> Tensor:
+    """Bring frames to the shape of the maps, at four times their size, if they have another.
+
+    Args:
+        frames: ``[f, c, h, w]``.
+        map_size: Height and width of the maps.
+        ratios: As in :func:`fit_to_width`; None: each frame is brought to the shape whole.
+        kept_part: As there.
+    """
+    height, width = map_size
+    if frames.shape[2] * width == frames.shape[3] * height:
+        return frames
+    if ratios is None:
+        ratios = torch.full((len(frames),), width / height)
+    return fit_to_width(frames, ratios, [4 * height, 4 * width], kept_part)
+
+
 class ForegroundMaps(NamedTuple):
     """What :class:`ForegroundBranches` gives, for f frames."""
 

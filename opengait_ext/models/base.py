@@ -107,6 +107,42 @@ def infrared_frames(inputs: Inputs, lengths: Sequence[int]) -> Tensor:
     return torch.tensor(infrared, device=inputs[0][0].device)
 
 
+def check_size(name: str, size: Sequence[int], unit: int = 1) -> None:
+    """Refuse a size in pixels that is not a height and a width.
+
+    Args:
+        name: Its key in ``model_cfg``.
+        size: What stands there.
+        unit: Both are multiples of it.
+
+    Raises:
+        ValueError: With the key, and what was expected.
+    """
+    if len(size) != 2 or any(side < unit or side % unit for side in size):
+        multiples = f", multiples of {unit}" if unit > 1 else ""
+        raise ValueError(f"{name} {list(size)}: expected height and width in pixels{multiples}")
+
+
+def check_bins(bins: Sequence[int], cells: int, made: str, name: str) -> None:
+    """Refuse stripes that do not divide the feature map evenly.
+
+    Args:
+        bins: Stripes per level.
+        cells: What is divided: the map's rows, or its pixels.
+        made: How the map comes about, for the message.
+        name: The key that decides its size.
+
+    Raises:
+        ValueError: With the bins that do not fit.
+    """
+    uneven = [count for count in bins if count < 1 or cells % count]
+    if uneven or not bins:
+        raise ValueError(
+            f"bins {list(bins)}: {made}, which has no {uneven} equal strips; leave these out, or "
+            f"change {name}"
+        )
+
+
 def check_frame_size(frames: Tensor, image_size: Sequence[int]) -> None:
     """Refuses frames ``[f, 3, h, w]`` that have another height and width than the model.
 

@@ -7,7 +7,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..layers.foreground import ForegroundBranches, ForegroundMaps, black_out, fit_to_width
+from ..layers.foreground import (
+    ForegroundBranches,
+    ForegroundMaps,
+    black_out,
+    fit_to_width,
+    shaped_as,
+)
 from ..layers.frozen import freeze
 from ..layers.gait import load_mask_branch
 from ..layers.gaitbase import TwoStreamGaitBase, start_as_opengait
@@ -18,7 +24,9 @@ from .base import (
     BaseModel,
     Inputs,
     Outputs,
+    check_bins,
     check_frame_size,
+    check_size,
     frames_of,
     gait_pictures,
 )
@@ -199,18 +207,10 @@ class BigGait(BaseModel):
         if shown is not None:
             ones = frames.new_ones(len(frames), 1, *self.map_size)
             pictured = fit_to_width(ones, shown, self.map_size, "middle").flatten(1) != 0
+        shaped = shaped_as(frames, self.map_size, ratios, "middle")
         with torch.no_grad():
-            last, joined = self.dinov2(self._shaped(frames, ratios))  # [f, t, c], [f, t, levels c]
+            last, joined = self.dinov2(shaped)  # [f, t, c], [f, t, levels c]
         return self.branches(last, joined, pictured)
-
-    def _shaped(self, frames: Tensor, ratios: Tensor | None) -> Tensor:
-        """Gives the frames in the shape of the maps."""
-        height, width = self.map_size
-        if frames.shape[2] * width == frames.shape[3] * height:
-            return frames
-        if ratios is None:
-            ratios = torch.full((len(frames),), width / height)
-        return fit_to_width(frames, ratios, [4 * height, 4 * width], "middle")
 
     def _rest_mask_branch(self) -> None:
         """Lets the mask branch rest from the iteration on at which it shall."""
@@ -266,19 +266,13 @@ def _check_sizes(
     blocks: Sequence[int],
     bins: Sequence[int],
 ) -> None:
-    for name, size, unit in (("image_size", image_size, 1), ("map_size", map_size, 4)):
-        if len(size) != 2 or any(side < unit or side % unit for side in size):
-            multiples = f", multiples of {unit}" if unit > 1 else ""
-            raise ValueError(f"{name} {list(size)}: expected height and width{multiples}")
+    check_size("image_size", image_size)
+    check_size("map_size", map_size, 4)
     if len(channels) != 4 or len(blocks) != 3 or min(*channels, *blocks) < 1:
         raise ValueError(
             f"channels {list(channels)}, blocks {list(blocks)}: expected four and three numbers, "
             "1 or more"
         )
     pixels = map_size[0] // 4 * (map_size[1] // 4)
-    uneven = [count for count in bins if count < 1 or pixels % count]
-    if uneven or not bins:
-        raise ValueError(
-            f"bins {list(bins)}: map_size {list(map_size)} makes a feature map of {pixels} pixels, "
-            f"which has no {uneven} equal strips; leave these out, or change map_size"
-        )
+    made = f"map_size {list(map_size)} makes a feature map of {pixels} pixels"
+    check_bins(bins, pixels, made, "map_size")

@@ -18,7 +18,9 @@ from .base import (
     BaseModel,
     Inputs,
     Outputs,
+    check_bins,
     check_frame_size,
+    check_size,
     frames_of,
     gait_pictures,
     infrared_frames,
@@ -121,7 +123,10 @@ class DinoGRL(BaseModel):
     ) -> None:
         """Makes the layers; the arguments are explained at the class."""
         bins = list(bins) if enhancement else [1]
-        _check_sizes(image_size, bins)
+        check_size("image_size", image_size, 16)
+        rows = image_size[0] // 16
+        made = f"an image {image_size[0]} pixels high has a feature map of {rows} rows"
+        check_bins(bins, rows, made, "image_size")
         self.image_size = list(image_size)
         self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
         self.backbone_weights = backbone_weights
@@ -222,17 +227,3 @@ def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]
         "smoothness": {"maps": made.gait_prior},
         "diversity": {"maps": made.gait_prior},
     }
-
-
-def _check_sizes(image_size: Sequence[int], bins: Sequence[int]) -> None:
-    if len(image_size) != 2 or any(side < 16 or side % 16 for side in image_size):
-        raise ValueError(
-            f"image_size {list(image_size)}: expected height and width in pixels, multiples of 16"
-        )
-    rows = image_size[0] // 16
-    uneven = [count for count in bins if count < 1 or rows % count]
-    if uneven:
-        raise ValueError(
-            f"bins {list(bins)}: an image {image_size[0]} pixels high has a feature map of {rows} "
-            f"rows, which has no {uneven} equal strips; leave these out, or change image_size"
-        )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.enhancement import PBMGE, SetToParts
-from ..layers.foreground import ForegroundMaps, ForegroundSASG, black_out, fit_to_width
+from ..layers.foreground import ForegroundMaps, ForegroundSASG, black_out, shaped_as
 from ..layers.gait import load_mask_branch
 from ..layers.parts import PartBNNeck
 from ..layers.resnet import ResNetStages, TwoStreamResNet
@@ -17,7 +17,9 @@ from .base import (
     BaseModel,
     Inputs,
     Outputs,
+    check_bins,
     check_frame_size,
+    check_size,
     frames_of,
     gait_pictures,
     infrared_frames,
@@ -84,7 +86,11 @@ class DinoGRLReleased(BaseModel):
         blackout: float = 0.2,
     ) -> None:
         """Makes the layers; the arguments are explained at the class."""
-        _check_sizes(image_size, map_size, bins)
+        for name, size, unit in (("image_size", image_size, 16), ("map_size", map_size, 4)):
+            check_size(name, size, unit)
+            pixels = size[0] // unit * (size[1] // unit)
+            made = f"{name} {list(size)} makes a feature map of {pixels} pixels"
+            check_bins(bins, pixels, made, name)
         self.image_size, self.map_size = list(image_size), list(map_size)
         self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
         self.backbone_weights, self.blackout = backbone_weights, blackout
@@ -153,16 +159,10 @@ class DinoGRLReleased(BaseModel):
     def sasg_maps(self, frames: Tensor) -> ForegroundMaps:
         """Gives silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
         with torch.no_grad():
-            last, joined = self.dinov2(self._shaped(frames))  # [f, t, c], [f, t, levels * c]
+            last, joined = self.dinov2(
+                shaped_as(frames, self.map_size)
+            )  # [f, t, c], [f, t, levels * c]
         return self.sasg(last, joined)
-
-    def _shaped(self, frames: Tensor) -> Tensor:
-        """Gives the frames in the shape of the maps."""
-        height, width = self.map_size
-        if frames.shape[2] * width == frames.shape[3] * height:
-            return frames
-        ratios = torch.full((len(frames),), width / height)
-        return fit_to_width(frames, ratios, [4 * height, 4 * width])
 
 
 def compared_of(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
@@ -173,18 +173,3 @@ def compared_of(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
         "gait_smoothness": {"maps": made.gait[:, :-1]},  # the last channel follows from them
         "diversity": {"maps": made.gait},
     }
-
-
-def _check_sizes(image_size: Sequence[int], map_size: Sequence[int], bins: Sequence[int]) -> None:
-    for name, size, unit in (("image_size", image_size, 16), ("map_size", map_size, 4)):
-        if len(size) != 2 or any(side < unit or side % unit for side in size):
-            raise ValueError(
-                f"{name} {list(size)}: expected height and width in pixels, multiples of {unit}"
-            )
-        pixels = (size[0] // unit) * (size[1] // unit)
-        uneven = [count for count in bins if count < 1 or pixels % count]
-        if uneven:
-            raise ValueError(
-                f"bins {list(bins)}: {name} {list(size)} makes a feature map of {pixels} pixels, "
-                f"which has no {uneven} equal strips; leave these out, or change {name}"
-            )
