@@ -162,7 +162,6 @@ ONE_IMPORTER = {
     "upstream.zoo_recorded": OWN_IDEA,
     "upstream.zoo_survey": OWN_IDEA,
     "weight_files": OWN_FORM,
-    "upstream.zoo": OWN_IDEA,
 }
 # Parts whose modules with one importer are not listed here.
 OTHERS_REASONS = ("prepare", "engine", "pretraining")
