@@ -134,7 +134,9 @@ class _Readers:
                 "raise data_cfg.loader_timeout; data_cfg.num_workers: 0 reads in the main process"
             ) from fault
         sentinels = [process.sentinel for process in self._processes]
-        wait(sentinels, timeout=_LOOK)  # what a dying process leaves is seen before its death
+        # What a dying process leaves is seen before its death, on a busy machine long before.
+        is_cut = isinstance(fault, (ConnectionError, EOFError))
+        wait(sentinels, timeout=_LAST if is_cut else _LOOK)
         dead = [process for process in self._processes if not process.is_alive()]
         if dead:
             raise LoaderError(_death(dead[0].exitcode, self._workers)) from fault
