@@ -35,21 +35,23 @@ def by_names(evaluator: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         evaluator: One of ours, of an ``Embedded``.
     """
+    further = [each for name, each in signature(evaluator).parameters.items() if name != "embedded"]
+    data = Parameter("data", Parameter.POSITIONAL_OR_KEYWORD)
+    partition = Parameter("partition", Parameter.POSITIONAL_OR_KEYWORD, default="")
+    # OpenGait hands over no more than what has a positional parameter.
+    known = [data, further[0], partition, *further[1:]]
+    positional = [each.replace(kind=Parameter.POSITIONAL_OR_KEYWORD) for each in known]
+    form = signature(evaluator).replace(parameters=positional)
 
-    def evaluate(
-        data: Mapping[str, Any], dataset: str, *, partition: Any = "", split: str = "test",
-        **further: Any,
-    ) -> Any:  # fmt: skip
-        embedded = data.get("embedded") or _embedded(data, partition, split)
-        return evaluator(embedded, dataset, split=split, **further)
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        given = dict(form.bind(*args, **kwargs).arguments)
+        found, partition = given.pop("data"), given.pop("partition", "")
+        split = given.get("split", "test")
+        embedded = found.get("embedded") or _embedded(found, partition, split)
+        return evaluator(embedded, **given)
 
     functools.update_wrapper(evaluate, evaluator)
-    ours = [each for name, each in signature(evaluator).parameters.items() if name != "embedded"]
-    named = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("data",)]
-    partition = Parameter("partition", Parameter.KEYWORD_ONLY, default="")
-    further = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in ours[1:]]
-    parameters = [*named, ours[0], partition, *further]
-    evaluate.__signature__ = signature(evaluator).replace(parameters=parameters)  # type: ignore[attr-defined]
+    evaluate.__signature__ = form  # type: ignore[attr-defined]
     return evaluate
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from evaluator_data import data, evaluate, evaluate_cross_modality, partition
 
-from opengait_ext.config import faults_of
+from opengait_ext.config import ConfigError, bind
 from opengait_ext.evaluation import EVALUATORS
 
 
@@ -111,11 +111,13 @@ def test_a_partition_may_be_a_dataclass_with_the_same_fields():
 
 
 def test_the_evaluator_is_listed_and_a_config_can_name_its_arguments():
-    evaluator = EVALUATORS["evaluate_cross_modality"]
-    section = {"metric": "cosine", "split": "test", "ranks": [1, 5], "block_size": 64}
+    section = {"type": "evaluate_cross_modality", "metric": "cosine", "split": "test"}
+    section |= {"ranks": [1, 5], "block_size": 64}
     given = ("embedded", "dataset")
-    assert faults_of(evaluator, section, given) == []
-    assert faults_of(evaluator, {"metric": "euc"}, given) != []
+    bound = bind(EVALUATORS, section, where="evaluator_cfg", given=given)
+    assert bound.arguments == {key: value for key, value in section.items() if key != "type"}
+    with pytest.raises(ConfigError, match="metric"):
+        bind(EVALUATORS, section | {"metric": "euc"}, where="evaluator_cfg", given=given)
 
 
 def test_confidence_adds_intervals_and_changes_no_score():

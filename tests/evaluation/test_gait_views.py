@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluator_data import evaluate_gait_views
 
-from opengait_ext.config import faults_of
+from opengait_ext.config import bind
 from opengait_ext.evaluation import EVALUATORS
 from opengait_ext.evaluation.evaluators import EvaluationError
 from opengait_ext.evaluation.gait import GAIT_PROTOCOLS
@@ -159,8 +159,9 @@ def test_one_view_alone_has_no_mean_without_the_identical_view():
 
 
 def test_the_evaluator_is_listed_and_a_config_can_name_its_arguments():
-    evaluator = EVALUATORS["evaluate_gait_views"]
-    assert faults_of(evaluator, {"metric": "cosine"}, ("embedded", "dataset")) == []
+    section = {"type": "evaluate_gait_views", "metric": "cosine"}
+    bound = bind(EVALUATORS, section, where="evaluator_cfg", given=("embedded", "dataset"))
+    assert bound.arguments == {"metric": "cosine"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -147,12 +148,18 @@ class _Images:
 
     @staticmethod
     def read(folder: Path, path: Path) -> Any:
-        from opengait_ext.clips import read_image
+        from opengait_ext.clips import frame_folder, read_image
         from opengait_ext.prepare.images import as_jpeg
 
         with suppress(UserError):  # names no file: its callers do
             as_jpeg(path.read_bytes(), 95)
-        return read_image(path, None)
+        alone = path.parent / "alone"
+        alone.mkdir(exist_ok=True)
+        shutil.copy(path, alone)
+        try:
+            return read_image(frame_folder(alone), 0, None)
+        finally:
+            shutil.rmtree(alone)
 
 
 @_reader("embeddings", is_text=False)
@@ -404,9 +411,9 @@ def _gallery(folder: Path) -> None:
 
 def _read_gallery(folder: Path, path: Path) -> Any:
     from opengait_ext.gallery import Gallery
+    from opengait_ext.gallery.searching import Searcher
 
-    gallery = Gallery(folder / "g")
-    return gallery.search(np.ones((1, 3, 2), np.float32), 2)
+    return Searcher(Gallery(folder / "g"))(np.ones((1, 3, 2), np.float32), 2)
 
 
 @_reader("state of a gallery")

@@ -32,7 +32,6 @@ WORDS = [
     (Kind.CONTRADICTION, ("row 3", "row 4"), "row 3, but row 4"),
     (Kind.NO_IMAGES, ("", "pictures"), "holds no image, expected pictures"),
     (Kind.UNLISTED_FOLDERS, (1200,), "1,200 identities are in no list and are left out"),
-    (Kind.ONE_CAMERA, (2,), "2 identities are seen by one camera; they are left out"),
     (Kind.NO_ENTRY, ("x[1] holds []",), "x[1] holds [], expected a list of paths"),
     (
         Kind.UNEQUAL_PAIR,

@@ -9,7 +9,8 @@ from vcm_tree import contents_of
 
 from opengait_ext.data.dataset import TrackletDataset
 from opengait_ext.data.layout import read_partition
-from opengait_ext.evaluation.gait import evaluate_gait_views
+from opengait_ext.evaluation import EVALUATORS
+from opengait_ext.upstream.evaluators import by_names
 
 pytestmark = pytest.mark.slow
 
@@ -175,7 +176,9 @@ def test_the_partition_is_what_the_evaluator_reads(made):
             "views": [tracklet.view for tracklet in chosen],
         }
         place = str(source / "partition.json")
-        result = evaluate_gait_views(data, "CCPG", partition=place, split=split)
+        result = by_names(EVALUATORS["evaluate_gait_views"])(
+            data, "CCPG", partition=place, split=split
+        )
         assert list(result.conditions) == ["CL", "UP", "DN", "BG"]
         assert result.conditions["CL"].probe_views == ["01", "02", "10"]
 
