@@ -1,1 +1,1 @@
-"""Published data and own recordings become prepared tracklets; needs no torch."""
+"""Preparation of published data sets and of own recordings into tracklets; needs no torch."""

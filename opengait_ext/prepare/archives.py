@@ -1,7 +1,7 @@
-"""Images as published: files, or members of a zip or a plain tar, read at their offsets.
+"""Published images: files, or members of a zip or a plain tar, read at their offsets.
 
-An archive is looked through once; then its members are read in any order and by several processes.
-Nothing is unpacked, and no member's name ever becomes a path that is written to.
+An archive is indexed once; then several processes read its members in any order. Nothing is
+unpacked, and no member's name ever becomes a path that is written to.
 """
 
 import atexit
@@ -20,40 +20,40 @@ from opengait_ext.errors import UserError
 from opengait_ext.prepare.progress import Progress
 
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
-_TAR = -1  # stands where a zip has its method of compression
+_TAR = -1  # in place of a zip's compression method
 _HEADER = 30  # bytes of a zip member before its name
 _MB = 1_000_000
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
     EOFError,
-    RuntimeError,  # NotImplementedError: a version of zip from the future
+    RuntimeError,  # NotImplementedError: an unknown version of zip
     ValueError,
     OverflowError,
-    MemoryError,  # sizes that no file has
+    MemoryError,  # impossible sizes in a header
     struct.error,
 )
 _open_files: dict[str, BinaryIO] = {}
 
 
 class ArchiveError(UserError):
-    """An archive cannot be read; the message names it and what to do."""
+    """An archive cannot be read; the message names it and the remedy."""
 
 
 class DamagedImageError(UserError):
-    """An image file is empty, cut off or no JPEG."""
+    """An image file is empty, cut off, damaged or of an unknown format."""
 
 
 class Member(NamedTuple):
-    """A file in an archive, small enough to hand to another process.
+    """A reference to a file in an archive, small enough to send to another process.
 
     Args:
         archive: Path of the zip or plain tar.
-        name: In the archive, for messages.
-        offset: In bytes: of the member's header (zip) or its content (tar).
-        packed: Bytes in the archive.
-        size: Bytes of the content.
-        method: Of compression, as in the zip; -1 in a tar.
+        name: Name in the archive, for messages.
+        offset: Offset in bytes of the member's header (zip) or of its content (tar).
+        packed: Size in the archive, in bytes.
+        size: Size of the content, in bytes.
+        method: Compression method, as in the zip; -1 in a tar.
         crc: CRC-32 of the content; 0 in a tar, which has none.
     """
 
@@ -72,11 +72,11 @@ Listing = tuple[list[str], list[str]]
 
 
 def read_image(image: Image) -> bytes:
-    """Gives the content of a file.
+    """Return the content of a file or a member.
 
     Raises:
-        DamagedImageError: If a member is not what the archive's directory says.
-        OSError: If it cannot be read.
+        DamagedImageError: If a member contradicts the archive's directory.
+        OSError: If the file cannot be read.
     """
     if isinstance(image, str):
         with open(image, "rb") as published:
@@ -104,7 +104,7 @@ def read_image(image: Image) -> bytes:
 
 
 def size_and_time(image: Image) -> tuple[int, float]:
-    """Gives the size of a file in bytes and the time of its last change, or its archive's."""
+    """Return size in bytes and time of change of a file; a member has its archive's time."""
     if isinstance(image, str):
         found = os.stat(image)
         return found.st_size, found.st_mtime
@@ -112,43 +112,43 @@ def size_and_time(image: Image) -> tuple[int, float]:
 
 
 def place_of(image: Image) -> str:
-    """Gives the path of a file for a message, ``Train.zip:Train/0001/ir/D2/1.jpg``."""
+    """Return the path of a file for messages, ``Train.zip:Train/0001/ir/D2/1.jpg``."""
     return image if isinstance(image, str) else f"{image.archive}:{image.name}"
 
 
 def close_archives() -> None:
-    """Closes the archives that this process has read from."""
+    """Close the archives that this process has read from."""
     while _open_files:
         _open_files.popitem()[1].close()
 
 
-atexit.register(close_archives)  # of a process of a pool, which ends without being asked
+atexit.register(close_archives)  # for workers, which end without a call
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder is one that systems leave behind: ``._1.jpg``, ``Thumbs.db``."""
+    """Return whether a file or folder is hidden or made by a system: ``._1.jpg``, ``Thumbs.db``."""
     return name.startswith(".") or name.lower() in JUNK
 
 
 class Archive:
-    """A tree in a zip or a plain tar.
+    """The tree of files in a zip or a plain tar.
 
     Args:
-        path: The archive, as it is named in messages.
-        stored: The file that is read: the archive, or its plain tar.
-        is_zip: Whether that is a zip; else it is a tar.
+        path: Path of the archive, as named in messages.
+        stored: The file that is read: the archive itself, or its decompressed tar.
+        is_zip: Whether ``stored`` is a zip; otherwise it is a tar.
 
     Raises:
-        ArchiveError: If it is cut off, encrypted, or compressed in an unknown way.
+        ArchiveError: If it is cut off, damaged, encrypted, or compressed by an unknown method.
     """
 
     def __init__(self, path: Path, stored: Path, is_zip: bool) -> None:
         self.path = path
-        self.ignored = 0  # links, and names that lead out of the archive
+        self.ignored = 0  # number of links and of names that lead out of the archive
         self._stored = str(stored)
         self._folders: dict[str, dict[str, Entry]] = {}
         self._inner: dict[str, set[str]] = {}
-        self._known: dict[str, dict[str, Entry] | None] = {}  # by their names in the archive
+        self._known: dict[str, dict[str, Entry] | None] = {}  # by name in the archive
         try:
             if is_zip:
                 self._index_zip()
@@ -160,16 +160,16 @@ class Archive:
             raise broken(path, error) from error
 
     def listing(self, folder: str) -> Listing:
-        """Gives the names of folders and files in a folder, sorted; none if it is not there."""
+        """Return the sorted names of folders and files in a folder; none if it is missing."""
         return sorted(self._inner.get(folder, ())), sorted(self._folders.get(folder, ()))
 
     def image(self, name: str) -> Image:
-        """Gives what `read_image` reads."""
+        """Return the reference that `read_image` takes."""
         folder, _, file = name.rpartition("/")
         return Member(self._stored, name, *self._folders[folder][file])
 
     def place(self, name: str) -> str:
-        """Gives the name of a file or folder for a message, whether it is there or not."""
+        """Return the name of a file or folder for messages, whether it exists or not."""
         return f"{self.path}:{name}"
 
     def _index_zip(self) -> None:
@@ -200,7 +200,7 @@ class Archive:
             Progress(total, f"reading the directory of {self.path.name}", "MB") as progress,
         ):
             while (member := packed.next()) is not None:
-                packed.members.clear()  # type: ignore[attr-defined]  # a kilobyte each
+                packed.members.clear()  # type: ignore[attr-defined]  # they take a kilobyte each
                 progress.add(packed.offset // _MB - progress.done)
                 if member.isreg() and not member.issparse():
                     self._add(member.name, (member.offset_data, member.size, member.size, _TAR, 0))
@@ -208,13 +208,13 @@ class Archive:
                     self._add_link(member)
                 elif not member.isdir():
                     self.ignored += 1
-        with open(self._stored, "rb") as file:  # tarfile takes the end of the file for the end
+        with open(self._stored, "rb") as file:  # tarfile accepts a cut file as complete
             file.seek(packed.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("no end mark")
 
     def _add_link(self, member: tarfile.TarInfo) -> None:
-        """A hard link is the same file under another name, if that one came before."""
+        """Add a hard link as a second name of its file, which must come before it."""
         folder, _, file = member.linkname.rpartition("/")
         entry = self._folders.get("/".join(_parts(folder) or []), {}).get(file)
         if entry is None:
@@ -233,18 +233,18 @@ class Archive:
             files[sys.intern(file)] = entry
 
     def _files_of(self, parts: list[str] | None) -> dict[str, Entry] | None:
-        """Gives the files of a folder, which is entered; None for one outside of the archive."""
+        """Return the (new or known) entry of a folder; None for one outside of the archive."""
         if parts is None:
             return None
         if any(map(is_junk, parts)):
-            return {}  # which nobody looks into
+            return {}  # not indexed: its files are never listed
         for depth, part in enumerate(parts):
             self._inner.setdefault("/".join(parts[:depth]), set()).add(part)
         return self._folders.setdefault("/".join(parts), {})
 
 
 def broken(path: Path, error: Exception) -> ArchiveError:
-    """Gives the error of an archive that ends too early or contradicts itself."""
+    """Return the error for an archive that ends too early or contradicts itself."""
     return ArchiveError(
         f"{path}: is cut off or damaged ({error}); its {path.stat().st_size:,} bytes are perhaps "
         "not the whole download: get it again"
@@ -252,14 +252,14 @@ def broken(path: Path, error: Exception) -> ArchiveError:
 
 
 def by_hand(path: Path) -> str:
-    """Says what is left to do with an archive that is not read here."""
+    """Return the remedy for an archive of a kind that is not read here."""
     return (
         f"unpack it (for instance: 7z x {path.name}) and give the folder that comes out to --source"
     )
 
 
 def _parts(folder: str) -> list[str] | None:
-    """Gives the parts of a member's folder; None if it leads out of the archive."""
+    """Return the parts of a member's folder; None if it leads out of the archive."""
     parts = [part for part in folder.replace("\\", "/").split("/") if part not in ("", ".")]
     leads_out = re.match(r"[/\\]|[A-Za-z]:", folder) or ".." in parts
     return None if leads_out else parts

@@ -1,6 +1,6 @@
-"""Faults of published data, as data: kind, place, value, what was expected, what to do.
+"""Faults of published data, as data: kind, place, value, expected, advice.
 
-Readers note faults; whoever needs them sorts them by kind. The sentence is made where it is shown.
+Readers note faults; callers sort them by kind. The sentence is composed only where it is shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,15 @@ from opengait_ext.errors import UserError
 from opengait_ext.escaping import escaped
 
 SHOWN = 20
-_LONGEST = 80  # letters of a value
+_LONGEST = 80  # characters of a value
 
 
 class SourceError(UserError):
-    """The published data are not as they must be; the message names the places."""
+    """The published data are faulty; the message names the places."""
 
 
 class Kind(Enum):
-    """What can be wrong, or odd, with published data."""
+    """The kinds of faults and oddities of published data."""
 
     # Lists
     UNREADABLE = auto()
@@ -44,7 +44,7 @@ class Kind(Enum):
     UNUSABLE = auto()
     CARRIES_CODE = auto()
     OTHER_CHANNELS = auto()
-    # The partition that would come of them
+    # The resulting partition
     NOTHING_LEFT = auto()
     NO_SIDE = auto()
     ONE_VIEW = auto()
@@ -68,7 +68,7 @@ class Kind(Enum):
     UNUSED_ENTRIES = auto()
 
 
-# By kind, with the fields of the fault; "quoted" is the value as Python writes it, cut if long.
+# Templates by kind, filled with the fields of the fault; "quoted" is the repr of the value, cut.
 SENTENCES = {
     Kind.UNREADABLE: "cannot be read as text ({value})",
     Kind.EMPTY: "holds no line, expected tracklets; get the list again",
@@ -121,15 +121,15 @@ ACCEPTED = frozenset(KINDS[KINDS.index(Kind.NAME_TWICE) :])
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong or odd.
+    """One fault or oddity.
 
     Args:
-        kind: What.
+        kind: Kind of the fault.
         place: The file, image, tracklet or identity.
-        value: What is there.
-        expected: What should be there, in words.
-        line: Of the file, from 1; 0 for the whole of it.
-        advice: What helps against all faults of this kind, a sentence; told once.
+        value: What was found.
+        expected: What was expected, in words.
+        line: Line in the file, from 1; 0 for the whole file.
+        advice: The remedy for all faults of this kind, a sentence; shown once.
     """
 
     kind: Kind
@@ -155,10 +155,10 @@ class Fault:
 
 
 class Faults:
-    """Collects what is wrong or odd, so that all of it is shown at once.
+    """A collection of faults and oddities, so that all are shown at once.
 
     Attributes:
-        found: In the order of the data.
+        found: All faults, in the order of the data.
     """
 
     def __init__(self) -> None:
@@ -173,14 +173,17 @@ class Faults:
         line: int = 0,
         advice: str = "",
     ) -> None:
-        """Note one fault."""
+        """Add one fault; the arguments are those of `Fault`."""
         self.found.append(Fault(kind, place, value, expected, line, advice))
 
     def refuse(self, head: str) -> None:
-        """Raise SourceError with the first faults, their number and what helps, if there are any.
+        """Raise one error that shows the number of faults, the first of them, and the advice.
 
         Args:
-            head: Where all of them are.
+            head: Where the faults are: the start of the message.
+
+        Raises:
+            SourceError: If there is a fault that is not accepted.
         """
         faults = [fault for fault in self.found if fault.kind not in ACCEPTED]
         if faults:
@@ -190,7 +193,7 @@ class Faults:
             raise SourceError("\n".join([text, *advices]))
 
     def remarks(self) -> Iterator[str]:
-        """Return a line for every kind and file that is odd: the first, and how many more."""
+        """Yield a line for each kind and place of oddities: the first one, and how many more."""
         odd: dict[tuple[Kind, str], list[Fault]] = {}
         for fault in self.found:
             if fault.kind in ACCEPTED:
@@ -200,13 +203,13 @@ class Faults:
 
 
 def short(value: object) -> str:
-    """Return a value as Python writes it, cut if it is long."""
+    """Return the repr of a value, cut if it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def listed(head: str, lines: Sequence[object]) -> str:
-    """Return a heading with the first lines of a list and the number of the others."""
+    """Return a heading, the first lines of a list, and the number of the others."""
     more = len(lines) - SHOWN
     rest = [f"and {more} more"] if more > 0 else []
     return "\n  ".join([head, *map(escaped, lines[:SHOWN]), *rest])

@@ -3,8 +3,9 @@
     i-LIDS-VID/sequences/cam1/person001/cam1_person001_00317.png    cam2/...
     train-test people splits/train_test_splits_ilidsvid.mat         ls_set, 10 x 300
 
-A row of ``ls_set`` holds positions, from 1, in the sorted list of the persons' folders (whose
-numbers have gaps): the first half is tested, the second trains. Results are means over ten splits.
+A row of ``ls_set`` holds positions (from 1) in the sorted list of the person folders, whose numbers
+have gaps. The first half is the test split, the second the training split. Results are means over
+ten splits.
 
 Source: Wang et al., "Person Re-Identification by Video Ranking", ECCV 2014.
 """
@@ -40,7 +41,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     modalities = (VISIBLE,)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the split."""
+        """Add the option for the split."""
         parser.add_argument(
             "--split",
             type=int,
@@ -52,7 +53,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         )
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return one row a person in a camera."""
+        """Return one row per person and camera."""
         lists = find_place(sources, (), (LIST,), self.expected)
         sequences = find_place(sources, ("sequences",), (), self.expected).below("sequences")
         there = {camid: _persons(sequences.below(f"cam{camid}"), faults) for camid in CAMERAS}
@@ -78,12 +79,12 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return camera 1 as queries and camera 2 as gallery."""
+        """Return the task with camera 1 as query and camera 2 as gallery."""
         sides = ([place for place in members if rows[place].camid == camid] for camid in CAMERAS)
         return {WITHIN_VISIBLE: Task(*sides)}
 
     def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Return the protocol, and which of the ten divisions it is of."""
+        """Return the protocol with the number of its split, one of ten."""
         return {"name": "ilids_vid", "ignore": "none", "division": options.split}
 
     def official(
@@ -97,7 +98,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
 
 
 def _persons(camera: Place, faults: Faults) -> dict[str, list[Any]]:
-    """Return the frames of each person in a camera, in the order of their numbers."""
+    """Return the frames of each person in one camera, in the order of the frame numbers."""
     persons = {}
     for folder in camera.folders():
         if PERSON.fullmatch(folder) is None:
@@ -109,7 +110,7 @@ def _persons(camera: Place, faults: Faults) -> dict[str, list[Any]]:
 
 
 def _tested(lists: Place, split: int, persons: int) -> set[int]:
-    """Return the positions, from 1, of the persons that a split tests."""
+    """Return the positions (from 1) of the test identities of a split."""
     place = lists.named(LIST)
     table = read_table(lists.read(LIST), TABLE, place)
     if len(table) < split:

@@ -1,4 +1,4 @@
-"""Which files of a folder are frames of a person: one list for every command."""
+"""The image files of a folder that are frames of a person: one list for every command."""
 
 import os
 import re
@@ -23,24 +23,24 @@ from opengait_ext.prepare.images import (
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHOWN = 5
-_HEAD = 64  # bytes that tell whether a file may have 16 bits a channel
-_NO_DATA = {"@eadir"}  # thumbnails of a network disk
+_HEAD = 64  # bytes that show whether a file may have 16 bits a channel
+_NO_DATA = {"@eadir"}  # thumbnails made by network storage (Synology)
 _WORD = "masks?|mattes?|labels?|seg|segm|segmentation|silhouette|parsing|alpha|depth"
 _COMPANION = re.compile(rf"(?P<after>.+)[ ._-](?:{_WORD})|(?:{_WORD})[ ._-](?P<before>.+)")
 
 
 class ImageFolderError(UserError):
-    """A folder of images is not one of a person's frames; the message names it."""
+    """A folder does not hold the frames of one person; the message names it."""
 
 
 class Twins(NamedTuple):
-    """Two images of one frame: a picture and its mask, or a picture and its copy."""
+    """Two images of one frame: an image and its mask, or an image and its copy."""
 
     first: str
     second: str
 
     def told(self) -> str:
-        """Return what is wrong, and the remedy."""
+        """Return the fault and its remedy as one sentence."""
         return (
             f"{self.first} and {self.second} have one name; if one is a mask or a copy, move it "
             "elsewhere"
@@ -49,12 +49,12 @@ class Twins(NamedTuple):
 
 @dataclass
 class FolderContent:
-    """What lies in a folder, without hidden files and what systems leave behind.
+    """The content of a folder, without hidden files and system files (``Thumbs.db``).
 
     Args:
         images: Names in the order of their numbers, ``2.jpg`` before ``10.jpg``.
-        folders: Names of the folders in it.
-        others: How many other files there are, by their endings.
+        folders: Names of the sub-folders.
+        others: Number of other files by suffix.
     """
 
     images: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class FolderContent:
 
 
 def content_of(folder: str | Path) -> FolderContent:
-    """Return what lies in a folder.
+    """Return the content of a folder.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the folder cannot be read.
     """
     found, images = FolderContent(), []
     with os.scandir(folder) as entries:
@@ -84,10 +84,10 @@ def content_of(folder: str | Path) -> FolderContent:
 
 
 def frames_in(folder: str | Path) -> FolderContent:
-    """Return what lies in a folder that holds the frames of one person.
+    """Return the content of a folder that holds the frames of one person.
 
     Raises:
-        ImageFolderError: If there is no image, or one frame twice.
+        ImageFolderError: If there is no image, or if one frame is there twice.
     """
     folder = Path(folder)
     found = content_of(folder) if folder.is_dir() else FolderContent()
@@ -104,19 +104,19 @@ def frames_in(folder: str | Path) -> FolderContent:
 
 
 class FrameFolder:
-    """The frames of one person in a folder, each as the JPEG that a preparation makes of it.
+    """The frames of one person in a folder, each as the JPEG that the preparation would pack.
 
     Args:
-        folder: With the images.
-        range16: The values of 16-bit images that become black and white; None: those that
-            `wide_range` finds in all images of the folder.
+        folder: The folder with the images.
+        range16: The values of 16-bit images that become black and white. None: the range that
+            `wide_range` finds over all images of the folder.
 
     Attributes:
-        names: Of the images, in order.
-        others: How many other files there are, by their endings.
+        names: Names of the images, in order.
+        others: Number of other files by suffix.
 
     Raises:
-        ImageFolderError: If there is no image, or one frame twice.
+        ImageFolderError: If there is no image, or if one frame is there twice.
     """
 
     def __init__(self, folder: str | Path, range16: Range | None = None) -> None:
@@ -129,19 +129,22 @@ class FrameFolder:
 
     @cached_property
     def is_wide(self) -> bool:
-        """Whether an image has more than 8 bits a channel."""
+        """Return whether any image has more than 8 bits a channel."""
         return any(True for _ in self._wide_contents())
 
     @cached_property
     def range16(self) -> Range:
-        """What is spread over 8 bits."""
+        """Return the range of 16-bit values that is spread over 8 bits."""
         return self._given or wide_range(self._wide_contents())
 
     def jpeg(self, place: int) -> Encoded:
-        """Return a frame.
+        """Return one frame as JPEG.
+
+        Args:
+            place: Position of the frame in ``names``.
 
         Raises:
-            ImageFolderError: If it cannot be decoded.
+            ImageFolderError: If the frame cannot be decoded.
         """
         path = self._folder / self.names[place]
         try:
@@ -150,7 +153,7 @@ class FrameFolder:
             raise ImageFolderError(f"{path}: cannot be decoded: {error}") from error
 
     def _wide_contents(self) -> Iterator[bytes]:
-        """Read the images of 16 bits; of others their beginning only."""
+        """Yield the images of 16 bits; of all others only the first bytes are read."""
         for name in self.names:
             with open(self._folder / name, "rb") as file:
                 start = file.read(_HEAD)
@@ -175,11 +178,11 @@ def twins_of(names: Iterable[str]) -> Twins | None:
 
 
 def tell_others(others: Counter[str]) -> str:
-    """Return ``12 .txt, 3 .mp4``."""
+    """Return the number of files by suffix as text: ``12 .txt, 3 .mp4``."""
     ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count:,} {suffix}" for suffix, count in ranked[:_SHOWN])
 
 
 def _order(name: str) -> tuple[Any, str]:
-    """Sort names as people do: numbers as numbers, capitals beside small letters."""
+    """Return the sort key of a name: numbers by value, capitals next to small letters."""
     return natural_key(name.lower()), name

@@ -1,7 +1,7 @@
-"""Any image of a user as a JPEG that every reader takes: depth, transparency, colors, upright.
+"""One decoder for every image of a user: bit depth, transparency, colors and turn become a JPEG.
 
-Preparation, ``embed --frames``, ``search --query``, ``load().embed_folder`` and thumbnails all take
-what `as_jpeg` returns, so the same files give the same pixels everywhere.
+Preparation, ``embed --frames``, ``search --query``, ``load().embed_folder`` and thumbnails all use
+`as_jpeg`, so the same files become the same pixels everywhere.
 """
 
 from collections.abc import Iterable
@@ -17,22 +17,22 @@ from opengait_ext.prepare.sources import DamagedImageError
 
 Range = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
-QUALITY = 95  # of JPEG, for what is encoded anew
+QUALITY = 95  # of JPEG, for images that are encoded again
 WHOLE_RANGE: Range = (0.0, 65535.0)
-NOT_JPEG, CMYK, TURNED, WIDE = "not JPEG", "CMYK", "turned", "16 bit"  # what was done to an image
+NOT_JPEG, CMYK, TURNED, WIDE = "not JPEG", "CMYK", "turned", "16 bit"  # changes to an image
 _LEVELS = 65536
 _TIFF = (b"II", b"MM")
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as it is packed.
+    """An image in its packed form.
 
     Args:
         content: Bytes of a JPEG of one or three channels.
-        changed: What had to be done, of ``NOT_JPEG``, ``CMYK``, ``TURNED``, ``WIDE``.
-        height: In pixels.
-        width: In pixels.
+        changed: The changes made, of ``NOT_JPEG``, ``CMYK``, ``TURNED``, ``WIDE``.
+        height: Height in pixels.
+        width: Width in pixels.
     """
 
     content: bytes
@@ -42,19 +42,19 @@ class Encoded:
 
 
 def as_jpeg(content: bytes, quality: int = QUALITY, wide: Range = WHOLE_RANGE) -> Encoded:
-    """Return an image as JPEG; one that is a plain JPEG already keeps its bytes.
+    """Return an image as JPEG; a plain JPEG keeps its bytes.
 
-    What an image is, its bytes say, not its name. A JPEG in CMYK or with a note that it is to be
-    turned (EXIF) is encoded anew, because readers differ in what they make of these. Transparent
-    pixels become black. Of 16 bits a channel the range ``wide`` is spread over 0 to 255.
+    The format is recognized by the bytes, not by the file name. A JPEG in CMYK or with an EXIF turn
+    is encoded again, because readers treat these differently. Transparent pixels become black. With
+    16 bits a channel, the range ``wide`` is spread over 0 to 255.
 
     Args:
         content: All bytes of the file.
-        quality: Of JPEG, 1 to 100.
-        wide: The values that become 0 and 255, of an image with 16 bits a channel.
+        quality: JPEG quality, 1 to 100.
+        wide: The 16-bit values that become 0 and 255.
 
     Raises:
-        DamagedImageError: If the image is not whole, or of a form that is not known.
+        DamagedImageError: If the image is damaged or of an unknown format.
     """
     if content.startswith(JPEG):
         image = decode_whole(content)
@@ -74,10 +74,10 @@ def as_jpeg(content: bytes, quality: int = QUALITY, wide: Range = WHOLE_RANGE) -
 
 
 def pixels_of(content: bytes) -> np.ndarray:
-    """Return what `read_pixels` does.
+    """Return the pixels of an image, as `read_pixels` does.
 
     Raises:
-        DamagedImageError: If the image is damaged or of a form that is not read.
+        DamagedImageError: If the image is damaged or of an unknown format.
     """
     try:
         return read_pixels(content)
@@ -86,27 +86,27 @@ def pixels_of(content: bytes) -> np.ndarray:
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Return an image ``[h, w]`` or ``[h, w, 3]``, blue first, as JPEG."""
+    """Return an image ``[h, w]`` or ``[h, w, 3]`` (BGR) as JPEG."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Return an image of 8 or 16 bits as PNG, quickly and without loss."""
+    """Return an image of 8 or 16 bits as PNG, with fast lossless compression."""
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def wide_range(contents: Iterable[bytes]) -> Range:
-    """Return the values of 16 bits between which nearly all pixels of a tracklet lie.
+    """Return the range of 16-bit values that holds nearly all pixels of a tracklet.
 
-    One range for all frames, so that the brightness of a person does not jump from frame to frame
-    when something hot enters the picture.
+    All frames share one range, so that the brightness of a person does not jump when something hot
+    enters the picture.
 
     Args:
-        contents: The files of a tracklet, in whatever form.
+        contents: The image files of a tracklet, in any format.
 
     Returns:
-        The 0.5th and the 99.5th percentile of all images with 16 bits a channel together; all
-        values if there is none.
+        The 0.5th and the 99.5th percentile over all images with 16 bits a channel;
+        ``WHOLE_RANGE`` if there is none.
     """
     counts = np.zeros(_LEVELS, np.int64)
     for content in contents:
@@ -114,7 +114,7 @@ def wide_range(contents: Iterable[bytes]) -> Range:
             try:
                 image = pixels_of(content)
             except DamagedImageError:
-                continue  # told when it is its turn
+                continue  # reported when it is packed
             if image.dtype == np.uint16:
                 counts += np.bincount(image.ravel(), minlength=_LEVELS)
     if not counts.any():
@@ -125,19 +125,19 @@ def wide_range(contents: Iterable[bytes]) -> Range:
 
 
 def is_wide(content: bytes) -> bool:
-    """Whether a file is a PNG or TIFF with more than 8 bits a channel."""
+    """Return whether a file is a PNG or TIFF with more than 8 bits a channel."""
     if content.startswith(_TIFF):
         return notes_of(content).bits > 8
     return may_be_wide(content)
 
 
 def may_be_wide(start: bytes) -> bool:
-    """Whether a file that begins so is a TIFF, or a PNG with 16 bits a channel."""
+    """Return whether a file with this start is a TIFF, or a PNG with 16 bits a channel."""
     return start.startswith(_TIFF) or start.startswith(PNG) and start[24:25] == b"\x10"
 
 
 def spread(image: np.ndarray, wide: Range) -> np.ndarray:
-    """Return an image of 16 bits in 8: the range ``wide`` becomes 0 to 255."""
+    """Return a 16-bit image in 8 bits: the range ``wide`` becomes 0 to 255, the rest is clipped."""
     low, high = wide
     scaled = (image.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
     return np.clip(scaled + 0.5, 0.0, 255.0).astype(np.uint8)

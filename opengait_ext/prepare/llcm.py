@@ -1,4 +1,4 @@
-"""LLCM: pictures of nine cameras at day and, in low light, near infrared.
+"""LLCM: images from nine cameras, visible by day and near infrared in low light.
 
     LLCM/idx/train_vis.txt  train_nir.txt            a path and a label a line
     LLCM/idx/test_id.txt                             numbers of identities, comma separated
@@ -37,7 +37,7 @@ FOLDER = re.compile(r"cam0*(\d{1,2})", re.IGNORECASE)
 
 
 class LLCM(DataSet):
-    """Pictures as tracklets of one frame; both directions, drawn galleries."""
+    """Images as tracklets of one frame; both directions, drawn galleries."""
 
     name = "LLCM"
     script = "datasets/prep/llcm.py"
@@ -48,7 +48,7 @@ class LLCM(DataSet):
 in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them, or all of them"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what is scored as visible to infrared."""
+        """Add the option for the reading of visible to infrared."""
         group = parser.add_argument_group(
             "protocol", "This changes partition.json only; repeat the command with the other."
         )
@@ -62,7 +62,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         )
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return one row a picture."""
+        """Return one row per image."""
         lists = find_place(sources, (), LISTS, self.expected)
         home = find_place(sources, ("test_vis", "test_nir"), (), self.expected)
         rows: list[Row] = []
@@ -88,11 +88,11 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return both directions, of whose galleries the protocol draws."""
+        """Return the tasks of both directions; the protocol draws from their galleries."""
         return cross_modality(rows, members)
 
     def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Return one of the two readings of visible to infrared."""
+        """Return the protocol for the chosen reading of visible to infrared, one of two."""
         return PROTOCOLS[f"llcm_{options.visible_to_infrared}"]
 
     def official(
@@ -108,7 +108,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
 def _training(
     lists: Place, side: str, files: Files, labels: dict[str, int], faults: Faults
 ) -> Iterator[Row]:
-    """Yield the pictures of a training list."""
+    """Yield the images of a training list."""
     name = f"train_{side}.txt"
     listed = listed_images(lists, name, faults)
     check_labels(lists, name, listed, labels, faults)
@@ -125,7 +125,7 @@ def _training(
 
 
 def _testing(home: Place, side: str, numbers: set[int], faults: Faults) -> Iterator[Row]:
-    """Yield the pictures of the test identities, whose folders say the camera."""
+    """Yield the images of the test identities; their folders name the camera."""
     strangers = 0
     for folder in home.folders():
         match = FOLDER.fullmatch(folder)

@@ -1,11 +1,11 @@
-"""MARS: tracklets of six visible cameras.
+"""MARS: tracklets from six visible cameras.
 
     MARS/bbox_train/0001/0001C1T0001F001.jpg    bbox_test/0002/...  0000/  00-1/
     MARS/info/train_name.txt  test_name.txt     names of all frames, one a line
     MARS/info/tracks_train_info.mat             rows of first and last line, identity, camera
     MARS/info/tracks_test_info.mat  query_IDX.mat
 
-Lines and rows are counted from 1, and a row's last line belongs to it. ``0000`` are distractors,
+Lines and rows are counted from 1; the last line of a row is included. ``0000`` are distractors.
 ``00-1`` (-1 in the tables) is junk, which no ranking counts.
 
 Source: Zheng et al., "MARS: A Video Benchmark for Large-Scale Person Re-identification", ECCV 2016.
@@ -41,11 +41,11 @@ RULES = {
     "hits": {**PROTOCOLS["mars"], **_WORSE, "name": "mars_hits"},
     "torchreid": {**PROTOCOLS["mars"], **_WORSE, "name": "mars_torchreid"},
 }
-_Spans = list[tuple[int, int, str, int]]  # first name from 0, behind the last, identity, camera
+_Spans = list[tuple[int, int, str, int]]  # first name (from 0), end (exclusive), pid, camid
 
 
 class MARS(DataSet):
-    """Tracklets of visible frames; queries are in the gallery, too."""
+    """Tracklets of visible frames; the queries are also in the gallery."""
 
     name = "MARS"
     script = "datasets/prep/mars.py"
@@ -57,7 +57,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     modalities = (VISIBLE,)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add which gallery and which average precision count."""
+        """Add the options for the gallery and for the form of average precision."""
         group = parser.add_argument_group(
             "protocol", "This changes partition.json only; repeat the command with others at will."
         )
@@ -72,7 +72,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         )
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return one row a tracklet."""
+        """Return one row per tracklet."""
         files = (*NAMES.values(), *(name for name, _ in TABLES.values()), QUERIES[0])
         lists = find_place(sources, (), files, self.expected)
         rows: list[Row] = []
@@ -93,7 +93,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         return Published(f"bbox_train and bbox_test in {home}, lists in {lists}", rows)
 
     def candidates(self, rows: Sequence[Row]) -> set[str]:
-        """Return the identities that two cameras see."""
+        """Return the training identities that at least two cameras see."""
         cameras: dict[str, set[int]] = {}
         for row in rows:
             cameras.setdefault(row.pid, set()).add(row.camid)
@@ -102,7 +102,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return the published queries; for validation, one of each identity in each camera."""
+        """Return the published queries; for validation, one query per identity and camera."""
         query = [place for place in members if rows[place].role == "query"]
         if rows[members[0]].half == "train":
             first: dict[tuple[str, int], int] = {}
@@ -113,7 +113,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         return {WITHIN_VISIBLE: Task(query, [place for place in members if place not in left_out])}
 
     def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Return one of the three conventions."""
+        """Return the protocol of the chosen convention, one of three."""
         return RULES[options.rules]
 
     def official(
@@ -134,7 +134,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
 
 
 def _queries(lists: Place, faults: Faults) -> set[int]:
-    """Return the rows of the test table that query, from 0."""
+    """Return the rows (from 0) of the test table that are queries."""
     place = lists.named(QUERIES[0])
     numbers = read_table(lists.read(QUERIES[0]), QUERIES[1], place).ravel()
     if len(set(numbers.tolist())) < len(numbers):
@@ -145,7 +145,7 @@ def _queries(lists: Place, faults: Faults) -> set[int]:
 
 
 def _spans(lists: Place, half: str, names: int, faults: Faults) -> _Spans:
-    """Return the rows of a table: which names, identity, camera."""
+    """Return the rows of a table: range of names, pid and camid."""
     file, key = TABLES[half]
     place = lists.named(file)
     table = read_table(lists.read(file), key, place)
@@ -182,7 +182,7 @@ def _rows(
     files: Files,
     faults: Faults,
 ) -> Iterator[Row]:
-    """Yield the tracklets of a half, whose names must say what their row says."""
+    """Yield the tracklets of one half; note frame names that contradict their row as faults."""
     table = lists.named(TABLES[half][0])
     for number, (start, stop, pid, camera) in enumerate(spans):
         images = []

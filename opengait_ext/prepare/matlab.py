@@ -1,8 +1,8 @@
-"""Tables of numbers in MATLAB's files of level 5, read as data.
+"""Numeric tables in MATLAB level 5 files, read as plain data.
 
     128 bytes of header, then elements: type, length, content; a compressed element holds another
 
-Source: MathWorks, "MAT-File Format". Cells, structures, texts and sparse arrays are passed over.
+Source: MathWorks, "MAT-File Format". Cells, structures, texts and sparse arrays are skipped.
 """
 
 import struct
@@ -13,12 +13,12 @@ import numpy as np
 
 from opengait_ext.prepare.faults import SourceError
 
-_MOST = 1 << 28  # bytes of a table
+_MOST = 1 << 28  # largest table that is read, in bytes
 _TYPES = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 _MATRIX, _COMPRESSED = 14, 15
-_NUMERIC = range(6, 16)  # classes of arrays: double, single, integers
+_NUMERIC = range(6, 16)  # array classes: double, single, integers
 _Element = tuple[int, bytes]
 
 
@@ -26,15 +26,15 @@ def read_table(content: bytes, key: str, place: str) -> np.ndarray:
     """Return a table of whole numbers.
 
     Args:
-        content: The file.
-        key: The name of the table in it.
-        place: For messages.
+        content: All bytes of the file.
+        key: Name of the table in the file.
+        place: Name of the file in messages.
 
     Returns:
         int64 ``[rows, columns]``.
 
     Raises:
-        SourceError: If the file is no such file, damaged, or has no such table.
+        SourceError: If this is no MATLAB level 5 file, is damaged, or has no such table.
     """
     if content.startswith(b"\x89HDF") or content[:20].startswith(b"MATLAB 7.3"):
         raise SourceError(f"{place}: is of MATLAB 7.3; save it again with save(..., '-v7')")
@@ -60,7 +60,7 @@ def read_table(content: bytes, key: str, place: str) -> np.ndarray:
 
 
 def _elements(content: bytes, order: str) -> Iterator[_Element]:
-    """Yield types and contents; a short element has its length in the upper half of its type."""
+    """Yield type and content; a short element has its length in the upper half of its type."""
     position = 0
     while position < len(content):
         kind, length = struct.unpack_from(f"{order}II", content, position)
@@ -85,7 +85,7 @@ def _inflated(body: bytes) -> bytes:
 
 
 def _matrix(body: bytes, order: str) -> tuple[str, np.ndarray | None]:
-    """Return the name of an array and its content; None if that is no plain table of numbers."""
+    """Return the name and content of an array; the content is None if it is no plain table."""
     elements = _elements(body, order)
     flags = struct.unpack(f"{order}I", next(elements)[1][:4])[0]
     shape = np.frombuffer(next(elements)[1], np.dtype(f"{order}i4"))

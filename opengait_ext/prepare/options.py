@@ -1,4 +1,4 @@
-"""What the command lines of the preparation scripts have in common: numbers, the exit status."""
+"""Shared command-line parts of the preparation scripts: number types, options, exit status."""
 
 import argparse
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from opengait_ext.prepare.packing import FORMS, available_cores
 
 
 def status_of(work: Callable[[], bool | None], misuse: tuple[type[Exception], ...] = ()) -> int:
-    """Runs a preparation and gives the exit status: 0 done, 1 refused or faulty, 130 stopped.
+    """Run a preparation; return its exit status: 0 done, 1 refused or faulty, 130 stopped.
 
     Args:
-        work: Returns False if it found faults that it has told of.
-        misuse: Errors that count as misuse of the command line, status 2.
+        work: The preparation; returns False if it found faults, which it has reported.
+        misuse: Errors that count as misuse of the command line (status 2).
     """
     return edge.status_of(work, "stopped; the same command goes on from here", misuse)
 
 
 def positive(text: str) -> int:
-    """Reads a whole number from 1.
+    """Return the whole number in a text, at least 1.
 
     Raises:
-        ArgumentTypeError: If it is another one, or none.
+        ArgumentTypeError: If the text is no such number.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
@@ -29,10 +29,10 @@ def positive(text: str) -> int:
 
 
 def fraction(text: str) -> float:
-    """Reads a number from 0 to less than 1.
+    """Return the number in a text, at least 0 and below 1.
 
     Raises:
-        ArgumentTypeError: If it is another one, or none.
+        ArgumentTypeError: If the text is no such number.
     """
     try:
         value = float(text)
@@ -44,11 +44,11 @@ def fraction(text: str) -> float:
 
 
 def add_writing(parser: argparse.ArgumentParser, damaged: str) -> None:
-    """Adds what published data sets have in common: the form of the files, and how a run goes.
+    """Add the options common to published data sets: the form of the files, and how to run.
 
     Args:
-        parser: Of the command line.
-        damaged: What ``--skip-damaged`` does.
+        parser: Parser of the command line.
+        damaged: Help text of ``--skip-damaged``.
     """
     add = parser.add_argument
     add(

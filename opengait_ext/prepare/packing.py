@@ -1,8 +1,7 @@
-"""From the image files of tracklets to their prepared files, in several processes.
+"""Packing of tracklets: from image files to prepared files, in several processes.
 
-Every image is decoded once, so that a damaged one is found here and not after hours of training.
-What is finished and not older than its images is left as it is: a preparation that was stopped
-goes on where it stopped.
+Every image is decoded once, so that damage is found here and not after hours of training. A
+finished file that is not older than its images is kept: a stopped preparation resumes.
 """
 
 import os
@@ -33,7 +32,7 @@ from opengait_ext.prepare.target import flush_disks
 from opengait_ext.prepare.work import run_in_order
 
 FORMS = ("packed", "opengait")
-CHUNK = 8  # tracklets handed to a process at once
+CHUNK = 8  # tracklets that a process gets at once
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor restart
 
 
@@ -42,14 +41,14 @@ class Job:
     """One tracklet to prepare.
 
     Args:
-        folder: Where its file goes.
-        images: The published files in the order of the frames: paths, or members of archives.
+        folder: Folder of the prepared file.
+        images: The published files in frame order: paths, or members of archives.
         form: ``packed`` (bytes unchanged) or ``opengait`` (decoded, one array).
-        height: Of the frames in pixels, for the form of OpenGait.
-        width: Likewise.
-        min_frames: With fewer whole frames nothing is written.
+        height: Height of the frames in pixels, for the form ``opengait``.
+        width: Width of the frames in pixels, for the form ``opengait``.
+        min_frames: With fewer undamaged frames nothing is written.
         skip_damaged: Leave damaged frames out; otherwise a tracklet with one is not written.
-        stream: Name of the file.
+        stream: Name of the prepared file, without suffix.
     """
 
     folder: str
@@ -63,22 +62,22 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """The path of the prepared file."""
         return Path(self.folder, self.stream + (".pkl" if self.form == "opengait" else ".zip"))
 
     def remove(self) -> None:
-        """Removes its file, in whichever form."""
+        """Remove the prepared file, in either form."""
         for suffix in (".zip", ".pkl"):
             Path(self.folder, self.stream + suffix).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """An image that is not whole.
+    """A damaged image.
 
     Args:
-        frame: Its position in the job.
-        place: Its path.
+        frame: Position of the image in the job.
+        place: Its path, for messages.
         reason: What is wrong with it.
     """
 
@@ -92,13 +91,14 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of a job.
+    """The result of a job.
 
     Args:
-        frames: Whole frames; they are in the file if ``failure`` is empty and they suffice.
-        damaged: The images that are not whole.
-        reused: Whether the file was there already.
-        failure: What went wrong apart from damaged images, with the path; mostly empty.
+        frames: Number of undamaged frames. They are in the file if ``failure`` is empty and the job
+            neither lacks frames nor refuses damage.
+        damaged: The damaged images.
+        reused: Whether the prepared file was there already.
+        failure: Any failure other than damaged images, with the path; usually empty.
     """
 
     frames: int
@@ -108,10 +108,10 @@ class Prepared:
 
 
 def refuse_large(content: bytes) -> None:
-    """Refuse an image of more pixels than any frame has, before it is decoded.
+    """Refuse an image with more pixels than any frame has, before it is decoded.
 
     Raises:
-        DamagedImageError: With the size that it claims.
+        DamagedImageError: If the claimed size is too large; the message names it.
     """
     try:
         check_image_size(content)
@@ -120,22 +120,22 @@ def refuse_large(content: bytes) -> None:
 
 
 def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
-    """Decode a JPEG of one or three channels, a PNG or a BMP; refuse one that is not whole.
+    """Decode a JPEG of one or three channels, a PNG or a BMP; refuse a damaged one.
 
-    OpenCV paints the missing rest of a cut JPEG gray without a word. simplejpeg makes an error of
-    every warning of the decoder; what it refuses for another reason than that (a rare form of
-    color, say) OpenCV may still decode.
+    OpenCV silently fills the missing rest of a cut JPEG with gray. simplejpeg turns every warning
+    of the decoder into an error. What simplejpeg refuses for another reason (a rare color format,
+    say) OpenCV may still decode.
 
     Args:
         content: All bytes of the file.
-        pixels: Whether they are wanted. Without them the image is made in gray and at an eighth
-            of its size, in half the time: the same bytes are read, and the same warnings given.
+        pixels: Whether the pixels are needed. If not, the image is decoded in gray at an eighth of
+            its size, in half the time: the same bytes are read, and the same warnings arise.
 
     Returns:
-        uint8 ``[h, w, 3]``, blue, green, red; something smaller if pixels are not wanted.
+        uint8 ``[h, w, 3]``, BGR; a smaller image if pixels are not needed.
 
     Raises:
-        DamagedImageError: If the image is not whole.
+        DamagedImageError: If the image is damaged.
     """
     if not content:
         raise DamagedImageError("the file is empty")
@@ -158,12 +158,12 @@ def decode_whole(content: bytes, pixels: bool = True) -> np.ndarray:
 
 
 def suffix_of(content: bytes) -> str:
-    """Return the suffix of an image file by what it begins with."""
+    """Return the suffix of an image file, recognized by its first bytes."""
     return ".png" if content.startswith(PNG) else ".bmp" if content.startswith(BMP) else ".jpg"
 
 
 def _decode_lossless(content: bytes) -> np.ndarray:
-    """Decode a PNG or BMP as the training will."""
+    """Decode a PNG or BMP exactly as training does."""
     try:
         image = read_pixels(content)
     except ValueError as error:
@@ -185,7 +185,7 @@ def _decode_with_opencv(content: bytes) -> np.ndarray:
 
 
 def _has_end(content: bytes) -> bool:
-    """Walks from segment to segment; markers inside a segment (a thumbnail's) do not count."""
+    """Return whether a JPEG has its end marker; a marker inside a segment does not count."""
     position = 2
     while True:
         marker = _JPEG_MARKER.search(content, position)
@@ -197,7 +197,7 @@ def _has_end(content: bytes) -> bool:
 
 
 def prepare(job: Job) -> Prepared:
-    """Prepares one tracklet, or finds it prepared; never raises, so that no path gets lost."""
+    """Prepare one tracklet, or keep a finished one; errors become part of the result."""
     try:
         _remove_leftovers(job)
         if _is_finished(job):
@@ -205,19 +205,19 @@ def prepare(job: Job) -> Prepared:
         return _prepare_anew(job)
     except OSError as error:
         return Prepared(0, failure=explained(placed(error, error.filename or job.folder)))
-    except Exception as error:  # whatever a process meets is told with the tracklet's folder
+    except Exception as error:  # any error is reported with the tracklet's folder
         return Prepared(0, failure=f"{job.folder}: {type(error).__name__}: {error}")
 
 
 def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
-    """Prepares all tracklets; gives the results in the order of the jobs, as they come.
+    """Prepare all tracklets; yield the results in the order of the jobs as they become ready.
 
     Args:
-        jobs: One a tracklet.
-        workers: Processes; 1 works in this one.
+        jobs: One job per tracklet.
+        workers: Number of processes; 1 works in this process.
 
     Raises:
-        UserError: If a process died, for lack of memory as a rule.
+        UserError: If a process died, usually for lack of memory.
     """
     try:
         yield from run_in_order(prepare, jobs, workers, CHUNK)
@@ -227,7 +227,7 @@ def prepare_all(jobs: Sequence[Job], workers: int) -> Iterator[Prepared]:
 
 
 def available_cores() -> int:
-    """Gives the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -256,7 +256,7 @@ def _prepare_anew(job: Job) -> Prepared:
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Gives ``[3, height, width]``, RGB, of an image ``[h, w, 3]``, BGR."""
+    """Return an image ``[h, w, 3]`` (BGR) resized as ``[3, height, width]`` (RGB)."""
     shrinks = image.shape[0] > height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = np.asarray(cv2.resize(image, (width, height), interpolation=method))
@@ -264,7 +264,7 @@ def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _is_finished(job: Job) -> bool:
-    """Whether the prepared file is whole, of the same sizes and not older than the images."""
+    """Return whether the prepared file is complete: right sizes, not older than the images."""
     try:
         prepared = job.path.stat()
     except FileNotFoundError:
@@ -283,9 +283,9 @@ def _is_finished(job: Job) -> bool:
 
 
 def _remove_leftovers(job: Job) -> None:
-    """Removes what a stopped run left under a temporary name."""
+    """Remove temporary files that a stopped run left."""
     folder = Path(job.folder)
-    if not folder.is_dir():  # as a rule; looking for patterns costs ten times as much
+    if not folder.is_dir():  # the usual case; a glob costs ten times as much
         return
     for path in folder.glob(f".{job.stream}.*.tmp"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the partitions of all published data sets have in common: validation, counts, what left."""
+"""Shared parts of the partitions of published data: validation split, counts, dropped tracklets."""
 
 import csv
 import hashlib
@@ -56,7 +56,7 @@ class Dropped:
 
 
 def digest_of(rows: Iterable[Sequence[str]]) -> str:
-    """Return the sha256 of rows of texts, whatever these hold."""
+    """Return the sha256 of rows of texts, each row as JSON: no text can imitate a separator."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(row).encode() + b"\n")
@@ -64,7 +64,7 @@ def digest_of(rows: Iterable[Sequence[str]]) -> str:
 
 
 def write_dropped(path: Path, kind: type, dropped: Sequence[Any]) -> None:
-    """Writes the dropped tracklets, dataclasses of one kind, with their reasons as CSV."""
+    """Write the dropped tracklets, instances of the dataclass ``kind``, as CSV with reasons."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(kind))
@@ -73,14 +73,14 @@ def write_dropped(path: Path, kind: type, dropped: Sequence[Any]) -> None:
 
 
 def validation_identities(pids: set[str], fraction: float) -> set[str]:
-    """Takes a fixed part of the training identities for validation.
+    """Return the training identities that are held out for validation, always the same ones.
 
-    The identities are ranked by the sha256 of their number, so the choice depends on nothing else
-    and changes little if a few identities come or go.
+    The identities are ranked by the sha256 of their pid. So the choice depends on nothing else, and
+    changes little if a few identities are added or removed.
 
     Args:
         pids: Training identities.
-        fraction: 0 for none, else at least one and at most all but one are taken.
+        fraction: Share that is held out. 0: none; otherwise at least one, at most all but one.
     """
     ranked = sorted(pids, key=lambda pid: hashlib.sha256(pid.encode()).hexdigest())
     count = round(fraction * len(ranked))
@@ -92,24 +92,24 @@ def validation_identities(pids: set[str], fraction: float) -> set[str]:
 def select(
     rows: Sequence[Row], frames: Sequence[int], min_frames: int, modalities: Sequence[str]
 ) -> tuple[list[int], list[Dropped]]:
-    """Choose the tracklets that are used.
+    """Select the tracklets that are used.
 
-    Short tracklets go out first. Then a training identity that lacks a modality goes out, because
-    every training batch shows an identity in all of them; in the test half it stays, as a
-    distractor or as a query without a match.
+    Short tracklets are dropped first. Then a training identity that lacks a modality is dropped,
+    because every training batch shows an identity in all modalities. In the test half it stays, as
+    a distractor or as a query without a match.
 
     Args:
-        rows: All published tracklets, discarded images left out.
-        frames: How many whole frames each of them has.
-        min_frames: That a tracklet needs.
-        modalities: That a training identity needs.
+        rows: All published tracklets, without discarded images.
+        frames: Number of undamaged frames of each row.
+        min_frames: Number of frames that a tracklet needs.
+        modalities: Modalities that a training identity needs.
 
     Returns:
-        Positions of the used rows, and the others with their reasons, both in the order of rows.
+        Positions of the used rows, and the dropped rows with their reasons, both in row order.
     """
     reasons: dict[int, str] = {}
     seen: dict[str, set[str]] = {}
-    robbed: dict[str, set[str]] = {}  # modalities that lost a tracklet to the discard list alone
+    robbed: dict[str, set[str]] = {}  # pid to modalities that lost a tracklet to the discard list
     for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
         if count >= min_frames:
             seen.setdefault(row.pid, set()).add(row.modality)
@@ -145,11 +145,11 @@ def _too_few(row: Row, count: int, min_frames: int) -> str:
 
 
 def cross_modality(rows: Sequence[Row], members: Sequence[int]) -> dict[str, Task]:
-    """Return both directions: all tracklets of one modality query all of the other.
+    """Return the tasks of both directions: all tracklets of one modality query all of the other.
 
     Args:
-        rows: All that are used.
-        members: Positions of those of a split.
+        rows: All used tracklets.
+        members: Positions in ``rows`` of the tracklets of one split.
     """
     places = {
         modality: [place for place in members if rows[place].modality == modality]
@@ -160,7 +160,7 @@ def cross_modality(rows: Sequence[Row], members: Sequence[int]) -> dict[str, Tas
 
 
 def count_all(partition: Partition) -> dict[str, Any]:
-    """Counts identities, tracklets and frames, one-sided identities, queries without a match."""
+    """Count identities, tracklets, frames, one-sided identities, and queries without a match."""
     counts: dict[str, Any] = {}
     for split in SPLITS:
         for modality in MODALITIES:
@@ -178,7 +178,7 @@ def count_all(partition: Partition) -> dict[str, Any]:
 
 
 def queries_without_match(partition: Partition) -> dict[str, int]:
-    """Counts the queries of every task for which the camera rule leaves no match in the gallery."""
+    """Count the queries of every task for which the camera rule leaves no match in the gallery."""
     return {
         f"{split} {direction}": _unmatched(partition, task)
         for split, tasks in partition.tasks.items()
@@ -192,7 +192,7 @@ def _unmatched(partition: Partition, task: Task) -> int:
 
 
 def unmatched(protocol: Protocol, query: Sequence[Seen], gallery: Sequence[Seen]) -> list[Seen]:
-    """Return the queries for which the protocol leaves no match in the gallery; junk is none."""
+    """Return the queries without a match in the gallery under the protocol; junk is no match."""
     cameras: dict[str, set[int]] = {}
     for tracklet in gallery:
         if protocol.gallery_cameras is None or tracklet.camid in protocol.gallery_cameras:
@@ -212,7 +212,7 @@ def _places(protocol: Protocol, camids: set[int]) -> set[int]:
 
 
 def table(counts: dict[str, Any], modalities: Sequence[str] = MODALITIES) -> Iterator[str]:
-    """Return the lines of the table of identities, tracklets and frames."""
+    """Yield the lines of the table of identities, tracklets and frames."""
     columns = ("identities", "tracklets", "frames")
     yield f"{'split':<8}{'modality':<10}" + "".join(f"{column:>12}" for column in columns)
     for split in SPLITS:

@@ -2,10 +2,10 @@
 
     sources -> reader -> protocol -> packing -> partition.json -> a table
 
-A data set is a subclass of `DataSet` in a module of its own: what its lists say (`read`), and who
-queries whom (`tasks`, `protocol`). All else is done here: the command line, one preparation at a
-time, going on where a run was stopped or killed, packing in several processes, damaged images,
-what is dropped and why, validation identities, counts. ``partition.json`` is written last.
+A data set is a subclass of `DataSet` in its own module: it reads the lists (`read`) and defines who
+queries whom (`tasks`, `protocol`). Everything else is done here: the command line, the lock of the
+target, resuming a stopped or killed run, packing in several processes, damaged images, dropped
+tracklets with reasons, validation identities, counts. ``partition.json`` is written last.
 """
 
 import argparse
@@ -46,14 +46,14 @@ class DataSet:
     """One published data set: a reader and a protocol.
 
     Attributes:
-        name: Printed beside every result.
+        name: Name of the data set, printed alongside every result.
         script: The entry script, ``datasets/prep/<name>.py``.
         summary: What the script does, in a line.
         expected: What ``--source`` should hold, in words.
-        min_frames: Of a tracklet, unless ``--min-frames`` says otherwise.
-        modalities: Those that every training identity needs.
-        share: Of the training identities that are held out for validation, unless
-            ``--validation`` says otherwise; None where the publishers name them.
+        min_frames: Default of ``--min-frames``: shorter tracklets are dropped.
+        modalities: The modalities that every training identity needs.
+        share: Default of ``--validation``, the share of training identities that is held out. None:
+            the publishers name the validation identities.
     """
 
     name: str
@@ -65,10 +65,10 @@ class DataSet:
     share: float | None = 0.1
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what only this data set has on its command line."""
+        """Add the command-line options that only this data set has."""
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return the published tracklets; collect what is wrong in ``faults``."""
+        """Return the published tracklets; note faults and oddities in ``faults``."""
         raise NotImplementedError
 
     def candidates(self, rows: Sequence[Row]) -> set[str]:
@@ -78,12 +78,12 @@ class DataSet:
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return who queries whom in one split.
+        """Return the tasks of one split by name: who queries whom.
 
         Args:
-            rows: All that are used, in the order of the partition.
-            members: Positions in ``rows`` of those of the split.
-            options: The command line.
+            rows: All used tracklets, in the order of the partition.
+            members: Positions in ``rows`` of the tracklets of the split.
+            options: Options of the command line.
         """
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class DataSet:
         raise NotImplementedError
 
     def settings(self, published: Published, options: argparse.Namespace) -> dict[str, object]:
-        """Return what decides the files of the tracklets; the protocol changes none of them."""
+        """Return the settings that decide the tracklet files; the protocol is not among them."""
         files = ([row.path, *map(file_name, row.images)] for row in published.rows)
         names = ["min_frames", "form"]
         if options.form == "opengait":
@@ -105,23 +105,23 @@ class DataSet:
     def source(
         self, published: Published, frames: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Any]:
-        """Return what ``source`` of the partition says beside what it says of every data set.
+        """Return the entries of the partition's ``source`` that only this data set has.
 
         Args:
-            published: As `read` returned it.
-            frames: How many whole frames each of its rows has.
-            options: Of the command line.
+            published: The result of `read`.
+            frames: Number of undamaged frames of each of its rows.
+            options: Options of the command line.
         """
         return {}
 
     def lines(self, partition: Partition) -> Iterator[str]:
-        """Yield what is told at the end beside what is told of every data set."""
+        """Yield the lines at the end of the report that only this data set has."""
         yield from ()
 
     def official(
         self, published: Published, partition: Partition, options: argparse.Namespace
     ) -> Iterator[tuple[str, int, int]]:
-        """Yield what is counted, the official number, and the one found."""
+        """Yield what is counted, the official number, and the number found."""
         yield from ()
 
 
@@ -135,7 +135,7 @@ def run_script(dataset: DataSet, command: Sequence[str] | None = None) -> int:
 
 
 def arguments_of(dataset: DataSet, command: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=dataset.summary)
     add = parser.add_argument
     add(
@@ -171,14 +171,14 @@ def arguments_of(dataset: DataSet, command: Sequence[str] | None) -> argparse.Na
 
 
 def run(dataset: DataSet, options: argparse.Namespace) -> None:
-    """Prepare the data.
+    """Prepare a published data set.
 
     Args:
-        dataset: Which.
-        options: As `arguments_of` returns them.
+        dataset: The data set.
+        options: Options, as `arguments_of` returns them.
 
     Raises:
-        UserError: If the source, the target or an image is not as it must be.
+        UserError: If the source, the target or an image is faulty.
     """
     with sole_run(options.target):
         _run(dataset, options)
@@ -193,9 +193,9 @@ def _run(dataset: DataSet, options: argparse.Namespace) -> None:
     rows = published.rows
     frames = [len(row.images) for row in rows]
     kept, _ = select(rows, frames, options.min_frames, dataset.modalities)
-    _partition(dataset, rows, kept, frames, options)  # an empty split is refused before the work
+    _partition(dataset, rows, kept, frames, options)  # refuses an empty split before the work
     open_target(target, dataset.settings(published, options), options.anew)
-    (target / PARTITION).unlink(missing_ok=True)  # it stands for files that are whole
+    (target / PARTITION).unlink(missing_ok=True)  # it may only exist beside complete files
     results = _pack(rows, kept, options)
     for position, result in zip(kept, results, strict=True):
         frames[position] = result.frames
@@ -241,7 +241,7 @@ def _partition(
     frames: Sequence[int],
     options: argparse.Namespace,
 ) -> Partition:
-    """Return the partition of the used rows, without ``source``.
+    """Return the partition of the used rows, with ``source`` still empty.
 
     Raises:
         UserError: If a split or a side of a task is empty.
@@ -284,7 +284,7 @@ def _refuse_empty(tasks: dict[str, Task], split: str) -> None:
 
 
 def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace) -> list[Prepared]:
-    """Pack the tracklets; refuse to go on if one failed, or is damaged and may not be."""
+    """Pack the tracklets; raise UserError if one failed, or if damage is found and not allowed."""
     jobs = [
         Job(
             str(options.target / rows[position].path),
@@ -306,7 +306,7 @@ def _pack(rows: Sequence[Row], kept: Sequence[int], options: argparse.Namespace)
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> list[Prepared]:
-    """Return what became of all jobs.
+    """Return the results of all jobs.
 
     Raises:
         UserError: If a tracklet cannot be written.
@@ -317,7 +317,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> list[Prepared]:
             results.append(result)
             progress.add(len(job.images))
             failures += [result.failure] if result.failure else []
-            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+            if len(failures) == SHOWN:  # a full disk, say: the rest would fail as well
                 break
     if failures:
         raise UserError(listed(f"{len(failures)} tracklets could not be prepared", failures))
@@ -327,16 +327,16 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> list[Prepared]:
 def judge_damage(
     target: Path, results: Sequence[Prepared], skip_damaged: bool, others: str = ""
 ) -> None:
-    """List damaged images; refuse them unless they are to be left out.
+    """List the damaged images in a file; refuse them unless they are to be left out.
 
     Args:
-        target: Gets the list.
-        results: Of all jobs.
-        skip_damaged: Whether they are to be left out.
-        others: What leaves with them, in words.
+        target: Folder that the list is written to.
+        results: Results of all jobs.
+        skip_damaged: Whether damaged images are left out.
+        others: What is left out along with them, in words.
 
     Raises:
-        UserError: If they are not.
+        UserError: If there are damaged images and they are not left out.
     """
     damaged = [image for result in results for image in result.damaged]
     (target / DAMAGED).unlink(missing_ok=True)

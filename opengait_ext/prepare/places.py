@@ -1,4 +1,4 @@
-"""Folders of published data: where they lie in the sources, and what they hold."""
+"""Folders of published data: how they are found in the sources, and their content."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,32 +9,32 @@ from opengait_ext.prepare.faults import Faults, Kind, SourceError
 from opengait_ext.prepare.sources import Image, Sources, Tree, is_archive, read_image
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
-DEPTH = 3  # of folders that are looked through: VCM-HITSZ/Train/Train
-MARKS = ("partition.json", ".prepare.json")  # prepared data, which look like published ones
-_LONGEST = 1 << 28  # bytes of a list
+DEPTH = 3  # levels of folders that are searched: VCM-HITSZ/Train/Train
+MARKS = ("partition.json", ".prepare.json")  # marks of prepared data, which resemble published data
+_LONGEST = 1 << 28  # largest list that is read, in bytes
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder in a tree."""
+    """One folder in a tree."""
 
     tree: Tree
     folder: str
 
     def inner(self, name: str) -> str:
-        """Return the name in the tree of something in the folder."""
+        """Return the full name in the tree of an item of this folder."""
         return "/".join(part for part in (self.folder, name) if part)
 
     def below(self, name: str) -> "Place":
-        """Return a folder in this one, whether it is there or not."""
+        """Return a sub-folder, whether it exists or not."""
         return Place(self.tree, self.inner(name))
 
     def image(self, name: str) -> Image:
-        """Return what `read_image` reads."""
+        """Return the reference that `read_image` takes."""
         return self.tree.image(self.inner(name))
 
     def folders(self) -> list[str]:
-        """Return the names of the folders in this one in natural order."""
+        """Return the names of the sub-folders in natural order."""
         return sorted(self.tree.listing(self.folder)[0], key=natural_key)
 
     def images(self) -> list[str]:
@@ -50,7 +50,7 @@ class Place:
         """Return the content of a list.
 
         Raises:
-            SourceError: If it is not there, or far too large.
+            SourceError: If the list is missing or far too large.
         """
         if name not in self.files():
             raise SourceError(f"{self.named(name)}: is not there; get this list, too")
@@ -60,14 +60,14 @@ class Place:
         return content
 
     def named(self, name: str) -> str:
-        """Return the name of something in the folder for a message, whether it is there or not."""
+        """Return the name of an item of the folder for messages, whether it exists or not."""
         return self.tree.place(self.inner(name))
 
     def lines(self, name: str) -> list[tuple[int, str]]:
-        """Return the numbers and texts of the lines of a list that are not blank.
+        """Return number and text of each line of a list that is not blank.
 
         Raises:
-            SourceError: If the list is not there, or is no text.
+            SourceError: If the list is missing or is no text.
         """
         try:
             text = self.read(name).decode("utf-8-sig")
@@ -81,13 +81,12 @@ class Place:
 
 
 class Files:
-    """The images below a folder, found by the names that lists give them.
+    """The images below a folder, found by their names in lists.
 
-    Names are compared exactly, and then without the case of their letters, which systems and
-    archives change.
+    Names are compared exactly first, then ignoring case, because systems and archives change it.
 
     Args:
-        home: The folder that listed names begin in.
+        home: The folder that listed names are relative to.
     """
 
     def __init__(self, home: Place) -> None:
@@ -95,7 +94,7 @@ class Files:
         self._there: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def find(self, name: str) -> Image | None:
-        """Return what `read_image` reads, or None if there is no such image."""
+        """Return the reference that `read_image` takes; None if there is no such image."""
         folder, _, file = name.replace("\\", "/").removeprefix("./").rpartition("/")
         there = self._there.get(folder)
         if there is None:
@@ -111,10 +110,10 @@ class Files:
 def find_place(
     sources: Sources, folders: Sequence[str], files: Sequence[str], expected: str
 ) -> Place:
-    """Return the one folder in the sources that holds certain folders and files.
+    """Return the one folder in the sources that holds the given folders and files.
 
     Raises:
-        SourceError: If there is none, or more than one in a tree.
+        SourceError: If there is none, or more than one in one tree.
     """
     seen: list[str] = []
     for tree in sources:
@@ -137,7 +136,7 @@ def find_place(
 
 
 def folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield all folders but those below identities, upper ones first, with their content."""
+    """Yield all folders with their content, parents first, without those below identities."""
     waiting = [""]
     while waiting:
         folder = waiting.pop(0)
@@ -150,12 +149,12 @@ def folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def numbers_in(place: Place, name: str, faults: Faults) -> list[int]:
-    """Return the whole numbers of a list, whatever separates them: ``1,2,3``.
+    """Return the whole numbers of a list, with any separator: ``1,2,3``.
 
     Args:
-        place: Its folder.
-        name: The list.
-        faults: Gets what is no number.
+        place: Folder of the list.
+        name: Name of the list.
+        faults: Collects the items that are no numbers.
     """
     numbers = []
     for line, text in place.lines(name):
@@ -169,13 +168,13 @@ def numbers_in(place: Place, name: str, faults: Faults) -> list[int]:
 
 @dataclass(frozen=True)
 class Listed:
-    """A line of a list of images: ``Visible/285/male_back_v_05528_285.bmp 0``.
+    """One line of a list of images: ``Visible/285/male_back_v_05528_285.bmp 0``.
 
     Args:
-        line: Its number.
-        path: Of the image, below the data set's folder.
-        folder: The folder that holds the image: its identity.
-        label: The number behind the path.
+        line: Line number.
+        path: Path of the image, below the folder of the data set.
+        folder: Name of the folder that holds the image: its identity.
+        label: The number after the path.
     """
 
     line: int
@@ -191,9 +190,9 @@ def listed_images(place: Place, name: str, faults: Faults) -> list[Listed]:
     """Return the lines of a list of images with labels.
 
     Args:
-        place: Its folder.
-        name: The list.
-        faults: Gets lines of another form, images that are listed twice, and empty lists.
+        place: Folder of the list.
+        name: Name of the list.
+        faults: Collects malformed lines, images that are listed twice, and empty lists.
     """
     found: dict[str, Listed] = {}
     for line, text in place.lines(name):
@@ -214,14 +213,14 @@ def listed_images(place: Place, name: str, faults: Faults) -> list[Listed]:
 def check_labels(
     place: Place, name: str, listed: Sequence[Listed], known: dict[str, int], faults: Faults
 ) -> None:
-    """Note lines whose label and folder are not one to one.
+    """Note the lines that break the one-to-one relation of labels and folders.
 
     Args:
-        place: The folder of the list.
-        name: The list.
+        place: Folder of the list.
+        name: Name of the list.
         listed: Its lines.
-        known: Folder to label, of the lists of this half so far; it is extended.
-        faults: Gets the contradictions.
+        known: Folder to label, from the lists of this half so far; extended here.
+        faults: Collects the contradictions.
     """
     folders = {label: folder for folder, label in known.items()}
     for each in listed:

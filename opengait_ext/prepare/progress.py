@@ -1,4 +1,4 @@
-"""Progress of counted work: a bar of tqdm on a terminal, a line now and then elsewhere."""
+"""Progress of counted work: a tqdm bar on a terminal, an occasional line elsewhere."""
 
 import sys
 from types import TracebackType
@@ -9,17 +9,17 @@ from opengait_ext.escaping import escaped
 
 
 class Progress:
-    """Show how much of counted work is done, how fast, and how long it will take yet.
+    """Show how much of the work is done, its rate, and the remaining time.
 
         with Progress(len(jobs), "preparing", "frames") as progress:
             for job in jobs:
                 progress.add(do(job))
 
     Args:
-        total: Of all the work, in the unit.
-        label: What is being done, at the start of the line.
+        total: Amount of all the work, in the unit.
+        label: Name of the work, at the start of the line.
         unit: What is counted, plural.
-        stream: Where to; standard error by default, so that results can be piped.
+        stream: Output stream; standard error by default, so that results can be piped.
     """
 
     def __init__(self, total: int, label: str, unit: str, stream: TextIO | None = None) -> None:
@@ -39,12 +39,12 @@ class Progress:
         self._bar.close()
 
     def add(self, amount: int = 1) -> None:
-        """Count finished work."""
+        """Add to the amount of finished work."""
         self._bar.update(amount)
 
     @property
     def done(self) -> int:
-        """Finished work; set to what an earlier run had finished, it does not count as speed."""
+        """Finished work. Set it to what an earlier run finished, which is not part of the rate."""
         return int(self._bar.n)
 
     @done.setter

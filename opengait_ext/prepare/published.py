@@ -1,4 +1,4 @@
-"""What a reader finds in published data: tracklets, and what is odd about them."""
+"""The result of reading published data: tracklets and remarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,17 +8,17 @@ from opengait_ext.prepare.sources import Image
 
 @dataclass(frozen=True)
 class Row:
-    """One published tracklet; a picture is a tracklet of one frame.
+    """One published tracklet; a still image is a tracklet of one frame.
 
     Args:
-        path: Where its prepared form goes, ``<pid>/<rgb|ir>/D<camera>-T<number>``.
+        path: Folder of its prepared form, ``<pid>/<rgb|ir>/D<camera>-T<number>``.
         pid: The identity, as published.
         camid: The camera's number.
         modality: ``visible`` or ``infrared``.
         half: ``train``, ``test``, or ``val`` where the publishers name validation identities.
         images: Its frames in order: paths, or members of archives.
-        role: What the data set's own `tasks` want to know, ``query`` for instance.
-        discarded: How many more frames it has that a discard list takes out.
+        role: A mark for the data set's own `tasks`, for instance ``query``.
+        discarded: Number of further frames that a discard list removes.
     """
 
     path: str
@@ -33,13 +33,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Published:
-    """What a reader found.
+    """The tracklets that a reader found.
 
     Args:
-        layout: Where it was found, in words.
-        rows: All tracklets, those of training first.
-        digest: sha256 of what the lists say; "" leaves it to the pipeline.
-        remarks: What is odd and was accepted.
+        layout: Where they were found, in words.
+        rows: All tracklets, training tracklets first.
+        digest: sha256 of the content of the lists; "" lets the pipeline compute one.
+        remarks: Accepted oddities, a line each.
     """
 
     layout: str
@@ -49,13 +49,13 @@ class Published:
 
 
 def numbered(rows: Sequence[Row]) -> list[Row]:
-    """Return pictures with numbers in their paths, in the order of their names as texts.
+    """Return images with tracklet numbers in their paths, in the text order of their names.
 
-    Published code sorts names so, padded or not, and draws from that order.
+    Published code sorts names as texts, padded or not, and draws galleries from that order.
 
     Args:
-        rows: Pictures whose paths end with the camera, ``0001/rgb/D3``: each gets ``-T0001``,
-            ``-T0002`` and so on among those of its path.
+        rows: Images whose paths end with the camera, ``0001/rgb/D3``. The images of one path get
+            ``-T0001``, ``-T0002`` and so on.
     """
     ranked = sorted(
         range(len(rows)), key=lambda place: (rows[place].path, file_name(rows[place].images[0]))

@@ -1,11 +1,11 @@
-"""RegDB: pictures of a visible and a thermal camera side by side, in ten trials.
+"""RegDB: images from a visible and a thermal camera side by side, in ten trials.
 
     RegDB/Visible/285/male_back_v_05528_285.bmp    Thermal/285/...
     RegDB/idx/train_visible_1.txt  train_thermal_1.txt  test_visible_1.txt  test_thermal_1.txt
               and so on to 10
 
-A line of a list is a path and a label, which begins at 0 in each half. Every trial divides the
-same pictures in another way, and results are means over ten.
+A line of a list is a path and a label; labels start at 0 in each half. Every trial divides the
+same images differently, and results are means over ten trials.
 
 Source: Nguyen et al., "Person Recognition System Based on a Combination of Body Images from
 Visible Light and Thermal Cameras", Sensors 2017.
@@ -24,12 +24,12 @@ from opengait_ext.prepare.places import Files, Place, check_labels, find_place, 
 from opengait_ext.prepare.published import Published, Row, numbered
 from opengait_ext.prepare.sources import Sources
 
-SIDES = {"visible": (VISIBLE, 1), "thermal": (INFRARED, 2)}  # in a list's name: modality, camera
+SIDES = {"visible": (VISIBLE, 1), "thermal": (INFRARED, 2)}  # modality and camid
 TRIALS = range(1, 11)
 
 
 class RegDB(DataSet):
-    """Pictures as tracklets of one frame; both directions, no camera rule."""
+    """Images as tracklets of one frame; both directions, no camera rule."""
 
     name = "RegDB"
     script = "datasets/prep/regdb.py"
@@ -40,7 +40,7 @@ class RegDB(DataSet):
 in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them, or all of them"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the trial."""
+        """Add the option for the trial."""
         parser.add_argument(
             "--trial",
             type=int,
@@ -52,7 +52,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         )
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return one row a picture."""
+        """Return one row per image."""
         names = {
             (half, side): f"{half}_{side}_{options.trial}.txt"
             for half in ("train", "test")
@@ -73,17 +73,17 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return both directions."""
+        """Return the tasks of both directions."""
         return cross_modality(rows, members)
 
     def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Return the protocol, and which of the ten divisions it is of."""
+        """Return the protocol with the number of its trial, one of ten."""
         return {**PROTOCOLS["regdb"], "division": options.trial}
 
     def official(
         self, published: Published, partition: Partition, options: argparse.Namespace
     ) -> Iterator[tuple[str, int, int]]:
-        """Yield the counts that every trial has."""
+        """Yield the counts that hold for every trial."""
         for half in ("train", "test"):
             mine = [row for row in published.rows if row.half == half]
             yield f"{half} identities", 206, len({row.pid for row in mine})
@@ -101,7 +101,7 @@ def _rows(
     labels: dict[str, int],
     faults: Faults,
 ) -> Iterator[Row]:
-    """Yield the pictures of a list."""
+    """Yield the images of a list."""
     modality, camid = SIDES[side]
     listed = listed_images(lists, name, faults)
     check_labels(lists, name, listed, labels, faults)

@@ -1,4 +1,4 @@
-"""What a preparation tells: tables, what was dropped, the comparison with official counts."""
+"""Printed report of a preparation: tables, dropped tracklets, comparison with official counts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from opengait_ext.prepare.published import Published
 
 
 class Official(NamedTuple):
-    """A count that the publisher gives, and the one that was found."""
+    """A published count and the one that was found."""
 
     what: str
     official: int
@@ -23,7 +23,7 @@ class Official(NamedTuple):
 
 
 def tell_official(dataset: str, counts: Sequence[Official]) -> None:
-    """Print official counts beside those found, and warn if some differ."""
+    """Print official counts alongside those found, and warn if some differ."""
     if counts:
         print("\n" + "\n".join(map(str, counts)))
     differ = sum(count.official != count.found for count in counts)
@@ -35,7 +35,7 @@ def tell_official(dataset: str, counts: Sequence[Official]) -> None:
 
 
 def tell_source(sources: str, published: Published) -> None:
-    """Print where things were found, how much there is, and what is odd."""
+    """Print where the data were found, the number of tracklets and frames, and the remarks."""
     frames = sum(len(row.images) for row in published.rows)
     print(f"{sources}: {published.layout}; {len(published.rows):,} tracklets, {frames:,} frames")
     for remark in published.remarks:
@@ -49,14 +49,14 @@ def tell_result(
     dropped_list: Path,
     modalities: Sequence[str],
 ) -> None:
-    """Print the table of what was prepared, what is odd, and what was dropped.
+    """Print the table of prepared data, the tasks of each split, and the dropped tracklets.
 
     Args:
-        partition: With its counts in ``source``.
-        published: Tracklets there were.
+        partition: The prepared data, with their counts in ``source``.
+        published: Number of published tracklets.
         dropped: Tracklets that are not used.
-        dropped_list: The file that lists them all.
-        modalities: Of the data set.
+        dropped_list: The file that lists all of them.
+        modalities: The modalities of the data set.
     """
     counts, protocol = partition.source["counts"], partition.protocol
     print("\n" + "\n".join(table(counts, modalities)))
@@ -85,15 +85,15 @@ def tell_cost(
     form: str,
     seconds: float,
 ) -> None:
-    """Print the comparison with official counts, how long it took, and how much disk is taken.
+    """Print the comparison with official counts, the duration, and the disk space used.
 
     Args:
-        name: Of the published data set; data under another name are not compared.
-        official: What is counted, the official number, the one found.
-        target: The prepared data.
-        partition: Their partition.
+        name: Name of the published data set; data under another name are not compared.
+        official: What is counted, the official number, the number found.
+        target: Folder of the prepared data.
+        partition: Its partition.
         form: ``packed`` or ``opengait``.
-        seconds: How long it took.
+        seconds: Duration of the run.
     """
     if partition.dataset == name:
         tell_official(name, [Official(*each) for each in official])

@@ -1,8 +1,8 @@
-"""Published files where they are: folders and archives, all of them trees that look alike.
+"""The sources of published data: folders and archives with one interface, a tree of files.
 
-A tree has folders with files in them, named with slashes; the top is ``""``. A compressed tar can
-be read from its start only; it is decompressed once, to one plain tar in a hidden folder of the
-target. Archives are opened when they are needed, folders and small archives first.
+Folders of a tree are named with slashes; the root is ``""``. A compressed tar can only be read from
+its start, so it is decompressed once, to a plain tar in a hidden folder of the target. Archives are
+opened when they are needed: folders come first, then archives, the smallest first.
 """
 
 import bz2
@@ -60,10 +60,10 @@ __all__ = [
 
 UNPACKED = ".unpacked"
 READ = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-REFUSED = (".rar", ".7z", ".tar.zst", ".z01", ".001")  # known, to say what to do
+REFUSED = (".rar", ".7z", ".tar.zst", ".z01", ".001")  # recognized, to name the remedy
 KINDS = {
     b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",  # without a member
+    b"PK\x05\x06": "zip",  # an empty archive
     b"PK\x07\x08": "split",
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -72,17 +72,17 @@ KINDS = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-Lines = list[tuple[int, str]]  # the filled lines of a text with their numbers
+Lines = list[tuple[int, str]]  # line number and text of each line that is not blank
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _BLOCK = 1 << 20
 _MB = 1_000_000
 
 
 def read_lines(path: Path) -> Lines:
-    """Return the filled lines of a text with their numbers, without CRLF and blanks at the ends.
+    """Return number and text of each line that is not blank, stripped of CRLF and outer blanks.
 
     Raises:
-        SourceError: If the file is missing or no UTF-8.
+        SourceError: If the file is missing or not UTF-8.
     """
     try:
         return lines_of(path.read_bytes())
@@ -91,19 +91,19 @@ def read_lines(path: Path) -> Lines:
 
 
 def lines_of(content: bytes) -> Lines:
-    """Return the filled lines of a text with their numbers, without CRLF and blanks at the ends."""
+    """Return number and text of each line that is not blank, stripped of CRLF and outer blanks."""
     lines = enumerate(content.decode("utf-8-sig").splitlines(), 1)
     return [(number, text) for number, line in lines if (text := line.strip())]
 
 
 class Folder:
-    """A tree on the disk."""
+    """The tree of files in a folder on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def listing(self, folder: str) -> Listing:
-        """Gives the names of folders and files in a folder, sorted; none if it is not there."""
+        """Return the sorted names of folders and files in a folder; none if it is missing."""
         folders: list[str] = []
         files: list[str] = []
         try:
@@ -116,11 +116,11 @@ class Folder:
         return sorted(folders), sorted(files)
 
     def image(self, name: str) -> Image:
-        """Gives what `read_image` reads."""
+        """Return the reference that `read_image` takes."""
         return f"{self.path}/{name}"
 
     def place(self, name: str) -> str:
-        """Gives the path of a file or folder for a message, whether it is there or not."""
+        """Return the path of a file or folder for messages, whether it exists or not."""
         return str(self.path / name)
 
 
@@ -128,15 +128,15 @@ Tree = Folder | Archive
 
 
 class Sources:
-    """All that the published data are read from.
+    """All folders and archives that published data are read from.
 
-    Iteration gives the trees, folders first, then archives, the smallest first; an archive is
-    opened when it is reached. Archives that lie in a given folder belong to it.
+    Iteration yields the trees: folders first, then archives, the smallest first. An archive is
+    opened when it is reached. Archives inside a given folder are included.
 
     Args:
         paths: Folders and archives, as the user gave them.
-        unpacked: Hidden folder for compressed tars; it is made when it is needed.
-        expected: What should be there, in words.
+        unpacked: Hidden folder for decompressed tars; created when needed.
+        expected: What should be there, in words, for messages.
 
     Raises:
         ArchiveError: If one of the paths does not exist.
@@ -163,7 +163,7 @@ class Sources:
         return ", ".join(map(str, self.paths))
 
     def ignored(self) -> Iterator[tuple[str, int]]:
-        """Return the opened archives in which links and names that lead out were passed over."""
+        """Yield each opened archive with ignored links and outside names, and their number."""
         for path, archive in self._open.items():
             if archive.ignored:
                 yield str(path), archive.ignored
@@ -179,19 +179,19 @@ def _archives_in(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file's name is one of an archive, also of a kind that is not read here."""
+    """Return whether a file name is an archive's, including kinds that are not read here."""
     return name.lower().endswith(READ + REFUSED)
 
 
 def open_archive(path: Path, unpacked: Path) -> Archive:
-    """Opens an archive by what it begins with, whatever its name is.
+    """Open an archive; its kind is recognized by its first bytes, not by its name.
 
     Args:
         path: The archive.
-        unpacked: Hidden folder for a compressed tar.
+        unpacked: Hidden folder for a decompressed tar.
 
     Raises:
-        ArchiveError: If it is no archive, damaged, or of a kind that is not read here.
+        ArchiveError: If it is no archive, is damaged, or is of a kind that is not read here.
     """
     with path.open("rb") as file:
         start = file.read(16)
@@ -219,7 +219,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def _decompressed(path: Path, kind: str, folder: Path) -> Path:
-    """Gives the plain tar of a compressed one, and makes it if it is not there from before."""
+    """Return the plain tar of a compressed one; decompress it unless an earlier run did."""
     found = path.stat()
     mark = f"{path.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
     target = folder / f"{path.name}.{hashlib.sha256(mark.encode()).hexdigest()[:16]}.tar"
@@ -241,7 +241,7 @@ def _decompressed(path: Path, kind: str, folder: Path) -> Path:
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise broken(path, error) from error
     except OSError as error:
-        if error.errno is not None:  # of the disk, not of the archive
+        if error.errno is not None:  # a fault of the disk, not of the archive
             raise
         raise broken(path, error) from error
     os.utime(temporary, ns=(found.st_atime_ns, found.st_mtime_ns))  # as old as the images in it
@@ -264,8 +264,8 @@ def _decompress(path: Path, kind: str, target: Path) -> None:
 
 
 def remove_unpacked(folder: Path) -> None:
-    """Removes what was decompressed, and nothing else."""
-    close_archives()  # Windows keeps files that are open
+    """Remove the decompressed tars, and nothing else."""
+    close_archives()  # Windows does not remove open files
     for pattern in ("*.tar", "*.tmp"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""SYSU-MM01: pictures of four visible and two infrared cameras.
+"""SYSU-MM01: images from four visible and two infrared cameras.
 
     SYSU-MM01/cam1/0001/0001.jpg ... cam6/
     SYSU-MM01/exp/train_id.txt  val_id.txt  test_id.txt       numbers of identities, comma separated
 
-Cameras 3 and 6 are infrared. Both train and val identities are trained on as published; here the
+Cameras 3 and 6 are infrared. Published methods train on the train and the val identities; here the
 val identities are the split ``val``. An identity may be missing in a camera.
 
 Source: Wu et al., "RGB-Infrared Cross-Modality Person Re-Identification", ICCV 2017.
@@ -31,7 +31,7 @@ _DIRECTION = "infrared_to_visible"  # the only one that is published
 
 
 class SysuMM01(DataSet):
-    """Pictures as tracklets of one frame; infrared queries, drawn visible galleries."""
+    """Images as tracklets of one frame; infrared queries, drawn visible galleries."""
 
     name = "SYSU-MM01"
     script = "datasets/prep/sysu_mm01.py"
@@ -39,10 +39,10 @@ class SysuMM01(DataSet):
     expected = """expected
   cam1/<identity>/<number>.jpg to cam6/, and exp/ with train_id.txt, val_id.txt, test_id.txt
 in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them, or all of them"""
-    share = None  # val_id.txt names them
+    share = None  # val_id.txt names the validation identities
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add which of the four published galleries is tested."""
+        """Add the options for the gallery, one of four published ones."""
         group = parser.add_argument_group(
             "protocol", "These change partition.json only; repeat the command with others at will."
         )
@@ -60,7 +60,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
         )
 
     def read(self, sources: Sources, options: argparse.Namespace, faults: Faults) -> Published:
-        """Return one row a picture."""
+        """Return one row per image."""
         lists = find_place(sources, (), tuple(LISTS.values()), self.expected)
         home = find_place(sources, ("cam1",), (), self.expected)
         halves = _halves(lists, faults)
@@ -85,11 +85,11 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
     def tasks(
         self, rows: Sequence[Row], members: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Task]:
-        """Return infrared queries and all visible pictures, of which the protocol draws."""
+        """Return infrared queries and all visible images; the protocol draws from these."""
         return {_DIRECTION: cross_modality(rows, members)[_DIRECTION]}
 
     def protocol(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Return one of the four published protocols."""
+        """Return the chosen protocol, one of four published ones."""
         return PROTOCOLS[f"sysu_{options.mode}_{SHOTS[options.shots]}"]
 
     def official(
@@ -111,7 +111,7 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
 
 
 def _halves(lists: Place, faults: Faults) -> dict[int, str]:
-    """Return the half of each listed identity."""
+    """Return the half (train, val or test) of each listed identity."""
     halves: dict[int, str] = {}
     for half, name in LISTS.items():
         numbers = numbers_in(lists, name, faults)
@@ -126,7 +126,7 @@ def _halves(lists: Place, faults: Faults) -> dict[int, str]:
 
 
 def _pictures(folder: Place, camid: int, half: str, faults: Faults) -> Iterator[Row]:
-    """Yield the pictures of an identity in a camera."""
+    """Yield the images of one identity in one camera."""
     pid = f"{int(folder.folder.rpartition('/')[2]):04d}"
     modality = CAMERAS[camid]
     taken: dict[int, str] = {}

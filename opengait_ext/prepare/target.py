@@ -1,4 +1,4 @@
-"""The folder a preparation writes to: begun with which lists and options, and may it go on."""
+"""The target folder of a preparation: its lock, its settings, and resuming in it."""
 
 import json
 import os
@@ -13,20 +13,20 @@ from opengait_ext.lock import InUseError, lock_files, locked
 from opengait_ext.prepare.sources import UNPACKED
 
 NOTE, LOCK = ".prepare.json", ".prepare.lock"
-LOCK_FILES = lock_files(Path(LOCK))  # the lock, which stays when a run has ended, and its holder
+LOCK_FILES = lock_files(Path(LOCK))  # the lock, which stays after a run, and the note of its holder
 PARTITION, DROPPED, DAMAGED = "partition.json", "dropped.csv", "damaged.txt"
 
 
 class TargetError(UserError):
-    """The target holds something else than this preparation."""
+    """The target holds something other than this preparation."""
 
 
 @contextmanager
 def sole_run(target: Path) -> Iterator[None]:
-    """Keeps a second preparation out of the folder while one is at work there.
+    """Lock the folder against a second preparation while this one runs.
 
     Raises:
-        TargetError: If another process prepares there, or the folder holds other things.
+        TargetError: If another process prepares there, or the folder holds foreign files.
     """
     check_target(target)
     try:
@@ -37,21 +37,21 @@ def sole_run(target: Path) -> Iterator[None]:
 
 
 def flush_disks() -> None:
-    """Has the disks take all files at once, so that no partition speaks of one that is lost."""
+    """Flush all files to disk, so that no partition names a file that a power cut loses."""
     if hasattr(os, "sync"):
         os.sync()
 
 
 def open_target(target: Path, settings: dict[str, Any], anew: bool) -> None:
-    """Begins a preparation in a folder, or goes on with the one that was begun there.
+    """Start a preparation in a folder, or resume the one that was started there.
 
     Args:
-        target: The folder; it is made.
-        settings: All that decides what is written: digest of the lists, options.
-        anew: Remove what an earlier preparation wrote there.
+        target: The folder; created if missing.
+        settings: Everything that decides what is written: digest of the lists, options.
+        anew: Remove what an earlier preparation wrote there, and start again.
 
     Raises:
-        TargetError: If the folder holds other things, or was begun with other settings.
+        TargetError: If the folder holds foreign files, or was started with other settings.
     """
     check_target(target)
     note = target / NOTE
@@ -66,10 +66,10 @@ def open_target(target: Path, settings: dict[str, Any], anew: bool) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Refuses a folder that holds other things than a preparation, or what one left behind.
+    """Refuse a folder that holds files that no preparation wrote; change nothing.
 
     Raises:
-        TargetError: If it does; nothing is changed.
+        TargetError: If there are such files, or the target is no folder.
     """
     if not target.exists() or (target / NOTE).is_file():
         return
@@ -81,7 +81,7 @@ def check_target(target: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a run that was killed before its first note can have left it."""
+    """Return whether a run that was killed before its first note can have left this file."""
     return name in (UNPACKED, *LOCK_FILES) or name.startswith(f".{NOTE}.") and name.endswith(".tmp")
 
 
@@ -105,7 +105,7 @@ def _check_settings(note: Path, settings: dict[str, Any]) -> None:
 
 
 def _remove_prepared(target: Path) -> None:
-    """Removes exactly what a preparation writes, and the folders that are empty then."""
+    """Remove exactly what a preparation writes, and the folders that are then empty."""
     folders = {*target.glob("*/rgb"), *target.glob("*/ir")}
     folders.update(path.parents[1] for path in target.glob(f"*/*/*/{PICKLED}"))  # gait data
     for folder in folders:

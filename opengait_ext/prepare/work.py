@@ -1,4 +1,4 @@
-"""Work in several processes that leave signals to the first one, and end with it."""
+"""Process pools whose workers leave Ctrl-C to the main process and end with it."""
 
 import os
 import signal
@@ -19,9 +19,9 @@ from opengait_ext.prepare.progress import Progress
 Tell = Callable[[int], None]
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
-AHEAD = 4  # jobs a process are handed out at once: what a stop loses
+AHEAD = 4  # jobs per process that are submitted ahead: what a stop loses
 MOST_DEAD = 20
-_PAUSE = 0.2  # seconds between two looks at what the processes have done
+_PAUSE = 0.2  # seconds between two updates of the progress
 _SHARED: dict[str, Any] = {}
 LACK = (
     "a process was ended from outside, for lack of memory as a rule; run the same command "
@@ -30,13 +30,13 @@ LACK = (
 
 
 class Pool(ProcessPoolExecutor):
-    """A pool whose processes hear no Ctrl-C, not even while they start.
+    """A process pool whose workers ignore Ctrl-C, even while they start.
 
     Args:
-        workers: How many.
-        context: Of multiprocessing; without it, one that spawns.
-        initializer: Runs first in each process.
-        initargs: Of it.
+        workers: Number of processes.
+        context: Multiprocessing context; a spawning one by default.
+        initializer: Called first in each process.
+        initargs: Arguments of the initializer.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Pool(ProcessPoolExecutor):
         )
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand out a job; it may start a process."""
+        """Submit a job; this may start a process."""
         with _blocked():
             return super().submit(*args, **kwargs)
 
 
 @contextmanager
 def _blocked() -> Iterator[None]:
-    """Hold Ctrl-C back; a process that is started meanwhile holds it back, too."""
+    """Block Ctrl-C; a process started meanwhile inherits the block."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -73,7 +73,7 @@ def _blocked() -> Iterator[None]:
 
 
 def _start(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the workers
     cv2.setNumThreads(0)
     Thread(target=_end_with_first, daemon=True).start()
     if initializer is not None:
@@ -81,7 +81,7 @@ def _start(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -
 
 
 def _end_with_first() -> None:
-    """End this process when the first one is gone, however: it would wait for work for ever."""
+    """End this process when the main process is gone, because it would wait for work forever."""
     first = parent_process()
     if first is not None:
         first.join()
@@ -91,16 +91,16 @@ def _end_with_first() -> None:
 def run_in_order(
     work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int, chunk: int
 ) -> Iterator[_Result]:
-    """Do many small jobs; return the results in the order of the jobs, as they come.
+    """Do many small jobs; yield the results in the order of the jobs as they become ready.
 
     Args:
-        work: Does one job; a function of a module, so that processes find it.
-        jobs: What to do.
-        workers: Processes; 1 works in this one.
-        chunk: Jobs that are handed to a process at once.
+        work: Function that does one job, at module level so that it can be pickled.
+        jobs: The jobs.
+        workers: Number of processes; 1 works in this process.
+        chunk: Number of jobs that a process gets at once.
 
     Raises:
-        UserError: If a process died, for lack of memory as a rule.
+        UserError: If a process died, usually for lack of memory.
     """
     if workers <= 1 or len(jobs) <= chunk:
         yield from map(work, jobs)
@@ -121,20 +121,20 @@ def run_whatever_dies(
     workers: int,
     ended: Callable[[_Job], _Result],
 ) -> Iterator[tuple[int, _Result]]:
-    """Do all jobs; return the position of each and its result, as they come.
+    """Do all jobs in a pool that survives worker crashes; yield position and result of each.
 
-    A job that ends its process (a fault of a decoder, or memory) has a result like others: the
-    jobs that the process may have had are done one by one, each in a process of its own.
+    A job that kills its process (a crash of a decoder, or lack of memory) has a result like any
+    other: the jobs that were running then are repeated one by one, each in its own process.
 
     Args:
-        work: Does one job; a function of a module, so that processes find it.
-        job_of: Returns the job of a position; asked when its turn comes, so that memory is saved.
+        work: Function that does one job, at module level so that it can be pickled.
+        job_of: Function from a position to its job; called late, which saves memory.
         count: Number of positions.
-        workers: Processes; 1 works in this one.
-        ended: Returns the result of a job that ended its process.
+        workers: Number of processes; 1 works in this process, which a crash then ends.
+        ended: Function from a job that killed its process to its result.
 
     Raises:
-        UserError: If ever more processes are ended, for lack of memory as a rule.
+        UserError: If more than ``MOST_DEAD`` processes died, usually for lack of memory.
     """
     if workers <= 1:
         yield from ((number, work(job_of(number))) for number in range(count))
@@ -171,13 +171,13 @@ def _in_processes(
     running: dict[Future[_Result], int],
     ahead: int,
 ) -> Iterator[tuple[int, _Result]]:
-    """Keep the pool busy; what is left in ``running`` when it breaks has no result."""
+    """Keep the pool busy; jobs left in ``running`` when it breaks have no result."""
     while True:
         for number in waiting:
             try:
                 running[pool.submit(work, job_of(number))] = number
             except BrokenProcessPool:
-                running[Future()] = number  # refused, but not to be forgotten
+                running[Future()] = number  # the broken pool refused it; keep it among the suspects
                 raise
             if len(running) >= ahead:
                 break
@@ -189,23 +189,23 @@ def _in_processes(
 
 
 class StoppedError(BaseException):
-    """The first process asked to stop; no failure of the work."""
+    """The main process asked the worker to stop; the work itself did not fail."""
 
 
 def run_all(
     work: Callable[[_Job, Tell], _Result], jobs: Sequence[_Job], workers: int, progress: Progress
 ) -> Iterator[_Result]:
-    """Do all jobs; return the results in the order of the jobs, as they come.
+    """Do a few long jobs with progress; yield the results in the order of the jobs.
 
     Args:
-        work: Does one job, and calls its second argument now and then with how much it has done
-            since the last time; a function of a module, so that processes find it.
-        jobs: What to do.
-        workers: Processes; 1 works in this one.
-        progress: Gets what the work tells.
+        work: Function that does one job. It calls its second argument now and then with the amount
+            done since the last call. At module level, so that it can be pickled.
+        jobs: The jobs.
+        workers: Number of processes; 1 works in this process.
+        progress: Shows the amounts that the work reports.
 
     Raises:
-        UserError: If a process died, for lack of memory as a rule.
+        UserError: If a process died, usually for lack of memory.
     """
     be_quiet()
     if workers <= 1 or len(jobs) <= 1:
@@ -242,7 +242,7 @@ def _share(counter: Any, stop: Any) -> None:
 
 
 def be_quiet() -> None:
-    """Keep OpenCV and FFmpeg from writing into the line of progress; faults are told by us."""
+    """Silence OpenCV and FFmpeg, whose messages would break the progress line; we report faults."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.setLogLevel(0) if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel(0)
 
@@ -255,7 +255,7 @@ def _work(work: Callable[[Any, Tell], Any], job: Any) -> Any:
 
 
 def _count(amount: int) -> None:
-    """Add to what is done; end the work if the first process wants it."""
+    """Add to the shared count of finished work; raise StoppedError if a stop is asked for."""
     if _SHARED["stop"].is_set():
         raise StoppedError
     with _SHARED["counter"].get_lock():
