@@ -1,1 +1,1 @@
-"""The look at prepared and published data before training."""
+"""Check of prepared and published data before training."""

@@ -1,4 +1,4 @@
-"""Frames that are in the data twice, byte by byte, and what follows from it."""
+"""Frames that are in the data twice, byte for byte, and how serious each case is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from opengait_ext.prepare.check.images import DIGEST
 from opengait_ext.prepare.check.plan import Listed
 from opengait_ext.prepare.check.tracklets import Checked, chosen_frames
 
-# What two tracklets with a common frame have in common otherwise, worst first.
+# How two tracklets with a common frame are related, worst first.
 KINDS = {
     "splits": (FAULT, "is in {b} of {other.split}, too: a leak from {other.split} to {one.split}"),
     "identities": (FAULT, "is identity {other.pid} in {b}"),
@@ -22,7 +22,7 @@ KINDS = {
 
 @dataclass
 class Pair:
-    """Two tracklets with common frames: how many, and the first of them."""
+    """Two tracklets with common frames: the number of frames, and the first of them."""
 
     frames: int = 0
     first: tuple[int, int] = field(default=(0, 0))
@@ -31,13 +31,13 @@ class Pair:
 def check_duplicates(
     tracklets: Sequence[Listed], checked: Sequence[Checked], quick: bool, findings: Findings
 ) -> None:
-    """Finds frames with the same content in one tracklet, in two, in two splits.
+    """Find frames with the same content within a tracklet, across tracklets and across splits.
 
     Args:
-        tracklets: As listed.
-        checked: What each of them holds.
-        quick: Whether only some frames were looked at.
-        findings: Gets a finding for every two tracklets with common frames.
+        tracklets: The listed tracklets.
+        checked: The result of each tracklet.
+        quick: Whether only some frames were read.
+        findings: Collects a finding for every pair of tracklets with common frames.
     """
     pairs = _pairs(checked)
     numbers = {f"frames_in_two_{kind}": 0 for kind in KINDS if kind != "within"}
@@ -73,7 +73,7 @@ def _kind(one: Listed, other: Listed) -> str:
 
 
 def _pairs(checked: Sequence[Checked]) -> dict[tuple[int, int], Pair]:
-    """Gives the tracklets with common frames; each frame counts with the first of its content."""
+    """Return the pairs of tracklets with common frames; a copy is paired with the first one."""
     counts = [len(c.digests) // DIGEST for c in checked]
     digests = np.frombuffer(b"".join(c.digests for c in checked), "<u8").reshape(-1, 2)
     owners = np.repeat(np.arange(len(counts)), counts)
@@ -86,7 +86,7 @@ def _pairs(checked: Sequence[Checked]) -> dict[tuple[int, int], Pair]:
     if not len(order):
         return {}
     is_new = np.r_[True, (digests[order[1:]] != digests[order[:-1]]).any(axis=1)]
-    heads = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]  # of each, the first of its kind
+    heads = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]  # per frame, the first equal one
     pairs: dict[tuple[int, int], Pair] = {}
     again = sorted(zip(order[~is_new].tolist(), heads[~is_new].tolist(), strict=True))
     for frame, head in again:
@@ -99,7 +99,7 @@ def _pairs(checked: Sequence[Checked]) -> dict[tuple[int, int], Pair]:
 def _numbers(
     owners: tuple[int, int], pair: Pair, checked: Sequence[Checked], quick: bool
 ) -> tuple[int, int]:
-    """Gives the frame numbers, from 0, of the first common frame."""
+    """Return the numbers (from 0) of the first common frame in both tracklets."""
     one, other = (
         chosen_frames(checked[owner].frames, quick)[place]
         for owner, place in zip(owners, pair.first, strict=True)

@@ -1,4 +1,4 @@
-"""What the check of a data set looks for, by name, and what it finds."""
+"""The checks of a data set by name, and their findings."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from opengait_ext.escaping import escaped
 
 FAULT, WARNING = "fault", "warning"
-KEPT = 50  # examples of each kind, of each check, in the report
+KEPT = 50  # examples per severity and check in the report
 
 CHECKS = {
     "files": "every listed file is there",
@@ -33,12 +33,12 @@ CHECKS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One or many things of one kind that a check found.
+    """One or several findings of one kind from one check.
 
     Args:
-        check: Its name, of ``CHECKS``.
+        check: Name of the check, of ``CHECKS``.
         severity: ``FAULT`` or ``WARNING``.
-        count: How many there are.
+        count: Number of findings.
         examples: Place (below the root of the data) and text of the first ones.
     """
 
@@ -50,12 +50,12 @@ class Finding:
 
 @dataclass
 class Result:
-    """What became of one check.
+    """The result of one check.
 
     Args:
-        counts: Of faults and of warnings.
-        examples: The first of each, in the order of the data.
-        numbers: What was counted besides, for the report.
+        counts: Number of faults and of warnings.
+        examples: The first faults and warnings, in the order of the data.
+        numbers: Further counts for the report.
         note: A remark for the table.
     """
 
@@ -68,41 +68,41 @@ class Result:
 
     @property
     def severity(self) -> str:
-        """Gives ``fault``, ``warning`` or ``ok``."""
+        """Return ``fault``, ``warning`` or ``ok``."""
         return next((s for s in (FAULT, WARNING) if self.counts[s]), "ok")
 
     @property
     def count(self) -> int:
-        """Gives the number of what decides the severity."""
+        """Return the number of findings at the severity of the check."""
         return self.counts.get(self.severity, 0)
 
     @property
     def first(self) -> str:
-        """Gives the first example of what decides the severity, or the note."""
+        """Return the first example at the severity of the check, or the note."""
         examples = self.examples.get(self.severity)
         return ": ".join(examples[0]) if examples else self.note
 
 
 class Findings:
-    """Collects what is found, by check; what is added first is shown first."""
+    """The findings by check; those added first are shown first."""
 
     def __init__(self) -> None:
         self.results = {check: Result() for check in CHECKS}
 
     def add(self, check: str, severity: str, place: str, text: str, count: int = 1) -> None:
-        """Notes one finding: where, and what is wrong with what is expected."""
+        """Add findings of one kind: the place, and a text with fault and expectation."""
         self.extend([Finding(check, severity, count, [(place, text)])])
 
     def fault(self, check: str, place: str, text: str) -> None:
-        """Notes one fault."""
+        """Add one fault."""
         self.add(check, FAULT, place, text)
 
     def warn(self, check: str, place: str, text: str) -> None:
-        """Notes one warning."""
+        """Add one warning."""
         self.add(check, WARNING, place, text)
 
     def extend(self, findings: Iterable[Finding]) -> None:
-        """Notes findings; of their examples only the first are kept."""
+        """Add findings; only the first ``KEPT`` examples are kept."""
         for found in findings:
             result = self.results[found.check]
             result.counts[found.severity] += found.count
@@ -110,20 +110,20 @@ class Findings:
             examples += map(tuple, found.examples[: KEPT - len(examples)])  # type: ignore[arg-type]
 
     def has(self, severity: str) -> bool:
-        """Whether any check found something as bad."""
+        """Return whether any check has findings of this severity."""
         return any(result.counts[severity] for result in self.results.values())
 
     @property
     def severity(self) -> str:
-        """Gives the worst of all: ``fault``, ``warning`` or ``ok``."""
+        """Return the worst severity of all checks: ``fault``, ``warning`` or ``ok``."""
         return next((s for s in (FAULT, WARNING) if self.has(s)), "ok")
 
 
 def as_plain(found: Finding) -> dict[str, Any]:
-    """Gives a finding as JSON can hold it."""
+    """Return a finding as plain data for JSON."""
     return asdict(found)
 
 
 def printable(text: str) -> str:
-    """Gives a text out of the data as it can be shown: a terminal would obey some characters."""
+    """Return a text from the data with control characters escaped, which a terminal would obey."""
     return escaped(text)

@@ -1,7 +1,7 @@
-"""One image as the check sees it: is it whole, how large, which content, is it gray.
+"""The check of a single image: damage, size, digest, gray or in color, contrast.
 
-OpenCV decodes damaged JPEG files with a line on the terminal at most. simplejpeg turns every
-warning of the decoder into an error; on 600 frames of SynthVVI (3 kB each) that noticed
+OpenCV decodes damaged JPEG files with at most a line on the terminal. simplejpeg turns every
+warning of the decoder into an error. On 600 frames of SynthVVI (3 kB each) this detected
 
     100 %   cut off anywhere, also with an end mark put behind the cut
      95 %   512 bytes set to zero
@@ -9,8 +9,8 @@ warning of the decoder into an error; on 600 frames of SynthVVI (3 kB each) that
      69 %   64 bytes replaced by random ones
      14 %   a single bit turned over
 
-The code of JPEG finds its way back after a small damage: what is left is a wrong picture that no
-decoder can tell from a right one. Only a comparison with the original can, by the digest.
+The entropy code of JPEG resynchronizes after small damage. What is left is a wrong image that no
+decoder can tell from a right one; only the digest of the original can.
 """
 
 import hashlib
@@ -26,32 +26,32 @@ from opengait_ext.data.pictures import read_pixels
 from opengait_ext.prepare.sources import DamagedImageError
 
 DIGEST = 16  # bytes of the hash of a frame
-# A frame counts as gray if its channels differ by noise alone: the largest less the smallest
-# channel of a pixel is at most GRAY_MEAN of 255 levels on average, and at most GRAY_PEAK in 99 of
-# 100 pixels. Measured: gray frames of SynthVVI with independent noise of 5 levels in the channels
-# have a mean of 3.0 and a 99th percentile of 7 at most as JPEG of any quality; noise of 2 levels
-# has 3.5 and 9 as PNG, a cast of one level 2.7 and 5. Of noise of any strength the percentile is
-# 2.4 times the mean, so what passes the first limit passes the second. Visible frames of SynthVVI
-# have 16.6 and 32 at least. A real person in black on asphalt has 3.2, as noise has, but 17: a
-# face, hands, a bag are in color.
+# A frame counts as gray if its channels differ by noise alone. The spread of a pixel is its largest
+# channel minus its smallest, of 255 levels. Its mean may be GRAY_MEAN at most, and its 99th
+# percentile GRAY_PEAK at most. Measured (mean, 99th percentile): gray frames of SynthVVI with
+# independent noise of 5 levels in the channels have at most 3.0 and 7 as JPEG of any quality; noise
+# of 2 levels has 3.5 and 9 as PNG; a cast of one level has 2.7 and 5. For noise of any strength the
+# percentile is 2.4 times the mean, so noise within the first limit is within the second. Visible
+# frames of SynthVVI have at least 16.6 and 32. A real person in black on asphalt has a mean of 3.2,
+# like noise, but a percentile of 17, because face, hands and bag are in color.
 GRAY_MEAN, GRAY_PEAK = 4.0, 10
-# A frame whose levels lie closer together, from the 1st to the 99th percentile, shows nothing. Of
-# SynthVVI the least is 82; of radiometric frames whose 16 bits were cut to 8 a person has 1 to 8.
+# A frame has no contrast if its 1st and 99th percentile lie closer together than this. The smallest
+# distance in SynthVVI is 82; a person in radiometric frames cut from 16 to 8 bits has 1 to 8.
 CONTRAST_LIMIT = 10
-ZEROS = bytes(32)  # whole frames of SynthVVI have 3 zero bytes in a row at most, progressive 15
-_SAMPLE = 2  # every second row and column tells the color
+ZEROS = bytes(32)  # intact frames of SynthVVI: at most 3 zero bytes in a row, progressive 15
+_SAMPLE = 2  # every second row and column is enough for the color
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one frame is.
+    """The properties of one frame.
 
     Args:
-        height: In pixels.
-        width: In pixels.
-        is_gray: Whether its channels are equal but for noise, see ``GRAY_MEAN``.
-        is_flat: Whether it shows nothing, see ``CONTRAST_LIMIT``.
-        remark: What is odd though it could be decoded; mostly empty.
+        height: Height in pixels.
+        width: Width in pixels.
+        is_gray: Whether its channels are equal except for noise, see ``GRAY_MEAN``.
+        is_flat: Whether it has no contrast, see ``CONTRAST_LIMIT``.
+        remark: An oddity of a frame that could be decoded; usually empty.
     """
 
     height: int
@@ -62,18 +62,18 @@ class Look:
 
 
 def digest_of(content: bytes) -> bytes:
-    """Gives the hash of a frame, ``DIGEST`` bytes."""
+    """Return the hash of a frame, ``DIGEST`` bytes."""
     return hashlib.blake2b(content, digest_size=DIGEST).digest()
 
 
 def look(content: bytes) -> Look:
-    """Decodes an image file completely.
+    """Decode an image file completely; return its properties.
 
     Args:
-        content: All of its bytes: JPEG, PNG, or another form that OpenCV reads.
+        content: All bytes of the file: JPEG, PNG, or another format that OpenCV reads.
 
     Raises:
-        DamagedImageError: If it is no image, not whole, or claims more than ``MOST_PIXELS``.
+        DamagedImageError: If it is no image, is damaged, or claims more than ``MOST_PIXELS``.
     """
     try:
         check_image_size(content)
@@ -85,7 +85,7 @@ def look(content: bytes) -> Look:
 
 
 def look_at_pixels(frame: np.ndarray) -> Look:
-    """Looks at a frame that is decoded already, uint8 ``[3, h, w]`` or a silhouette."""
+    """Return the properties of a decoded frame, uint8 ``[3, h, w]``, or of a silhouette."""
     is_picture = frame.shape[0] == 3
     is_gray, is_flat = _colors_of(frame.transpose(1, 2, 0)) if is_picture else (False, False)
     return Look(frame.shape[1], frame.shape[2], is_gray, is_flat)
@@ -103,7 +103,7 @@ def _look_at_jpeg(content: bytes) -> Look:
 
 
 def _lost_block(content: bytes, pixels: np.ndarray) -> str:
-    """Finds a run of zeros, as a lost block of a disk leaves it; plain areas may have one, too."""
+    """Return a remark on a run of zeros, as a lost disk block leaves; plain areas may have one."""
     start = content.find(ZEROS, content.find(b"\xff\xda") + 2)
     if start < 0 or np.ptp(pixels) <= 2:
         return ""
@@ -119,7 +119,7 @@ def _look_at_other(content: bytes) -> Look:
 
 
 def _colors_of(pixels: np.ndarray) -> tuple[bool, bool]:
-    """Return whether ``[h, w]`` or ``[h, w, 3]`` is gray but for noise, and without contrast."""
+    """Return whether ``[h, w]`` or ``[h, w, 3]`` is gray except for noise, and whether flat."""
     taken = np.ascontiguousarray(pixels[::_SAMPLE, ::_SAMPLE])
     if taken.ndim == 2 or taken.shape[2] == 1:
         return True, _is_flat(taken)

@@ -1,7 +1,7 @@
-"""The journal of a check: what is finished, so that a check that was stopped goes on.
+"""Crash-safe journal of a check: a stopped check resumes.
 
-A text file with a line a tracklet, each with a check sum and appended by one write: a line that a
-kill cut is known by it, and left out.
+A text file with one line per tracklet, each with a checksum and appended by one write. A line that
+a kill cut off fails its checksum and is ignored.
 """
 
 import base64
@@ -21,11 +21,11 @@ _HEAD = "opengait_ext/check/journal"
 
 
 class JournalError(UserError):
-    """The journal cannot be written where it should be."""
+    """The journal cannot be written to its place."""
 
 
 class Journal:
-    """Keeps what is finished, in a file.
+    """The finished tracklets of a check, kept in a file.
 
         with Journal(path, root, anew=False) as journal:
             before = journal.get(key)
@@ -33,11 +33,11 @@ class Journal:
 
     Args:
         path: The file; None keeps nothing.
-        root: Folder of the data: a journal of another one is begun anew.
-        anew: Whether to forget what is there.
+        root: Folder of the data; the journal of another folder is started anew.
+        anew: Whether to discard earlier entries.
 
     Raises:
-        JournalError: If the file cannot be written, or is something else.
+        JournalError: If the file cannot be written, or is no journal.
     """
 
     def __init__(self, path: Path | None, root: Path, anew: bool) -> None:
@@ -68,17 +68,17 @@ class Journal:
             self._file.close()
 
     def get(self, key: str) -> Checked | None:
-        """Gives what was found in a tracklet; None if it was not looked at."""
+        """Return the result of a tracklet; None if it was not checked yet."""
         line = self._lines.get(key)
         return None if line is None else _checked_of(json.loads(line))
 
     def signature(self, key: str) -> str:
-        """Gives the signature of a tracklet's files at that time; empty if there is none."""
+        """Return the signature of a tracklet's files at its last check; empty if there is none."""
         checked = self.get(key)
         return checked.signature if checked else ""
 
     def add(self, key: str, checked: Checked) -> None:
-        """Appends what was found in a tracklet."""
+        """Append the result of a tracklet."""
         if self._file is not None and checked.signature:
             line = json.dumps(_content_of(key, checked))
             try:
@@ -94,7 +94,7 @@ def _line(text: str) -> str:
 
 
 def _read(path: Path, head: str) -> tuple[dict[str, str], bool]:
-    """Gives the last whole line of every key, and whether the file needs no repair."""
+    """Return the last intact line of every key, and whether the file needs no repair."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def _read(path: Path, head: str) -> tuple[dict[str, str], bool]:
         else:
             is_sound = is_sound and not raw
     if content and (not texts or _HEAD not in texts[0]):
-        if path.name != NAME:  # a file of the user's, then
+        if path.name != NAME:  # then it may be a file of the user
             raise JournalError(f"{path}: is no journal of a check and is left alone")
         aside = path.with_name(f"{NAME}.damaged")
         os.replace(path, aside)

@@ -1,4 +1,4 @@
-"""A data set as its lists have it, whichever form it is in, and what the lists alone tell."""
+"""The listed content of a data set in any form, and the checks that need only the lists."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,18 +20,18 @@ _HALVES = {"train": "Train", "val": "Train", "test": "Test"}
 
 @dataclass(frozen=True)
 class Listed:
-    """One tracklet of the lists.
+    """One listed tracklet.
 
     Args:
-        path: Its name, once in the data.
+        path: Its name, unique in the data.
         pid: The identity.
         camid: The camera's number.
         modality: ``visible`` or ``infrared``.
         split: ``train``, ``val``, ``test``, or the name of another list.
-        frames: How many the lists say.
+        frames: Number of frames according to the lists.
         form: ``IMAGES``, ``PACKED`` or ``PICKLED``.
-        files: Of its frames in order, or the one file with all of them, those that are there.
-        images: Gives what is read of such a file.
+        files: Existing files of its frames in order, or the one file with all of them.
+        images: Function from such a file to the reference that is read.
     """
 
     path: str
@@ -47,23 +47,23 @@ class Listed:
 
 @dataclass
 class Plan:
-    """A data set as its lists have it.
+    """A data set as its lists describe it.
 
     Args:
-        root: Its folder.
+        root: Folder of the data.
         kind: ``prepared``, or the published form: ``hitsz_vcm``, ``bupt_campus``.
-        dataset: Its name.
-        layout: In words.
-        findings: What the lists and the folders told so far.
-        tracklets: All that could be understood.
+        dataset: Name of the data set.
+        layout: The form of the data, in words.
+        findings: Findings of the lists and the folders so far.
+        tracklets: All tracklets that could be understood.
         tasks: Positions of query and gallery, ``{"test infrared_to_visible": (..., ...)}``.
-        protocol: Which gallery tracklets are left out.
-        min_frames: That the protocol needs.
-        lists_digest: sha256 of all lists; of published ones that which the preparation notes.
-        published_digest: Of the published lists, as the preparation noted it.
-        refusal: What the preparation or the training says when it refuses the lists.
-        official: Official counts with what is compared: ``(text, official, found)``.
-        stream: Of gait data, the name of each tracklet's file; empty for other data.
+        protocol: Rule for the gallery tracklets that are left out.
+        min_frames: Number of frames that the protocol needs.
+        lists_digest: sha256 of all lists; for published data the one that the preparation notes.
+        published_digest: sha256 of the published lists, as the preparation noted it.
+        refusal: Message of the preparation or the training if it refuses the lists.
+        official: Official counts, ``(text, official, found)``.
+        stream: For gait data, the name of each tracklet's file; empty for other data.
     """
 
     root: Path
@@ -82,16 +82,23 @@ class Plan:
     stream: str = ""
 
     def job(self, position: int, quick: bool, known: str) -> Job:
-        """Gives how the files of a tracklet are looked at."""
+        """Return the job that checks the files of a tracklet.
+
+        Args:
+            position: Position of the tracklet in ``tracklets``.
+            quick: Whether only some frames are read.
+            known: Signature of the files when they were last checked; empty for never.
+        """
         listed = self.tracklets[position]
         files = tuple(map(listed.images, listed.files))
         return Job(listed.path, listed.form, files, str(self.root), quick, known)
 
 
 def check_lists(plan: Plan) -> None:
-    """Finds what the lists tell without any file: checks 5, 7, 8, 10 and one-sided identities.
+    """Run the checks that need no file: numbers 5, 7, 8, 10 and one-sided identities.
 
-    If they are refused for a reason that no check knows, that is a fault of the lists.
+    If the lists are refused for a reason that no check covers, that is a fault of the check
+    ``lists``.
     """
     _check_identities(plan)
     for name in plan.tasks:
@@ -104,7 +111,7 @@ def check_lists(plan: Plan) -> None:
 
 
 def _check_identities(plan: Plan) -> None:
-    """Look for identities in two splits, unless the reader of the lists has told of some."""
+    """Find identities in two splits, unless the reader of the lists has already reported some."""
     if plan.kind != "prepared" and plan.findings.results["identities"].counts[FAULT]:
         return
     homes: dict[str, dict[str, str]] = {}
@@ -117,7 +124,7 @@ def _check_identities(plan: Plan) -> None:
 
 
 def _check_matches(plan: Plan, name: str) -> None:
-    """Looks for queries whose identity no gallery tracklet that counts has."""
+    """Find queries without a match in the gallery under the protocol."""
     findings = plan.findings
     query, gallery = ([plan.tracklets[p] for p in side] for side in plan.tasks[name])
     for side, tracklets in (("query", query), ("gallery", gallery)):
@@ -142,7 +149,7 @@ def _check_matches(plan: Plan, name: str) -> None:
 
 
 def _check_lengths(plan: Plan) -> None:
-    """Published data hold short tracklets, which the preparation drops; prepared data none."""
+    """Find tracklets that are too short: a fault in prepared data, a warning in published data."""
     severity = FAULT if plan.kind == "prepared" else WARNING
     for tracklet in plan.tracklets:
         if tracklet.frames < plan.min_frames:
@@ -151,9 +158,9 @@ def _check_lengths(plan: Plan) -> None:
 
 
 def _check_sides(plan: Plan) -> None:
-    """Look for identities in one modality only: no batch, and no query, can pair them.
+    """Find identities in one modality only, which no batch and no query can pair.
 
-    Where that is so of all, or because nobody says who they are, it is one finding.
+    If this holds for all of them, or because their pids are unknown, it is one finding.
     """
     if plan.stream:  # gait data have one modality
         return
@@ -179,11 +186,11 @@ def _check_sides(plan: Plan) -> None:
 
 
 def vcm_official(plan: Plan, rows: dict[str, int] | None) -> Iterator[tuple[str, int, int]]:
-    """Gives the official counts of HITSZ-VCM beside those found.
+    """Yield the official counts of HITSZ-VCM alongside those found.
 
     Args:
-        plan: With its tracklets.
-        rows: Of the lists of each half; None for prepared data, which have not all of them.
+        plan: The data set with its tracklets.
+        rows: Number of list rows of each half; None for prepared data, which lack some of them.
     """
     for half, official in OFFICIAL_ROWS.items() if rows else ():
         yield f"{half}, rows of the list", official, rows[half] if rows else 0
@@ -208,7 +215,7 @@ def _check_official(plan: Plan) -> None:
 
 
 def counts_of(plan: Plan) -> dict[str, Any]:
-    """Counts identities, tracklets and frames of every split and modality."""
+    """Count identities, tracklets and frames of every split and modality."""
     counts: dict[str, Any] = {}
     splits = [s for s in SPLITS if any(t.split == s for t in plan.tracklets)]
     splits += sorted({t.split for t in plan.tracklets} - set(splits))

@@ -1,6 +1,6 @@
-"""Reads a prepared folder for the check: ``partition.json`` and what lies beside it.
+"""Reader of a prepared folder for the check: ``partition.json`` and the files next to it.
 
-Unlike training, which stops at the first fault, it goes on with what can be understood.
+Training stops at the first fault. This reader notes it and continues with what it can understand.
 """
 
 import hashlib
@@ -33,18 +33,18 @@ from opengait_ext.prepare.target import DAMAGED, DROPPED, LOCK_FILES, NOTE, PART
 
 OWN = {PARTITION, DROPPED, DAMAGED, NOTE, "tracklets.csv", *LOCK_FILES}
 FAKE_FILES = {f"{FAKE_IR}.zip", f"{FAKE_IR}.pkl"}
-OWN_FOLDERS = {UNPACKED, FOLDER}  # what a preparation goes on with
+OWN_FOLDERS = {UNPACKED, FOLDER}  # what a preparation needs to resume
 _SIDES = ("query", "gallery")
 _VIEW = re.compile(r"D([0-9]{1,9})-T[0-9]+")
 _FIELDS = {"path": str, "pid": str, "camid": int, "modality": str, "frames": int, "split": str}
 
 
 def read_prepared(root: Path, ignored: set[str]) -> Plan:
-    """Gives what a prepared folder should hold, and the files that it does.
+    """Return the listed content of a prepared folder, together with the files that exist.
 
     Args:
         root: The folder.
-        ignored: Names of files in it that belong to the check.
+        ignored: Names of files in the folder that belong to the check.
     """
     findings = Findings()
     plan = Plan(root, "prepared", "", "prepared", findings)
@@ -71,7 +71,7 @@ def read_prepared(root: Path, ignored: set[str]) -> Plan:
 
 
 def _read_json(root: Path, findings: Findings) -> dict[str, Any]:
-    """Gives the content of the partition; nothing if it is no JSON object."""
+    """Return the content of ``partition.json``; an empty dict if it is no JSON object."""
     try:
         raw = (root / PARTITION).read_bytes()
         content = json.loads(raw.decode("utf-8"))
@@ -84,7 +84,7 @@ def _read_json(root: Path, findings: Findings) -> dict[str, Any]:
 
 
 def _entries(content: dict[str, Any], findings: Findings) -> dict[int, dict[str, Any]]:
-    """Gives the tracklets that can be understood, by their number in the file."""
+    """Return the tracklet entries that can be understood, by their number in the file."""
     sound: dict[int, dict[str, Any]] = {}
     seen: set[str] = set()
     for number, entry in enumerate(_as_list(content.get("tracklets"))):
@@ -135,7 +135,7 @@ def _leads_out(path: str) -> bool:
 
 
 def _listed(plan: Plan, entry: dict[str, Any], there: set[str]) -> Listed:
-    """Compares an entry with its folder, and its path with its fields."""
+    """Return the tracklet of an entry; compare its path with its fields and with the files."""
     root, findings = plan.root, plan.findings
     path, pid, modality = entry["path"], entry["pid"], entry["modality"]
     own_type = plan.stream and modality == VISIBLE and path.split("/")[1]
@@ -161,7 +161,7 @@ def _listed(plan: Plan, entry: dict[str, Any], there: set[str]) -> Listed:
 
 
 def _written_file(path: str, there: set[str], findings: Findings) -> tuple[str, tuple[str, ...]]:
-    """Gives form and file of a tracklet that a preparation wrote, and takes it out of the rest."""
+    """Return form and file of a packed or pickled tracklet, and remove the file from ``there``."""
     forms = [form for form in (PACKED, PICKLED) if form in there]
     there.difference_update(forms)
     if not forms:
@@ -172,7 +172,7 @@ def _written_file(path: str, there: set[str], findings: Findings) -> tuple[str, 
 
 
 def _published_file(plan: Plan, path: str, there: set[str]) -> tuple[str, tuple[str, ...]]:
-    """Gives the same of a tracklet that stays as published; its other pickles are no strays."""
+    """Return form and file of a tracklet left as published; its other pickles are no strays."""
     try:
         name = f"{named_stream(plan.root / path, plan.stream)}.pkl"
     except LayoutError as fault:
@@ -187,7 +187,7 @@ def _published_file(plan: Plan, path: str, there: set[str]) -> tuple[str, tuple[
 
 
 def _check_strays(found: dict[str, set[str]], ignored: set[str], findings: Findings) -> None:
-    """Names what is left of the files when all that are listed are taken out."""
+    """Note the files that remain after all listed ones are removed."""
     found[""] -= OWN | ignored
     for folder in sorted(found.keys() - OWN_FOLDERS):
         for name in sorted(found[folder]):
@@ -202,7 +202,7 @@ def _check_strays(found: dict[str, set[str]], ignored: set[str], findings: Findi
 
 
 def _read_protocol(content: dict[str, Any], entries: dict[int, dict[str, Any]], plan: Plan) -> None:
-    """Takes over the protocol, the tasks, and what is known of the data set."""
+    """Copy the protocol, the tasks and the facts of the data set into the plan."""
     plan.dataset = str(content.get("dataset", ""))
     protocol = _as_dict(content.get("protocol"))
     try:
@@ -220,7 +220,7 @@ def _read_protocol(content: dict[str, Any], entries: dict[int, dict[str, Any]], 
 
 
 def _read_tasks(content: dict[str, Any], entries: dict[int, dict[str, Any]], plan: Plan) -> None:
-    """Takes over queries and galleries, with the places that tracklets have in the plan."""
+    """Copy queries and galleries into the plan, as positions in its tracklets."""
     places = {number: place for place, number in enumerate(entries)}
     count = len(_as_list(content.get("tracklets")))
     for split, directions in _as_dict(content.get("tasks")).items():
@@ -239,7 +239,7 @@ def _read_tasks(content: dict[str, Any], entries: dict[int, dict[str, Any]], pla
 
 
 def _check_modalities(name: str, plan: Plan) -> None:
-    """Compares the modality and the split of queries and gallery with the task's name."""
+    """Compare the modality and the split of queries and gallery with the task's name."""
     split, _, direction = name.partition(" ")
     expected = direction.split("_to_")
     if len(expected) != 2 or not set(expected) <= set(FOLDERS):
@@ -252,7 +252,7 @@ def _check_modalities(name: str, plan: Plan) -> None:
 
 
 def _check_sets(content: dict[str, Any], plan: Plan) -> None:
-    """Compares the identities that OpenGait reads with those of the tracklets."""
+    """Compare the identities that OpenGait reads with those of the tracklets."""
     for name, is_test in (("TRAIN_SET", False), ("TEST_SET", True)):
         expected = {t.pid for t in plan.tracklets if (t.split == "test") == is_test}
         found = set(map(str, _as_list(content.get(name))))
@@ -263,9 +263,9 @@ def _check_sets(content: dict[str, Any], plan: Plan) -> None:
 
 
 def _refusal(root: Path) -> str:
-    """Gives what training says to the partition; nothing if it takes it."""
+    """Return the message with which training refuses the partition; empty if it is accepted."""
     try:
         read_partition(root / PARTITION)
-    except Exception as error:  # a file that anybody may have written can raise anything
+    except Exception as error:  # a file from anywhere can raise anything
         return str(error) or type(error).__name__
     return ""

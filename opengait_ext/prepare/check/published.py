@@ -1,7 +1,7 @@
-"""Reads published data for the check, by the readers of their preparation.
+"""Reader of published data for the check, by the readers of their preparation.
 
-The preparation stops at faulty lists. Here each fault is noted under the check that its kind
-belongs to, and what can be understood is looked at all the same.
+The preparation refuses faulty lists. Here each fault is noted under the check that its kind
+belongs to, and everything that can be understood is still checked.
 """
 
 import os
@@ -41,7 +41,7 @@ from opengait_ext.prepare.vcm.lists import HALVES, LISTS, Row
 from opengait_ext.prepare.vcm.run import OFFICIAL_ROWS
 
 VCM, BUPT = RAW_KINDS = ("hitsz_vcm", "bupt_campus")
-MIN_FRAMES = 12  # of HITSZ-VCM's protocol
+MIN_FRAMES = 12  # in the protocol of HITSZ-VCM
 CHECKS_OF_KINDS = {
     Kind.EMPTY: ("empty", FAULT),
     Kind.OUT_OF_RANGE: ("ranges", FAULT),
@@ -60,30 +60,30 @@ CHECKS_OF_KINDS = {
     Kind.IMAGE_TWICE: ("duplicates", WARNING),
     Kind.FRAMES_TWICE: ("duplicates", WARNING),
     Kind.STRAY_IMAGES: ("stray", WARNING),
-}  # all others are of the lists
-# What the check finds itself, file by file.
+}  # all other kinds belong to the check of the lists
+# Kinds that the check finds itself, file by file.
 _FOUND_ANYHOW = {Kind.OTHER_LETTERS, Kind.UNLISTED_IMAGES, Kind.IGNORED_MEMBERS}
 _BUPT_SPLITS = {"test": "test", "train": "train", "auxiliary": "train"}
 
 
 class UnknownDataError(UserError):
-    """There is nothing that can be checked."""
+    """No data that can be checked were found."""
 
 
 def read_plan(
     data: Path, raw_kind: str | None, min_frames: int | None, own: Sequence[Path]
 ) -> Plan:
-    """Find out which data these are, and read their lists.
+    """Recognize the data set, and read its lists.
 
     Args:
         data: A prepared folder, or a folder or an archive of published data.
-        raw_kind: Of published data; None to find it out.
-        min_frames: Of published data: shorter tracklets are counted; None for the protocol's.
-        own: Files that the check writes: they are no strays, and beside the first one a compressed
-            archive is decompressed.
+        raw_kind: Kind of the published data; None to recognize it.
+        min_frames: Shorter tracklets of published data are counted; None: the protocol's number.
+        own: Files that the check writes. They are no strays; compressed archives are decompressed
+            next to the first one.
 
     Raises:
-        UnknownDataError: If there is nothing that can be checked.
+        UnknownDataError: If there are no data that can be checked.
     """
     if not data.exists():
         raise UnknownDataError(f"{data}: no such folder")
@@ -104,7 +104,7 @@ def read_plan(
 
 
 def close(own: Sequence[Path]) -> None:
-    """Close archives, and remove what was decompressed of them."""
+    """Close all archives, and remove the decompressed tars."""
     close_archives()
     remove_unpacked(own[0].parent / UNPACKED)
 
@@ -133,7 +133,7 @@ def _kind_of(data: Path, unpacked: Path) -> str:
 
 
 def note_faults(faults: Iterable[Fault], root: Path, findings: Findings) -> None:
-    """Note the faults of a reader, each under the check that its kind belongs to."""
+    """Add the faults of a reader to the findings, each under the check that its kind belongs to."""
     for fault in faults:
         if fault.kind in _FOUND_ANYHOW:
             continue
@@ -147,12 +147,12 @@ def _below(place: str, root: Path) -> str:
 
 
 def read_vcm(root: Path, sources: Sources, min_frames: int | None) -> Plan:
-    """Read HITSZ-VCM: what the lists say, and which of the images are there.
+    """Read HITSZ-VCM: the content of the lists, and which of the images exist.
 
     Args:
-        root: Folder of the data, which messages leave out.
+        root: Folder of the data, omitted in messages.
         sources: Its folders and archives.
-        min_frames: Shorter tracklets are counted; None for the published protocol.
+        min_frames: Shorter tracklets are counted; None: the number of the published protocol.
     """
     findings = Findings()
     plan = Plan(root, VCM, "HITSZ-VCM", "published as HITSZ-VCM", findings)
@@ -164,7 +164,7 @@ def read_vcm(root: Path, sources: Sources, min_frames: int | None) -> Plan:
         homes = find_homes(sources, rows, faults)
         if len(homes) == len(HALVES):
             plan.layout += f", {describe(place, homes)}"
-    except UserError as error:  # no lists, or an archive that is damaged
+    except UserError as error:  # no lists, or a damaged archive
         findings.fault("files" if rows else "lists", str(sources) if rows else "lists", str(error))
     note_faults(faults.found, root, findings)
     used = Used()
@@ -195,7 +195,7 @@ def _listed(row: Row, there: tuple[str, ...], home: Home | None) -> Listed:
 
 
 def _check_spelling(root: Path, homes: dict[str, Home], findings: Findings) -> None:
-    """Name files that differ from the list in the case of letters: other readers miss them."""
+    """Note files whose names differ from the list in case only; other readers miss them."""
     for home in homes.values():
         for file, (place, name) in home.elsewhere.items():
             if file != name:
@@ -205,7 +205,7 @@ def _check_spelling(root: Path, homes: dict[str, Home], findings: Findings) -> N
 
 
 def _set_vcm_tasks(plan: Plan, rows: Sequence[Row]) -> None:
-    """The listed rows query all others of the test half, and the reverse; short ones are out."""
+    """Set both directions: listed rows against the rest of the test half, without short ones."""
     sides: dict[bool, list[int]] = {True: [], False: []}
     for position, row in enumerate(rows):
         if row.half == "Test" and len(row.files) >= plan.min_frames:
@@ -219,11 +219,11 @@ def _set_vcm_tasks(plan: Plan, rows: Sequence[Row]) -> None:
 
 
 def read_bupt(root: Path, min_frames: int | None) -> Plan:
-    """Read BUPTCampus: what the lists say, and which of the images are there.
+    """Read BUPTCampus: the content of the lists, and which of the images exist.
 
     Args:
-        root: DATA or its parent.
-        min_frames: Shorter tracklets are counted; None for the published protocol, which uses all.
+        root: The folder ``DATA`` or its parent.
+        min_frames: Shorter tracklets are counted; None: the published protocol, which uses all.
     """
     findings = Findings()
     plan = Plan(root, BUPT, "BUPTCampus", "published as BUPTCampus", findings)

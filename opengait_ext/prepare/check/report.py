@@ -1,4 +1,4 @@
-"""What the check of a data set tells: table, bars of sizes, report as JSON, a picture of sizes."""
+"""The reports of a check: table and bars on the terminal, JSON, and a figure of the sizes."""
 
 import hashlib
 import io
@@ -15,13 +15,13 @@ from opengait_ext.prepare.check.tracklets import Checked
 
 FORMAT = "opengait_ext/check/1"
 BARS, WIDTH = 10, 40
-TOLD = 5  # examples of a check on the terminal
+TOLD = 5  # examples per check on the terminal
 _STEPS = (1, 2, 5)
-Histograms = dict[str, dict[str, Counter[int]]]  # what -> modality -> value -> number
+Histograms = dict[str, dict[str, Counter[int]]]  # quantity -> modality -> value -> count
 
 
 def histograms_of(plan: Plan, checked: Sequence[Checked]) -> Histograms:
-    """Counts frames a tracklet, and heights and widths of the whole frames looked at."""
+    """Count frames per tracklet, and heights and widths of the undamaged frames that were read."""
     names = ("frames a tracklet", "height in pixels", "width in pixels")
     found: Histograms = {name: {m: Counter() for m in (INFRARED, VISIBLE)} for name in names}
     for listed, one in zip(plan.tracklets, checked, strict=True):
@@ -33,7 +33,7 @@ def histograms_of(plan: Plan, checked: Sequence[Checked]) -> Histograms:
 
 
 def content_digest(plan: Plan, checked: Sequence[Checked]) -> str:
-    """Gives the sha256 of all frames looked at, which the order of the lists does not change."""
+    """Return the sha256 of all frames that were read, independent of the order of the lists."""
     digest = hashlib.sha256()
     pairs = zip(plan.tracklets, checked, strict=True)
     for listed, one in sorted(pairs, key=lambda pair: pair[0].path):
@@ -44,7 +44,7 @@ def content_digest(plan: Plan, checked: Sequence[Checked]) -> str:
 def make_report(
     plan: Plan, histograms: Histograms, digests: Mapping[str, str], quick: bool
 ) -> dict[str, Any]:
-    """Gives all that was found, as JSON holds it; the same data give the same report."""
+    """Return the whole report as plain data for JSON; the same data yield the same report."""
     return {
         "format": FORMAT,
         "root": str(plan.root),
@@ -82,7 +82,7 @@ def _plain(result: Result) -> dict[str, Any]:
 
 
 def tell_plan(plan: Plan, quick: bool) -> None:
-    """Prints what was found to look at."""
+    """Print which data are checked."""
     frames = sum(listed.frames for listed in plan.tracklets)
     name = f"{printable(plan.dataset)}; " if plan.dataset else ""
     print(f"{plan.root}: {plan.layout}; {name}{len(plan.tracklets):,} tracklets, {frames:,} frames")
@@ -95,7 +95,7 @@ def tell_plan(plan: Plan, quick: bool) -> None:
 
 
 def tell_examples(findings: Findings, report: str) -> None:
-    """Prints the first examples of everything that was found."""
+    """Print the first examples of all findings."""
     for name, result in findings.results.items():
         for severity, examples in result.examples.items():
             more = result.counts[severity] - min(len(examples), TOLD)
@@ -108,7 +108,7 @@ def tell_examples(findings: Findings, report: str) -> None:
 
 
 def tell_bars(histograms: Histograms) -> None:
-    """Prints the histograms as bars."""
+    """Print the histograms as bars."""
     for what, sides in histograms.items():
         print(f"\n{what}")
         for line in bars(sum(sides.values(), Counter())):
@@ -116,10 +116,10 @@ def tell_bars(histograms: Histograms) -> None:
 
 
 def bars(values: Counter[int]) -> Iterator[str]:
-    """Gives a histogram as lines of text, at most ``BARS`` and one more.
+    """Yield a histogram as lines of text, at most ``BARS`` and one more.
 
     Args:
-        values: How often each number is there.
+        values: Count of each value.
     """
     if not values:
         yield "none"
@@ -141,7 +141,7 @@ def bars(values: Counter[int]) -> Iterator[str]:
 
 
 def tell_table(findings: Findings) -> None:
-    """Prints the table of all checks."""
+    """Print the table of all checks."""
     print(f"\n{'':<4}{'check':<12}{'result':<9}{'count':>9}  first example")
     for number, (name, result) in enumerate(findings.results.items(), 1):
         count = f"{result.count:,}" if result.count else ""
@@ -150,7 +150,7 @@ def tell_table(findings: Findings) -> None:
 
 
 def tell_end(findings: Findings, digests: Mapping[str, str]) -> None:
-    """Prints the digests and the result in one line."""
+    """Print the digests, and the result in one line."""
     print()
     for what, digest in digests.items():
         print(f"sha256 of {what:<18}{digest}")
@@ -159,7 +159,7 @@ def tell_end(findings: Findings, digests: Mapping[str, str]) -> None:
 
 
 def check_matplotlib() -> None:
-    """Raises UserError if there is no matplotlib."""
+    """Raise UserError if matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -170,15 +170,15 @@ def check_matplotlib() -> None:
 
 
 def draw(path: Path, histograms: Histograms, title: str) -> None:
-    """Draws the histograms side by side, both modalities in each.
+    """Draw the histograms side by side, each with both modalities.
 
     Args:
         path: The PNG to write.
-        histograms: What -> modality -> value -> number.
-        title: Above all.
+        histograms: Quantity -> modality -> value -> count.
+        title: Title of the figure.
 
     Raises:
-        UserError: If there is no matplotlib.
+        UserError: If matplotlib is not installed.
     """
     check_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,12 +1,12 @@
-"""Checks a data set before hours of training are spent on it.
+"""Check of a data set before hours of training are spent on it.
 
     python datasets/prep/check.py data/hitsz_vcm --report check.json
 
-Takes a prepared folder (``partition.json`` is in it) or published data, and looks at every file:
-is all of it there, whole, in its place, once, and what the protocol expects. It ends with a table
-and the exit status 0 (no fault), 1 (faults), 2 (misuse) or 130 (stopped). Nothing in the data is
-changed and nothing that a file carries is run. A check that was stopped goes on with the same
-command. Needs numpy, OpenCV and simplejpeg, no torch.
+The data are a prepared folder (with ``partition.json``) or published data. Every file is checked:
+present, undamaged, in its place, not a duplicate, and as the protocol expects. The check ends with
+a table and the exit status 0 (no fault), 1 (faults), 2 (misuse) or 130 (stopped). It changes
+nothing in the data and runs no code from files. A stopped check resumes with the same command.
+Needs numpy, OpenCV and simplejpeg, no torch.
 """
 
 import argparse
@@ -44,11 +44,11 @@ from opengait_ext.prepare.progress import Progress
 
 
 class MisuseError(UserError):
-    """The command line asks for what cannot be done."""
+    """The command line asks for something impossible."""
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description="Check a data set, prepared or as published, before training.",
         epilog="exit status: 0 no fault, 1 faults, 2 misuse, 130 stopped",
@@ -84,13 +84,13 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> bool:
-    """Checks the data; gives whether they pass.
+    """Check the data; return whether they pass.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: Options, as `arguments_of` returns them.
 
     Raises:
-        MisuseError: If there is nothing to check, or a file that is asked for cannot be written.
+        MisuseError: If there is nothing to check, or if an output file cannot be written.
     """
     start = time.monotonic()
     root = arguments.data
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> bool:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuses what cannot be written, or should not be written over, before the work."""
+    """Refuse output files that cannot be written or must not be overwritten, before the work."""
     if arguments.picture:
         try:
             check_matplotlib()
@@ -156,7 +156,7 @@ def _open_journal(arguments: argparse.Namespace) -> Journal:
 
 
 def _look(plan: Plan, journal: Journal, arguments: argparse.Namespace) -> list[Checked]:
-    """Looks at all tracklets, or takes over what the journal has of them."""
+    """Check all tracklets; unchanged ones come from the journal."""
     prefix = "quick:" if arguments.quick else "all:"
     keys = [prefix + listed.path for listed in plan.tracklets]
     found: list[Checked] = [Checked()] * len(keys)
@@ -187,7 +187,7 @@ def _frames(listed: Listed, quick: bool) -> int:
 
 
 def _judge(plan: Plan, listed: Listed, checked: Checked) -> None:
-    """Compares what a tracklet holds with what the lists say."""
+    """Compare the content of a tracklet with the lists."""
     plan.findings.extend(checked.findings)
     wrong = plan.kind == "prepared" and checked.frames != listed.frames
     if wrong and checked.frames:
@@ -209,7 +209,7 @@ def _judge(plan: Plan, listed: Listed, checked: Checked) -> None:
 
 
 def _tell(plan: Plan, checked: list[Checked], arguments: argparse.Namespace) -> None:
-    """Prints and writes what was found."""
+    """Print and write the reports."""
     histograms = histograms_of(plan, checked)
     digests = {"lists": plan.lists_digest}
     if plan.published_digest:
@@ -233,6 +233,6 @@ def _tell(plan: Plan, checked: list[Checked], arguments: argparse.Namespace) -> 
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; gives the exit status: 0 no fault, 1 faults, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 no fault, 1 faults, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
     return status_of(lambda: run(arguments), (MisuseError, UnknownDataError))

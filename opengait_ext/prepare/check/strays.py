@@ -1,4 +1,4 @@
-"""Files of a data set that no list knows; all files below a folder, whoever put them there."""
+"""Stray files: files of a data set that are in no list."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,14 @@ from opengait_ext.prepare.vcm.folders import Home
 
 
 class Used:
-    """The files that the lists know, by tree and folder."""
+    """The listed files, by tree and folder."""
 
     def __init__(self) -> None:
         self.files: dict[Tree, dict[str, set[str]]] = {}
         self.identities: dict[Tree, set[str]] = {}
 
     def add(self, home: Home, pid: str, files: Iterable[str]) -> None:
-        """Adds files of an identity."""
+        """Add files of an identity."""
         for file in files:
             place, name = home.elsewhere.get(file, (home.place, file))
             self.identities.setdefault(place.tree, set()).add(place.inner(pid))
@@ -28,10 +28,10 @@ class Used:
 
 
 def check_strays(root: Path, sources: Sources, used: Used, findings: Findings) -> None:
-    """Names files below identities that no list has, and images anywhere else.
+    """Note unlisted files below identities, and images anywhere else.
 
-    Archives that nothing was found in are left alone: they may be there beside the folder that
-    was made of them.
+    Archives without any listed file are ignored: they may lie next to the folder that was unpacked
+    from them.
     """
     trees: list[Tree] = [*sources.folders]
     trees += [tree for tree in used.files if not isinstance(tree, Folder)]
@@ -49,7 +49,7 @@ def check_strays(root: Path, sources: Sources, used: Used, findings: Findings) -
 
 
 def _walk(tree: Tree, findings: Findings) -> Iterator[tuple[str, list[str]]]:
-    if isinstance(tree, Folder):  # its listing leaves out what systems leave behind
+    if isinstance(tree, Folder):  # its listing omits hidden and system files
         yield from files_below(tree.path, findings)
         return
     waiting = [""]
@@ -61,13 +61,13 @@ def _walk(tree: Tree, findings: Findings) -> Iterator[tuple[str, list[str]]]:
 
 
 def files_below(root: Path, findings: Findings) -> Iterator[tuple[str, list[str]]]:
-    """Gives every folder below the root, the root as ``""``, with the names of its files.
+    """Yield every folder below the root (the root as ``""``) with the names of its files.
 
-    A link to a folder is followed, but no two that lead to the same one: links may form a circle.
+    Links to folders are followed, but each folder is visited once, because links may form a circle.
 
     Args:
         root: The folder.
-        findings: Gets the folders that cannot be read.
+        findings: Collects the folders that cannot be read.
     """
     folders = [""]
     seen = {_identity(root.stat())}

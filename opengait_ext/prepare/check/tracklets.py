@@ -1,7 +1,7 @@
-"""All that the files of one tracklet tell: are they whole, what do they hold.
+"""The check of one tracklet's files: damage and content.
 
-Nothing that a file holds is run or unpacked: an archive's members are read in memory, and only if
-the archive as a whole is what the preparation writes; a pickle may build one array.
+No code from a file is run, and nothing is unpacked. An archive's members are read in memory, and
+only if the archive as a whole is as the preparation writes it. A pickle may only build one array.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ from opengait_ext.prepare.sources import (
 )
 from opengait_ext.prepare.work import run_whatever_dies
 
-IMAGES = "images"  # the form of published data: one file a frame
-LARGEST = 1 << 28  # bytes of an image: an archive's directory can claim any number
-QUICK = 3  # frames of a tracklet are looked at in a quick check, if there are more
-EXAMPLES = 3  # of each kind of finding in one tracklet
-VERSION = 2  # of what is looked for: a journal of another version is of no use
+IMAGES = "images"  # the form of published data: one file per frame
+LARGEST = 1 << 28  # largest image in bytes; an archive's directory can claim any number
+QUICK = 3  # most frames of a tracklet that a quick check reads
+EXAMPLES = 3  # per kind of finding and tracklet
+VERSION = 2  # of the checks; a journal of another version is discarded
 _MEMBER = re.compile(r"[0-9]{6,}\.[A-Za-z0-9]+")
 _ENCRYPTED = 1
 _BROKEN = (
@@ -48,15 +48,15 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Job:
-    """One tracklet to look at.
+    """One tracklet to check.
 
     Args:
-        key: Its name, once in the data.
+        key: Its name, unique in the data.
         form: ``IMAGES``, ``PACKED`` or ``PICKLED``.
-        files: The images in the order of the frames, or the one file with all of them.
-        root: Folder of the data, which messages leave out.
-        quick: Whether only the first, the middle and the last frame are looked at.
-        known: Signature of the files when they were looked at before; empty for never.
+        files: The images in frame order, or the one file with all of them.
+        root: Folder of the data, omitted in messages.
+        quick: Whether only the first, the middle and the last frame are read.
+        known: Signature of the files when they were last checked; empty for never.
     """
 
     key: str
@@ -67,25 +67,25 @@ class Job:
     known: str = ""
 
     def place(self, file: Image) -> str:
-        """Gives a file as it is shown."""
+        """Return the name of a file for messages."""
         return place_of(file).removeprefix(self.root).lstrip(os.sep).replace(os.sep, "/")
 
 
 @dataclass
 class Checked:
-    """What one tracklet holds.
+    """The result of checking one tracklet.
 
     Args:
-        signature: Of names, sizes and times of its files; empty if what was found may be gone
-            another time with the same files (no permission, a disk that is not there).
-        frames: How many there are, whole or not.
-        digests: Of the frames looked at, 16 bytes each; zeros for one that cannot be read.
-        damaged: Which of these frames are not whole, by their place in ``digests``.
-        sizes: ``(height, width, number)`` of the whole frames.
-        gray: How many of the whole frames are gray.
-        flat: How many of them show nothing.
-        findings: What is wrong.
-        is_known: Whether the files are those of ``Job.known``; nothing else is filled in then.
+        signature: Hash of names, sizes and times of its files; empty if the result may differ next
+            time although the files are the same (no permission, a missing disk).
+        frames: Number of frames, damaged or not.
+        digests: Digests of the frames that were read, 16 bytes each; zeros for an unreadable one.
+        damaged: Positions in ``digests`` of the damaged frames.
+        sizes: ``(height, width, number)`` of the undamaged frames.
+        gray: Number of undamaged frames that are gray.
+        flat: Number of undamaged frames without contrast.
+        findings: Findings of this tracklet.
+        is_known: Whether the files are those of ``Job.known``; then nothing else is filled in.
     """
 
     signature: str = ""
@@ -100,12 +100,12 @@ class Checked:
 
     @property
     def whole(self) -> int:
-        """How many frames were looked at and are whole."""
+        """The number of undamaged frames that were read."""
         return sum(number for _, _, number in self.sizes)
 
 
 def check_tracklet(job: Job) -> Checked:
-    """Looks at the files of one tracklet; never raises, so that no path gets lost."""
+    """Check the files of one tracklet; errors become part of the result."""
     notes = _Notes(job)
     try:
         notes.checked.signature = _signature(job)
@@ -116,18 +116,18 @@ def check_tracklet(job: Job) -> Checked:
         notes.add("files", FAULT, job.key, f"vanished during the check ({error.filename})")
     except OddFileError as error:
         notes.add("safety", FAULT, str(error), "is no regular file")
-    except Exception as error:  # whatever a process meets is told with the tracklet's name
+    except Exception as error:  # any error is reported with the tracklet's name
         notes.add("images", FAULT, job.key, f"{type(error).__name__}: {error}")
         notes.may_pass = True
     return notes.finished()
 
 
 class OddFileError(Exception):
-    """A file of the data is a pipe, a device or a folder."""
+    """A file of the data is no regular file but a pipe, a device or a folder."""
 
 
 class _Notes:
-    """Gathers what is seen of one tracklet."""
+    """A collector of the results of one tracklet."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -153,7 +153,7 @@ class _Notes:
             self.add("images", WARNING, place, seen.remark)
 
     def encoded(self, place: str, content: bytes) -> None:
-        """Looks at one image file."""
+        """Check one image file."""
         digest = digest_of(content)
         try:
             if self.job.form == IMAGES and content[:2] not in (b"", b"\xff\xd8"):
@@ -166,7 +166,7 @@ class _Notes:
             self.add(check, FAULT, place, text)
 
     def unreadable(self, place: str, text: str, error: Exception | None) -> None:
-        """Notes a frame of which nothing can be read."""
+        """Note a frame that cannot be read at all."""
         self.may_pass = self.may_pass or isinstance(error, OSError | MemoryError)
         self.checked.damaged.append(len(self._digests) // DIGEST)
         self._digests += bytes(DIGEST)
@@ -182,7 +182,7 @@ class _Notes:
 
 
 def chosen_frames(count: int, quick: bool) -> list[int]:
-    """Gives the positions of the frames that are looked at."""
+    """Return the positions of the frames that are read."""
     return sorted({0, count // 2, count - 1}) if quick and count else list(range(count))
 
 
@@ -190,7 +190,7 @@ def _signature(job: Job) -> str:
     digest = hashlib.blake2b(f"{VERSION} {job.form} {job.quick}".encode(), digest_size=16)
     for file in job.files:
         if isinstance(file, str) and not stat.S_ISREG(os.stat(file).st_mode):
-            raise OddFileError(job.place(file))  # reading from a pipe would never end
+            raise OddFileError(job.place(file))  # reading a pipe would never end
         size, time = size_and_time(file)
         digest.update(f"\n{ascii(job.place(file))} {size} {time!r}".encode())
     return digest.hexdigest()
@@ -244,12 +244,12 @@ def _read_member(
     place = f"{shown}, {member.filename}"
     try:
         notes.encoded(place, archive.read(member))
-    except _BROKEN as error:  # a check sum that does not fit, as a rule
+    except _BROKEN as error:  # usually a wrong checksum
         notes.unreadable(place, f"damaged in the archive ({error})", error)
 
 
 def _odd_members(members: list[zipfile.ZipInfo], size: int) -> Iterator[str]:
-    """Names what the preparation never writes into an archive."""
+    """Yield the oddities of an archive that the preparation never writes."""
     for number, member in enumerate(members):
         name = member.filename
         if not _MEMBER.fullmatch(name) or name.split(".")[0] != f"{number:06d}":
@@ -290,15 +290,15 @@ _READERS = {IMAGES: _read_images, PACKED: _read_packed, PICKLED: _read_pickled}
 def check_all(
     job_of: Callable[[int], Job], count: int, workers: int
 ) -> Iterator[tuple[int, Checked]]:
-    """Look at all tracklets; return the position of each and what it holds, as they come.
+    """Check tracklets in a process pool that survives worker crashes; yield position and result.
 
     Args:
-        job_of: Returns the job of a position.
+        job_of: Function from a position to its job.
         count: Number of positions.
-        workers: Processes.
+        workers: Number of processes.
 
     Raises:
-        UserError: If ever more processes are ended, for lack of memory as a rule.
+        UserError: If too many processes died, usually for lack of memory.
     """
     return run_whatever_dies(check_tracklet, job_of, count, workers, _ended)
 
