@@ -1,1 +1,1 @@
-"""A user's own folders, videos and boxes."""
+"""Preparation of a user's own recordings: folders of images, and videos with boxes."""

@@ -1,4 +1,4 @@
-"""The files of boxes: a CSV file with a header, or text in the form of MOT, and what is beside."""
+"""Readers of box files: CSV with a header, MOT text, and the file on cameras and modalities."""
 
 import math
 import re
@@ -25,13 +25,15 @@ MOT = "frame,id,x,y,w,h,conf"
 
 
 def read_about(path: Path | None, camera: str, modality: str, faults: Faults) -> dict[str, About]:
-    """Gives camera and modality by video: of ``video,camera,modality``, and ``""`` for all.
+    """Return camera and modality by video, from a CSV ``video,camera,modality``.
+
+    The entry ``""`` holds the default, for videos that the file does not name.
 
     Args:
         path: The CSV file, or None.
-        camera: Of every video that the file does not name; may be empty.
-        modality: Likewise: ``visible``, ``infrared`` or empty.
-        faults: Gets what is wrong with single lines.
+        camera: Camera of every video that the file does not name; may be empty.
+        modality: Modality of these: ``visible``, ``infrared`` or empty.
+        faults: Collects the faults of single lines.
     """
     about = {"": About("", camera, modality)}
     if path is None:
@@ -46,7 +48,7 @@ def read_about(path: Path | None, camera: str, modality: str, faults: Faults) ->
 
 
 def is_mot(path: Path) -> bool:
-    """Whether boxes are in the form of MOT: a folder, or a text that begins with a number."""
+    """Return whether boxes are in MOT format: a folder, or a text that starts with a number."""
     if not path.is_file():
         return path.is_dir() or path.suffix.lower() != ".csv"
     first = re.split(r"[,;\s]+", next(read_lines(path), "").strip())
@@ -56,7 +58,7 @@ def is_mot(path: Path) -> bool:
 def _check_about(
     about: dict[str, About], videos: dict[str, str], folder: Path, faults: Faults
 ) -> None:
-    """A misspelled video would silently get what holds for all."""
+    """Note names of missing videos as faults: a misspelled one would silently get the default."""
     for name in sorted(about.keys() - videos.keys() - {""}):
         faults.add(f"--cameras: video {name!r} is not in {folder}")
 
@@ -64,14 +66,14 @@ def _check_about(
 def read_box_table(
     folder: Path, path: Path, reading: Reading, about: dict[str, About], faults: Faults
 ) -> Recordings:
-    """Reads boxes from a CSV file with a header.
+    """Read boxes from a CSV file with a header.
 
     Args:
-        folder: Of the videos, or the only video.
+        folder: Folder of the videos, or the only video.
         path: The CSV file.
-        reading: How; frames count from 0 as a rule.
-        about: Camera and modality by video (``""``: of all), for a file without these columns.
-        faults: Gets what is wrong with single lines.
+        reading: How the boxes are to be read; frames are counted from 0 by default.
+        about: Camera and modality by video (``""``: default), for a file without these columns.
+        faults: Collects the faults of single lines.
 
     Raises:
         OwnDataError: If the file or the folder cannot be read, or a column is missing.
@@ -108,7 +110,7 @@ def read_box_table(
 
 
 def _about(place: str, values: list[str], default: About, faults: Faults) -> About | None:
-    """Gives what a line says of its track, filled up by what holds for its video."""
+    """Return the facts of a track from its line, completed by the defaults of its video."""
     pid, camera, word = values
     modality = modality_of(word) if word else default.modality
     camera = camera_of(camera) or default.camera
@@ -125,19 +127,19 @@ def _about(place: str, values: list[str], default: About, faults: Faults) -> Abo
 def read_mot(
     folder: Path, path: Path, reading: Reading, about: dict[str, About], faults: Faults
 ) -> Recordings:
-    """Reads boxes in the form of MOT: no header, ``frame,id,x,y,w,h,conf,class``, frames from 1.
+    """Read boxes in MOT format: no header, ``frame,id,x,y,w,h,conf,class``, frames from 1.
 
-    Boxes with 0 in the seventh column are to be ignored in that form, and are left out.
+    A 0 in the seventh column means "ignore" in that format; such boxes are left out.
 
     Args:
-        folder: Of the videos, or the only video.
-        path: A text file for the only video, or a folder with a ``.txt`` of its name for each.
-        reading: How; frames count from 1 as a rule.
-        about: Camera and modality by video; ``""``: of all.
-        faults: Gets what is wrong with single lines.
+        folder: Folder of the videos, or the only video.
+        path: A text file for the only video, or a folder with one ``<video>.txt`` per video.
+        reading: How the boxes are to be read; frames are counted from 1 by default.
+        about: Camera and modality by video; ``""``: default.
+        faults: Collects the faults of single lines.
 
     Raises:
-        OwnDataError: If there is no video for a text or the reverse.
+        OwnDataError: If a text has no video, or a video has no text.
     """
     videos = find_videos(folder)
     _check_about(about, videos, folder, faults)
@@ -166,7 +168,7 @@ def read_mot(
 def _read_mot_text(
     text: Path, video: str, known: About, boxes: Boxes, classes: Classes, faults: Faults
 ) -> int:
-    """Read the boxes of one video; return how many are to be ignored."""
+    """Read the boxes of one video; return the number of ignored ones."""
     total = ignored = detections = first = 0
     for line, fields in _mot_rows(text, faults):
         total += 1
@@ -194,7 +196,7 @@ def _read_mot_text(
 
 
 def _pairs(folder: Path, videos: dict[str, str], path: Path) -> Iterator[tuple[str, Path]]:
-    """Gives every video with its text."""
+    """Yield every video with its text."""
     movies = [name for name in videos.values() if Path(name).suffix.lower() in VIDEOS]
     if path.is_file():
         named = [name for name in movies if Path(name).stem == path.stem]

@@ -1,4 +1,4 @@
-"""What the numbers in a file of boxes mean: pixels or fractions, sizes or corners, classes."""
+"""The meaning of the numbers in a box file: pixels or fractions, sizes or corners, classes."""
 
 import math
 from collections import Counter
@@ -13,19 +13,19 @@ from opengait_ext.prepare.recordings.tables import number_of
 
 XYWH, XYXY = "xywh", "xyxy"
 _PEOPLE = {"person", "persons", "people", "pedestrian", "pedestrians", "human", "walker"}
-_SAME = 0.1  # of width and height: with less at the left and above, both forms mean one box
+_SAME = 0.1  # share of width and height: closer to left and top, both forms mean one box
 _STEADY = 0.05  # a size that varies less than this, beside the other form's, is the true size
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the user says that boxes are to be read.
+    """The user's choices on how boxes are to be read.
 
     Args:
-        first_frame: The number of a video's first frame, or None: as the kind of file has it.
-        form: ``xywh``, ``xyxy``, or None: ``xywh``, unless the boxes look otherwise.
-        classes: Those that are people; empty if no file names classes.
+        first_frame: The number of a video's first frame; None: as usual for the kind of file.
+        form: ``xywh`` or ``xyxy``; None: ``xywh``, and boxes that look different are refused.
+        classes: The classes that are people; empty: no choice was made.
     """
 
     first_frame: int | None = None
@@ -35,27 +35,27 @@ class Reading:
 
 @dataclass
 class Classes:
-    """Counts the classes of boxes, and chooses by them.
+    """The classes of boxes: a count, and a choice among them.
 
     Args:
-        wanted: Classes that are people; empty: all boxes are taken.
+        wanted: The classes that are people; empty: all boxes are used.
     """
 
     wanted: tuple[str, ...]
     counts: Counter[str] = field(default_factory=Counter)
 
     def takes(self, word: str) -> bool:
-        """Count a box; whether it is of a class that is wanted."""
+        """Count a box of this class; return whether the class is wanted."""
         self.counts[plain(word)] += 1
         return not self.wanted or plain(word) in {plain(name) for name in self.wanted}
 
     def judge(self, place: str, where: str, faults: Faults) -> list[str]:
-        """Note what is wrong with the choice; return what is to be told of it.
+        """Note faults of the choice of classes; return remarks on it.
 
         Args:
             place: The file or folder.
-            where: What holds the classes: a column.
-            faults: Gets classes nobody chose from, and choices that are not there.
+            where: The column that holds the classes, in words.
+            faults: Collects a missing choice, and chosen classes that do not exist.
         """
         named = {name: n for name, n in self.counts.items() if name not in ("", "-1")}
         ranked = sorted(named, key=natural_key)[:_SHOWN]
@@ -80,16 +80,16 @@ class Classes:
 
 
 def plain(word: str) -> str:
-    """Return a class in one spelling: ``1`` for ``1.0``, words in lower case."""
+    """Return the one spelling of a class: ``1`` for ``1.0``, words in lower case."""
     value = number_of(word)
     whole = not math.isnan(value) and value == math.floor(value)
     return str(int(value)) if whole else word.strip().lower()
 
 
 def are_classes(words: Sequence[str]) -> bool:
-    """Whether the eighth column of a MOT text can hold classes: whole numbers from -1.
+    """Return whether the eighth column of a MOT text can hold classes: whole numbers from -1.
 
-    In the three-dimensional form of MOT15 it holds a coordinate in meters.
+    In the 3D form of MOT15 this column holds a coordinate in meters.
     """
     numbers = [number_of(word) for word in words]
     return all(value == math.floor(value) and value >= -1 for value in numbers if value == value)
@@ -98,13 +98,13 @@ def are_classes(words: Sequence[str]) -> bool:
 def in_form(
     recorded: list[Recorded], place: str, form: str | None, faults: Faults
 ) -> list[Recorded]:
-    """Return recordings whose boxes are left, top, width and height in pixels.
+    """Return the recordings with boxes as left, top, width and height in pixels.
 
     Args:
-        recorded: As they stand in the files.
+        recorded: The recordings with boxes as in the files.
         place: The file or folder.
-        form: The user's word, or None.
-        faults: Gets what the boxes look like, if that is another form.
+        form: The form that the user chose, or None.
+        faults: Collects the form that the boxes look like, if it is another one.
     """
     if not recorded:
         return recorded
@@ -128,11 +128,11 @@ def in_form(
 
 
 def look_like_corners(tracks: Sequence[np.ndarray]) -> bool:
-    """Whether boxes are corners rather than sizes.
+    """Return whether boxes look like corners rather than sizes.
 
-    Corners always have the third number above the first and the fourth above the second. Sizes have
-    so only while everybody is within one width of the left edge and one height of the upper one.
-    Then sizes that are steady while the boxes move are taken for sizes.
+    In corners the third number always exceeds the first, and the fourth the second. In sizes this
+    holds only while everybody is within one width of the left edge and one height of the top edge.
+    In that case numbers that stay steady while the boxes move are taken as sizes.
 
     Args:
         tracks: Boxes ``[s, 4]`` of each track.

@@ -1,4 +1,4 @@
-"""Boxes of people in videos: collected by track, checked, and brought into order."""
+"""Boxes of people in videos: collected by track, checked and sorted."""
 
 import math
 from array import array
@@ -27,13 +27,13 @@ _MOST_FRAMES = 2**31  # two years of video
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a track: the same in all its boxes.
+    """The facts of a track, the same in all its boxes.
 
     Args:
-        pid: The identity; empty if nobody knows it.
+        pid: The identity; empty if unknown.
         camera: The camera's name.
         modality: ``visible`` or ``infrared``.
-        said: What stood in the place of the pid; words for nobody may differ within a track.
+        said: The text in place of the pid; words for "unknown" may differ within a track.
     """
 
     pid: str
@@ -44,7 +44,7 @@ class About:
 
 @dataclass
 class _Track:
-    """The boxes of one track as they are read; arrays, because there may be millions."""
+    """The boxes of one track while they are read, in arrays because there may be millions."""
 
     about: About
     line: int
@@ -54,11 +54,11 @@ class _Track:
 
 
 class Boxes:
-    """Collects boxes by video and track, and notes what is wrong with them.
+    """A collector of boxes by video and track that notes their faults.
 
     Args:
         first_frame: The number of a video's first frame in these files.
-        faults: Gets every fault, with its file and line.
+        faults: Collects the faults, with file and line.
     """
 
     def __init__(self, first_frame: int, faults: Faults) -> None:
@@ -68,14 +68,14 @@ class Boxes:
     def add(
         self, place: str, line: int, key: tuple[str, str], about: About, values: Sequence[str]
     ) -> None:
-        """Takes one box.
+        """Add one box.
 
         Args:
             place: The file, for messages.
-            line: In the file.
+            line: Line in the file.
             key: Video and track.
-            about: What is known of the track.
-            values: Frame, left, top, width, height.
+            about: The facts of the track.
+            values: Frame number and the four numbers of the box, as texts.
         """
         frame = whole_of(values[0])
         if frame is None or not self._first <= frame < _MOST_FRAMES:
@@ -102,7 +102,7 @@ class Boxes:
         track.lines.append(line)
 
     def recorded(self, place: str) -> list[Recorded]:
-        """Gives the tracks in the order of videos and tracks, boxes in the order of frames."""
+        """Return the tracks in the order of videos and tracks, boxes in the order of frames."""
         result = []
         for video, name in sorted(self._tracks, key=lambda k: (*map(natural_key, k),)):
             track = self._tracks.pop((video, name))
@@ -127,18 +127,18 @@ def _told(about: About) -> str:
 
 
 def home_of(videos: Path) -> Path:
-    """Return the folder of the videos, also where one of them was given."""
+    """Return the folder of the videos, also if a single video was given."""
     return videos.parent if videos.is_file() else videos
 
 
 def find_videos(place: Path) -> dict[str, str]:
-    """Return the paths of all files below a folder, by their names in one form of letters.
+    """Return the paths of all files below a folder, by their Unicode-normalized names.
 
     Args:
-        place: The folder, or one video; then it is the only one.
+        place: The folder, or a single video.
 
     Raises:
-        OwnDataError: If there is no such folder or file.
+        OwnDataError: If the folder or file does not exist.
     """
     if place.is_file():
         return {normal(place.name): place.name}
@@ -160,15 +160,15 @@ def collected(
     faults: Faults,
     remarks: Sequence[str] = (),
 ) -> Recordings:
-    """Gives all tracks of all videos, after a last look at the names.
+    """Return all tracks of all videos, after a check of their names.
 
     Args:
         layout: What was found, in words.
         recorded: The tracks.
-        videos: As `find_videos` gives them.
+        videos: Paths by name, as `find_videos` returns them.
         first_frame: The number of a video's first frame in the user's files.
-        faults: Gets what is wrong with names.
-        remarks: What is odd about the boxes and was accepted.
+        faults: Collects the faults of names.
+        remarks: Accepted oddities of the boxes.
 
     Raises:
         OwnDataError: If there is no track.

@@ -1,4 +1,4 @@
-"""Which folders below a user's folder hold images, and what is wrong with their depth."""
+"""The folders with images below a user's folder, and the diagnosis if their levels fit no form."""
 
 import os
 from collections import Counter
@@ -16,10 +16,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder that holds images.
+    """A folder with images.
 
     Args:
-        levels: Names of the folders on the way from the source to it, itself included.
+        levels: Names of the folders from the source down to this one, included.
         files: Names of its images, ``2.jpg`` before ``10.jpg``.
     """
 
@@ -33,12 +33,12 @@ class ImageFolder:
 
 
 def find_images(source: Path) -> tuple[list[ImageFolder], Counter[str]]:
-    """Gives all folders with images in their natural order, and the endings of other files.
+    """Return all folders with images in natural order, and the number of other files by suffix.
 
-    Hidden files and what systems leave behind (``.DS_Store``, ``Thumbs.db``) are passed over.
+    Hidden files and system files (``.DS_Store``, ``Thumbs.db``) are skipped.
 
     Raises:
-        OwnDataError: If the source is no folder or cannot be read.
+        OwnDataError: If the source is no folder, or cannot be read.
     """
     if not source.is_dir():
         raise OwnDataError(f"--source {source}: no such folder")
@@ -50,7 +50,7 @@ def find_images(source: Path) -> tuple[list[ImageFolder], Counter[str]]:
 def _walk(
     folder: Path, levels: tuple[str, ...], above: tuple[str, ...], others: Counter[str]
 ) -> Iterator[ImageFolder]:
-    """Follows links to folders, but never into a folder that it is in already."""
+    """Yield the folders with images; links are followed, but never back into a parent folder."""
     real = os.path.realpath(folder)
     if real in above or len(levels) > _DEEPEST:
         return
@@ -63,7 +63,7 @@ def _walk(
 
 
 def drawn(form: Sequence[str]) -> str:
-    """Gives ``<pid>/<modality>/<camera>/<tracklet>/images``."""
+    """Return the form of a tree as text: ``<pid>/<modality>/<camera>/<tracklet>/images``."""
     return "/".join([*(f"<{level}>" for level in form), "images"])
 
 
@@ -74,14 +74,14 @@ def diagnose(
     forms: Sequence[Sequence[str]],
     given: bool,
 ) -> OwnDataError:
-    """Says why no form fits, and what may be meant.
+    """Return the error that says why no form fits, and what the user may have meant.
 
     Args:
         source: The user's folder.
-        folders: That hold images.
-        others: Endings of the other files, with their numbers.
-        forms: What would have fitted.
-        given: Whether the form was given by the user.
+        folders: Folders with images.
+        others: Number of the other files by suffix.
+        forms: The forms that would be accepted.
+        given: Whether the user chose the form.
     """
     expected = " or ".join(drawn(form) for form in forms)
     head = f"--source {source}: found 0 tracklets; expected {expected}."
@@ -132,7 +132,7 @@ def _modality_reason(
 def _hint(
     source: Path, folders: list[ImageFolder], forms: Sequence[Sequence[str]]
 ) -> Iterator[str]:
-    """Looks where the modality stands and concludes which folder was meant."""
+    """Yield a hint on the folder that was meant, concluded from the level of the modality."""
     depths = {len(folder.levels) for folder in folders}
     place = next((form.index("modality") for form in forms if "modality" in form), None)
     if len(depths) > 1 or place is None:

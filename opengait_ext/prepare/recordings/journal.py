@@ -1,7 +1,7 @@
-"""What a preparation of a user's recordings has finished: a line a tracklet, written at once.
+"""Crash-safe journal of a preparation of own recordings: one line per finished tracklet.
 
-A process that is killed leaves at most half a last line, which is passed over; what is not in the
-journal is done again.
+A killed process leaves at most half a line, which is ignored. Tracklets that are not in the journal
+are prepared again.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ class Journal:
     """The finished work of one process.
 
     Args:
-        path: The file; it need not exist.
+        path: The file; it need not exist yet.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Gives the last record of each key; damaged lines are passed over."""
+        """Return the last record of each key; damaged lines are ignored."""
         records = {}
         try:
             text = self._path.read_text(encoding="utf-8", errors="replace")
@@ -44,7 +44,7 @@ class Journal:
         return records
 
     def add(self, key: str, record: dict[str, Any]) -> None:
-        """Appends a record; it begins a new line after half a line of an earlier process."""
+        """Append a record, on a new line even if an earlier process left half a line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(("" if self._is_clean() else "\n") + json.dumps([key, record]) + "\n")
@@ -58,9 +58,9 @@ class Journal:
 
 
 def stamp_of(paths: Sequence[str]) -> str:
-    """Gives the sha256 of names, sizes and times of files: it changes if a file does.
+    """Return the sha256 of names, sizes and times of files; it changes when a file changes.
 
-    The form of the records is part of it, so that one of another form is not taken for known.
+    The format of the records is part of it, so that records of another format are not reused.
     """
     digest = hashlib.sha256(FORMAT)
     for path in paths:
@@ -71,7 +71,7 @@ def stamp_of(paths: Sequence[str]) -> str:
 
 
 def is_there(folder: str, frames: int, min_frames: int) -> bool:
-    """Whether a tracklet of so many frames is packed, or rightly is not."""
+    """Return whether a tracklet with this number of frames is packed, or rightly is not."""
     if frames < min_frames:
         return not Path(folder, PACKED).exists()
     try:
@@ -81,12 +81,12 @@ def is_there(folder: str, frames: int, min_frames: int) -> bool:
 
 
 def remove_prepared(folder: str) -> None:
-    """Removes a tracklet's file and what a stopped process left beside it."""
+    """Remove a tracklet's file, and the temporary files of a stopped process."""
     Path(folder, PACKED).unlink(missing_ok=True)
     remove_leftovers(folder)
 
 
 def remove_leftovers(folder: str) -> None:
-    """Removes what a stopped process left under a temporary name."""
+    """Remove the temporary files that a stopped process left."""
     for path in Path(folder).glob(f".{PACKED}.*.tmp"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Names in a user's own recordings: people, cameras, the order of files; faults."""
+"""Names in a user's own recordings: identities, cameras, the order of files; faults."""
 
 import re
 import unicodedata
@@ -17,16 +17,16 @@ _MANY = 1000
 
 
 class OwnDataError(UserError):
-    """A user's recordings are not as they must be; the message names the places."""
+    """A user's recordings are faulty; the message names the places."""
 
 
 def told(error: Exception) -> str:
-    """Gives the message of an error, with its kind if it was not written for users."""
+    """Return the message of an error, with its type if it was not written for users."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 class Faults:
-    """Collects what is wrong, so that all of it is shown at once.
+    """A collection of faults, so that all of them are shown at once.
 
     Attributes:
         texts: The faults, at most a thousand.
@@ -36,53 +36,53 @@ class Faults:
         self.texts: list[str] = []
 
     def add(self, text: str) -> None:
-        """Notes one fault: place, value, what was expected."""
+        """Add one fault: place, value, what was expected."""
         if not self.are_many:
             self.texts.append(text)
 
     @property
     def are_many(self) -> bool:
-        """Whether reading on would only repeat what is known."""
+        """Return whether there are so many faults that more would not help the user."""
         return len(self.texts) >= _MANY
 
     def raise_if_any(self, head: str) -> None:
-        """Raises OwnDataError with the first faults and their number."""
+        """Raise OwnDataError with the first faults and their number, if there are any."""
         if self.texts:
             raise OwnDataError(f"{head}: {self.shown()}\nNothing was written.")
 
     def shown(self) -> str:
-        """Gives the number of faults and the first ones, a line each."""
+        """Return the number of faults and the first ones, a line each."""
         least = "at least " if self.are_many else ""
         noun = "fault" if len(self.texts) == 1 else "faults"
         return listed(f"{least}{len(self.texts)} {noun}", self.texts)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Gives what to sort names by, so that ``2.jpg`` comes before ``10.jpg``."""
+    """Return the sort key of a name, by which ``2.jpg`` comes before ``10.jpg``."""
     parts = re.split(r"([0-9]+)", name)
-    # Digits by their number and then as text: Python makes no integers of thousands of them.
+    # Digits by their count, then as text: Python refuses to convert thousands of digits to int.
     digits = {p: p.lstrip("0") for p in parts if p.isdecimal()}
     key = [(0, len(digits[p]), digits[p]) if p in digits else (1, 0, p.lower()) for p in parts if p]
     return [*key, (-1, 0, name)]
 
 
 def normal(name: str) -> str:
-    """Gives a name in the one form that equal letters have (macOS writes an accent apart)."""
+    """Return a name in one Unicode form (macOS stores accents as separate characters)."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def pid_of(name: str) -> str:
-    """Return the identity that a name or a field stands for; empty for somebody unknown."""
+    """Return the pid that a name or a field stands for; empty if the person is unknown."""
     return "" if is_nobody(name) else normal(name)
 
 
 def camera_of(name: str) -> str:
-    """Return the camera that a name or a field stands for; empty if it is a missing value."""
+    """Return the camera that a name or a field stands for; empty for a missing value."""
     return "" if is_missing(name) else normal(name)
 
 
 def pid_fault(pid: str) -> str | None:
-    """Says why an identity cannot name a folder on every system; None if it can."""
+    """Return why a pid cannot name a folder on every system; None if it can."""
     if _UNSAFE.search(pid):
         return f'pid {pid!r} holds one of < > : " / \\ | ? * or a control character'
     if pid.startswith(".") or pid.endswith(".") or _RESERVED.fullmatch(pid) or pid in _OURS:
@@ -95,7 +95,7 @@ def pid_fault(pid: str) -> str | None:
 
 
 def check_people(pids: Iterable[str], faults: Faults) -> None:
-    """Note every identity that cannot name a folder, or that two spellings may stand for."""
+    """Note every pid that cannot name a folder, and pids that may be two spellings of one."""
     folders: dict[str, str] = {}
     numbers: dict[str, str] = {}
     for pid in sorted(set(pids) - {""}):
@@ -117,19 +117,19 @@ def check_people(pids: Iterable[str], faults: Faults) -> None:
 
 
 def _without_padding(pid: str) -> str:
-    """Return a pid with its numbers as a spreadsheet or pandas would shorten them."""
+    """Return a pid with its numbers shortened as a spreadsheet or pandas would."""
     whole = re.sub(r"(?<=[0-9])\.0+$", "", pid.lower())
     return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", whole)
 
 
 def number_cameras(names: Iterable[str]) -> dict[str, int]:
-    """Gives every camera a number.
+    """Return a number for every camera.
 
-    Names with one number in their end (``cam2``, ``D10``, ``7``) keep it, if all have one and all
-    are different; otherwise the cameras are numbered from 1 in their natural order.
+    Names with one number, at their end (``cam2``, ``D10``, ``7``), keep it if all names have one
+    and all numbers differ. Otherwise the cameras are numbered from 1 in natural order.
 
     Args:
-        names: Of the cameras; the same name in both modalities is the same camera.
+        names: Names of the cameras; one name in both modalities is one camera.
     """
     ordered = sorted(set(names), key=natural_key)
     matches = [_NUMBERED.fullmatch(name) for name in ordered]

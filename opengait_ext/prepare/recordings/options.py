@@ -1,4 +1,4 @@
-"""The command line of `own.py`."""
+"""The command line of ``datasets/prep/own.py``."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ the images of a folder, or the boxes of a track, are one person in one camera. e
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line and refuses options that do not belong together."""
+    """Return the options of the command line; refuse options that exclude each other."""
     parser = argparse.ArgumentParser(
         description="Prepare your own recordings for training, testing and searching.",
         epilog=_EPILOG,
@@ -193,7 +193,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 
 def _refuse_mixtures(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Ends with status 2 if options are missing or exclude each other."""
+    """Exit with status 2 if options are missing or exclude each other."""
     is_video = given.videos is not None
     images = given.source is not None or given.tracklets is not None
     if is_video == images:
@@ -211,7 +211,7 @@ def _refuse_mixtures(parser: argparse.ArgumentParser, given: argparse.Namespace)
 
 
 def _refuse_values(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Ends with status 2 if values contradict each other."""
+    """Exit with status 2 if values contradict each other."""
     if given.target is None and not given.dry_run:
         parser.error("--target is missing")
     if given.train is not None and given.split != "test":

@@ -1,4 +1,4 @@
-"""From the images of one recording to its packed tracklet."""
+"""Packing of a tracklet from the image files of one recording."""
 
 import hashlib
 from collections import Counter
@@ -22,19 +22,19 @@ from opengait_ext.prepare.recordings.plan import Piece
 from opengait_ext.prepare.sources import DamagedImageError
 from opengait_ext.prepare.work import Tell, be_quiet
 
-_LOOKED_AT = 50  # images that a trial run opens
+_LOOKED_AT = 50  # most images that a dry run opens
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a tracklet.
+    """The result of making one tracklet.
 
     Args:
-        frames: That are in its file, if they suffice.
-        left_out: Why others are not in it: reason and number.
-        changed: What was done to images, and to how many.
+        frames: Number of frames in its file, if they are enough.
+        left_out: Number of frames left out, by reason.
+        changed: Number of changed images, by change.
         size: Height and width of the first frame in pixels; zeros if there is none.
-        digest: sha256 of all images as they were given, or empty.
+        digest: sha256 of all original images, or empty.
     """
 
     frames: int
@@ -44,7 +44,7 @@ class Made:
     digest: str = ""
 
     def record(self, stamp: str) -> dict[str, Any]:
-        """Gives what a journal keeps of it."""
+        """Return the record for the journal."""
         return {
             "stamp": stamp,
             "frames": self.frames,
@@ -56,7 +56,7 @@ class Made:
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> "Made":
-        """Gives back what a journal kept."""
+        """Return the result that a record of the journal holds."""
         height, width = record["size"]
         return cls(
             record["frames"],
@@ -69,16 +69,16 @@ class Made:
 
 @dataclass(frozen=True)
 class FolderJob:
-    """One tracklet to make of image files.
+    """One tracklet to make from image files.
 
     Args:
-        folder: Where it goes.
+        folder: Folder of the prepared tracklet.
         images: The files in order.
-        quality: Of JPEG, for what is encoded anew.
-        wide: The values of 16-bit images that become black and white; None: what they hold.
-        min_frames: With fewer whole images nothing is written.
+        quality: JPEG quality of images that are encoded again.
+        wide: The values of 16-bit images that become black and white; None: their own range.
+        min_frames: With fewer undamaged images nothing is written.
         skip_damaged: Leave damaged images out; otherwise a tracklet with one is not written.
-        record: What the journal has of it, or None.
+        record: Its record in the journal, or None.
     """
 
     folder: str
@@ -92,14 +92,14 @@ class FolderJob:
 
 @dataclass(frozen=True)
 class FolderDone:
-    """What became of a job.
+    """The result of a job.
 
     Args:
         made: The tracklet.
-        stamp: Of its images.
-        damaged: Path and reason of every image that is not whole.
-        reused: Whether it was prepared already.
-        failure: What went wrong apart from damaged images, with the path; mostly empty.
+        stamp: Stamp of its images, see `stamp_of`.
+        damaged: Path and reason of every damaged image.
+        reused: Whether an earlier run had prepared it.
+        failure: Any failure other than damaged images, with the path; usually empty.
     """
 
     made: Made
@@ -110,10 +110,10 @@ class FolderDone:
 
 
 def prepare_folder(job: FolderJob, tell: Tell) -> FolderDone:
-    """Prepares one tracklet, or finds it prepared; never raises, so that no path gets lost."""
+    """Prepare one tracklet, or keep a finished one; errors become part of the result."""
     try:
         done = _prepare(job)
-    except Exception as error:  # whatever a process meets is told with the tracklet's folder
+    except Exception as error:  # any error is reported with the tracklet's folder
         done = FolderDone(Made(0), failure=f"{job.folder}: {told(error)}")
     tell(len(job.images))
     return done
@@ -124,7 +124,7 @@ def _prepare(job: FolderJob) -> FolderDone:
     stamp = stamp_of(job.images)
     if job.record and job.record["stamp"] == stamp:
         made = Made.of_record(job.record)
-        # One with damaged images is read again, so that they are named in every run.
+        # A tracklet with damaged images is read again, so that every run names them.
         if not made.left_out and is_there(job.folder, made.frames, job.min_frames):
             return FolderDone(made, stamp, reused=True)
     contents = [Path(path).read_bytes() for path in job.images]
@@ -150,14 +150,14 @@ def _prepare(job: FolderJob) -> FolderDone:
 
 
 def look_at_first(pieces: Sequence[Piece], faults: Faults) -> list[tuple[int, int]]:
-    """Opens the first image of some tracklets, evenly spread, for a trial run.
+    """Open the first image of some tracklets, evenly spread, for a dry run.
 
     Args:
-        pieces: Of image files.
-        faults: Gets the images that are damaged.
+        pieces: Tracklets to make from image files.
+        faults: Collects the damaged images.
 
     Returns:
-        Height and width of those that could be read.
+        Height and width of each image that could be read.
     """
     sizes = []
     places = np.unique(np.linspace(0, len(pieces) - 1, min(len(pieces), _LOOKED_AT)).astype(int))

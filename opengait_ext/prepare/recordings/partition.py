@@ -1,4 +1,4 @@
-"""Who of a user's people is trained on, who queries whom, and how many there are."""
+"""The partition of own recordings: splits, tasks and counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from opengait_ext.prepare.recordings.plan import Piece
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user wants made of the tracklets.
+    """The user's choices for the partition.
 
     Args:
         split: ``test``, ``search`` (no scores) or ``train``.
-        train: Share of the people seen in both modalities that are trained on; 0 for none.
+        train: Share of the identities seen in both modalities that are trained on; 0 for none.
         validation: Share of these that is held out to choose models.
         camera_rule: ``same_pid_camid`` or ``none``.
-        distractors: Whether unknown people stand in the gallery.
-        min_frames: That a tracklet needs.
+        distractors: Whether unknown people are in the gallery.
+        min_frames: Number of frames that a tracklet needs.
     """
 
     split: str
@@ -47,16 +47,16 @@ class Dropped:
 def select(
     pieces: Sequence[Piece], frames: Sequence[int], left_out: Sequence[dict[str, int]], rules: Rules
 ) -> tuple[list[int], list[Dropped]]:
-    """Chooses the tracklets that are used.
+    """Select the tracklets that are used.
 
     Args:
-        pieces: All that were planned.
-        frames: How many frames each of them has.
-        left_out: Of each, why other frames were left out, and how many.
-        rules: The user's.
+        pieces: All planned tracklets.
+        frames: Number of frames of each.
+        left_out: Number of frames that were left out of each, by reason.
+        rules: The user's choices.
 
     Returns:
-        Positions of the used pieces, and the others with their reasons.
+        Positions of the used tracklets, and the dropped ones with their reasons.
     """
     reasons = {
         n: _too_few(count, left_out[n], rules.min_frames)
@@ -87,7 +87,7 @@ def _too_few(count: int, left_out: dict[str, int], least: int) -> str:
 
 
 def _seen_in_both(pieces: Sequence[Piece]) -> set[str]:
-    """Gives the known people who have a tracklet in each modality."""
+    """Return the known pids with a tracklet in each modality."""
     first, second = (
         {p.pid for p in pieces if p.is_known and p.recorded.modality == modality}
         for modality in MODALITIES
@@ -98,21 +98,21 @@ def _seen_in_both(pieces: Sequence[Piece]) -> set[str]:
 def make_partition(
     pieces: Sequence[Piece], frames: Sequence[int], dataset: str, rules: Rules
 ) -> Partition:
-    """Gives the partition of the used pieces, without ``source``.
+    """Return the partition of the used tracklets, with ``source`` still empty.
 
-    Everybody is in ``test`` unless the rules train. With a share to train, it is taken of the
-    people seen in both modalities, by the sha256 of their pid; all others are in ``test``. People
-    who are not known are embedded in ``test``; they query nobody, and stand in the gallery only as
-    distractors, because one of them may be somebody known.
+    Everybody is in ``test`` unless the rules ask for training. A share to train on is drawn from
+    the identities seen in both modalities, by the sha256 of their pid; all others are in
+    ``test``. Unknown people are embedded in ``test``. They are no queries, and are in the gallery
+    only as distractors, because one of them may be a known person.
 
     Args:
-        pieces: Used ones.
-        frames: How many frames each of them has.
-        dataset: Name, printed beside results.
-        rules: The user's.
+        pieces: The used tracklets.
+        frames: Number of frames of each.
+        dataset: Name of the data, printed alongside results.
+        rules: The user's choices.
 
     Raises:
-        OwnDataError: If nothing is left, or nobody to train on.
+        OwnDataError: If no tracklet is left, or nobody to train on.
     """
     if not pieces and rules.split != "train":
         raise OwnDataError(
@@ -135,7 +135,7 @@ def make_partition(
 
 
 def _splits(pieces: Sequence[Piece], rules: Rules) -> dict[str, str]:
-    """Gives the split of everybody who is not in ``test``."""
+    """Return the split by pid of everybody who is not in ``test``."""
     trains = rules.split == "train" or rules.train > 0.0
     if not trains:
         return {}
@@ -155,7 +155,7 @@ def _splits(pieces: Sequence[Piece], rules: Rules) -> dict[str, str]:
 def _tasks(
     tracklets: Sequence[Tracklet], known: Sequence[bool], split: str, distractors: bool
 ) -> dict[str, Task]:
-    """Known people of each modality query those of the other; nothing if a side is empty."""
+    """Return both directions among known people; a direction with an empty side is omitted."""
     queries: dict[str, list[int]] = {modality: [] for modality in MODALITIES}
     galleries: dict[str, list[int]] = {modality: [] for modality in MODALITIES}
     for position, tracklet in enumerate(tracklets):
@@ -173,11 +173,11 @@ def _tasks(
 
 
 def count_all(partition: Partition, known: Sequence[bool]) -> dict[str, Any]:
-    """Counts people, tracklets and frames, unknown people, and queries without a match.
+    """Count identities, tracklets, frames, unknown people, and queries without a match.
 
     Args:
-        partition: The data.
-        known: Whether the pid of each tracklet was given.
+        partition: The partition.
+        known: Whether the pid of each tracklet is known.
     """
     counts: dict[str, Any] = {}
     pairs = list(zip(partition.tracklets, known, strict=True))

@@ -1,4 +1,4 @@
-"""From what a user recorded to the tracklets that are to be made: numbers, names, cutting."""
+"""Plan of the tracklets to make from recordings: numbers, names, cutting of long recordings."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,19 @@ from opengait_ext.prepare.recordings.names import number_cameras
 
 @dataclass(frozen=True)
 class Recorded:
-    """One person in one camera, as it was recorded.
+    """One person in one camera, as recorded.
 
     Args:
-        place: Where it comes from, for people to read: ``anna/rgb/gate/1``, ``hall.mp4:17``.
-        pid: The identity; empty if nobody knows it.
+        place: Its origin, for messages: ``anna/rgb/gate/1``, ``hall.mp4:17``.
+        pid: The identity; empty if unknown.
         camera: The camera's name.
         modality: ``visible`` or ``infrared``.
         files: Paths of the frames in order; empty for a track in a video.
         video: The video's path below the folder of the videos; empty for files.
         frames: ``[s]`` Numbers of the frames in the video, from 0, ascending; empty for files.
         boxes: ``[s, 4]`` Left, top, width and height in pixels.
-        lines: ``[s]`` Where the boxes stand in their file.
-        said: What stood in the place of the pid, as the user wrote it.
+        lines: ``[s]`` Line numbers of the boxes in their file.
+        said: The text in place of the pid, as the user wrote it.
     """
 
     place: str
@@ -41,11 +41,16 @@ class Recorded:
 
     @property
     def length(self) -> int:
-        """How many frames there are."""
+        """The number of frames."""
         return len(self.files) if self.frames is None else len(self.frames)
 
     def name_of(self, frame: int, first: int) -> str:
-        """Gives the name of the n-th frame: a file's, or a number as the user counts."""
+        """Return the name of a frame: its file's, or its number as the user counts.
+
+        Args:
+            frame: Position of the frame in the recording.
+            first: The number of a video's first frame in the user's files.
+        """
         if self.frames is None:
             return self.files[frame].replace("\\", "/").rsplit("/", 1)[-1]
         return str(int(self.frames[frame]) + first)
@@ -53,14 +58,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Recordings:
-    """All that a user gave.
+    """All recordings that a user gave.
 
     Args:
         layout: What was found, in words.
-        recorded: One entry a person and camera.
-        digest: sha256 of all names and boxes, not of the images.
-        remarks: What is odd and was accepted.
-        first_frame: The number that the first frame of a video has in the user's files.
+        recorded: One entry per person and camera.
+        digest: sha256 of all names and boxes, without the images.
+        remarks: Accepted oddities.
+        first_frame: The number of a video's first frame in the user's files.
     """
 
     layout: str
@@ -72,15 +77,15 @@ class Recordings:
 
 @dataclass(frozen=True)
 class Piece:
-    """A tracklet to be made: all of a recording, or a run of it.
+    """A tracklet to make: a whole recording, or a run of its frames.
 
     Args:
         row: Its number, from 1, unique in the prepared data.
-        path: Where it goes, below the root: ``0001/rgb/D3-T17``.
-        recorded: What it is a part of.
-        pid: As in the path: of somebody unknown a name that nobody else has.
+        path: Its folder below the root: ``0001/rgb/D3-T17``.
+        recorded: The recording that it comes from.
+        pid: The pid in the path; unknown people get one that nobody else has.
         camid: The camera's number.
-        positions: The frames of the recording that are taken.
+        positions: Positions of its frames in the recording.
     """
 
     row: int
@@ -92,22 +97,22 @@ class Piece:
 
     @property
     def is_known(self) -> bool:
-        """Whether the identity was given."""
+        """Return whether the identity is known."""
         return bool(self.recorded.pid)
 
     @property
     def frames(self) -> np.ndarray:
-        """The numbers of its frames in the video, ``[s]``, from 0."""
+        """``[s]`` Numbers of its frames in the video, from 0."""
         return self._taken(self.recorded.frames)
 
     @property
     def boxes(self) -> np.ndarray:
-        """Their boxes, ``[s, 4]``."""
+        """``[s, 4]`` Boxes of its frames."""
         return self._taken(self.recorded.boxes)
 
     @property
     def lines(self) -> np.ndarray:
-        """Where these stand in their file, ``[s]``."""
+        """``[s]`` Line numbers of its boxes in their file."""
         return self._taken(self.recorded.lines)
 
     def _taken(self, values: np.ndarray | None) -> np.ndarray:
@@ -118,19 +123,19 @@ class Piece:
 def make_pieces(
     recordings: Sequence[Recorded], every: int, max_frames: int
 ) -> tuple[list[Piece], dict[str, int]]:
-    """Numbers the recordings and cuts the long ones.
+    """Number the recordings, and cut the long ones.
 
-    Of a recording each ``every``-th frame is taken, from its first. If more than ``max_frames`` are
-    left, they are cut into as few runs as possible, of equal length up to one frame, so that no
-    short rest is left over.
+    Every ``every``-th frame of a recording is used, starting with the first. If more than
+    ``max_frames`` remain, they are cut into as few runs as possible. The lengths of the runs differ
+    by at most one frame, so no short rest is left.
 
     Args:
-        recordings: In the order in which they are numbered.
-        every: From 1.
-        max_frames: 0 for no limit.
+        recordings: The recordings, in the order of their numbers.
+        every: Step between used frames, at least 1.
+        max_frames: Most frames of a tracklet; 0 for no limit.
 
     Returns:
-        The pieces in order, and the number of every camera.
+        The tracklets to make in order, and the number of every camera.
     """
     cameras = number_cameras(recorded.camera for recorded in recordings)
     pieces: list[Piece] = []
@@ -154,7 +159,7 @@ def _runs(length: int, every: int, max_frames: int) -> Iterator[range]:
 
 
 def digest_of(recordings: Sequence[Recorded]) -> str:
-    """Gives the sha256 of the names of all that was recorded, and of the boxes."""
+    """Return the sha256 of all names and boxes of the recordings."""
     digest = hashlib.sha256()
     for recorded in recordings:
         about = (recorded.place, recorded.pid, recorded.camera, recorded.modality)

@@ -1,4 +1,4 @@
-"""A video as a stream of numbered upright frames, and what is odd about it."""
+"""Reader of a video as a stream of numbered upright frames, and its oddities."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ _TURNS = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
-_GRAY16 = b"Y1\0\x10"  # the one form of more than 8 bits that OpenCV hands on unchanged
+_GRAY16 = b"Y1\0\x10"  # the only format above 8 bits that OpenCV passes on unchanged
 _PLANES = (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")  # FFmpeg's tags; the last byte is the depth
 _DEEP = {b"P010": 10, b"P210": 10, b"P410": 10, b"Y210": 10, b"XV30": 10, b"Y212": 12,
          b"XV36": 12, b"P016": 16, b"P216": 16, b"P416": 16, b"XV48": 16,
@@ -27,28 +27,28 @@ class DamagedVideoError(OwnDataError):
 
 
 class FrameReader:
-    """Gives frames of a video in ascending order, one in memory at a time.
+    """Reader of the frames of a video in ascending order, one in memory at a time.
 
-    A frame's number is its place among the frames that can be decoded, from 0: what trackers that
-    read with OpenCV or FFmpeg count. Time stamps do not matter for it, so a variable frame rate
-    does no harm. Frames come upright, as the video's own note of rotation says. They are turned
-    here, because some versions of OpenCV (4.11) leave them as they lie.
+    A frame's number is its position among the frames that can be decoded, from 0, as trackers that
+    read with OpenCV or FFmpeg count. Time stamps are not used, so a variable frame rate does no
+    harm. Frames are turned upright as the video's rotation note says. This is done here, because
+    some versions of OpenCV (4.11) do not do it.
 
     Args:
         path: The video.
-        threads: For decoding.
+        threads: Number of threads for decoding.
 
     Attributes:
-        read: How many frames are decoded.
-        said: How many frames the file says it has; 0 if it does not say.
-        size: Height and width as the file says, upright.
-        rotation: By how many degrees the frames are turned, as the file asks.
-        depth: Bits a channel. Gray frames of 16 bits come as they are, others in 8 bits.
-        jump: Where and by how many frames the time stamps first depart from an even rate, or None.
+        read: Number of frames decoded so far.
+        said: Number of frames according to the file; 0 if it does not say.
+        size: Height and width of an upright frame in pixels, according to the file.
+        rotation: Degrees by which the frames are turned, as the file asks.
+        depth: Bits per channel. Gray frames of 16 bits come unchanged, all others in 8 bits.
+        jump: Where and by how many frames the time stamps first leave an even rate, or None.
 
     Raises:
-        DamagedVideoError: If the video cannot be opened, or is to be turned by no quarter turn.
-        OwnDataError: If this OpenCV opens none.
+        DamagedVideoError: If the video cannot be opened, or its turn is no multiple of 90 degrees.
+        OwnDataError: If this OpenCV cannot open any video.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
@@ -57,7 +57,7 @@ class FrameReader:
                 "this OpenCV reads no videos (built without FFmpeg); "
                 "pip install opencv-python-headless has one that does"
             )
-        # Named, so that the same decoder counts the frames on every system.
+        # The backend is named, so that the same decoder counts the frames on every system.
         self._video = cv2.VideoCapture(
             str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, max(threads, 1)]
         )
@@ -101,7 +101,7 @@ class FrameReader:
         self._video.release()
 
     def grab(self) -> bool:
-        """Decodes the next frame; whether there is one."""
+        """Decode the next frame; return whether there is one."""
         if not self._video.grab():
             return False
         self._watch_time()
@@ -109,10 +109,10 @@ class FrameReader:
         return True
 
     def picture(self) -> np.ndarray | None:
-        """Return the last decoded frame; None if damaged.
+        """Return the last decoded frame; None if it is damaged.
 
         Returns:
-            uint8 ``[h, w, 3]``, blue first; of gray video of 16 bits, uint16 ``[h, w]``.
+            uint8 ``[h, w, 3]``, BGR; for gray video of 16 bits, uint16 ``[h, w]``.
         """
         whole, image = self._video.retrieve()
         if not whole:
@@ -124,15 +124,15 @@ class FrameReader:
         return image if self._turn is None else np.asarray(cv2.rotate(image, self._turn))
 
     def _turn_of(self, shape: tuple[int, ...]) -> int | None:
-        """Return how to turn frames whose first one came in this shape."""
-        is_upright = self._lying != self.size and shape == self.size  # turned against our word
+        """Return how to turn the frames, given the shape of the first; None for no turn."""
+        is_upright = self._lying != self.size and shape == self.size  # OpenCV turned it anyway
         return None if is_upright else _TURNS.get(self.rotation)
 
     def refuse_infrared_depth(self, path: str | Path) -> None:
         """Refuse infrared video whose levels OpenCV would round to 8 bits.
 
         Raises:
-            OwnDataError: With the depth and how to convert the video.
+            OwnDataError: If the levels would be rounded; the message gives depth and remedy.
         """
         if self.depth > 8 and not self.is_wide:
             raise OwnDataError(
@@ -142,7 +142,7 @@ class FrameReader:
             )
 
     def _watch_time(self) -> None:
-        """Notes the first frame that is not where an even rate would have it."""
+        """Note the first frame whose time stamp departs from an even rate."""
         moment = self._video.get(cv2.CAP_PROP_POS_MSEC)
         if self.read == 0:
             self._start = moment
@@ -153,10 +153,10 @@ class FrameReader:
 
 
 def depth_of(tag: bytes) -> int:
-    """Return the bits a channel of FFmpeg's four-letter tag of a pixel format; 8 if unknown."""
+    """Return the bits per channel for FFmpeg's four-letter tag of a pixel format; 8 if unknown."""
     if tag in _DEEP:
         return _DEEP[tag]
-    for prefix, depth in ((tag[:2], tag[3]), (tag[:1:-1], tag[0])):  # little and big end first
+    for prefix, depth in ((tag[:2], tag[3]), (tag[:1:-1], tag[0])):  # little, then big endian
         if prefix in _PLANES and depth in _DEPTHS:
             return depth
     return 8

@@ -1,4 +1,4 @@
-"""What the preparation of a user's recordings tells: plan, result, what is left out, what next."""
+"""Printed report of a preparation of own recordings: plan, result, dropped parts, next commands."""
 
 import csv
 import io
@@ -19,9 +19,9 @@ _COLUMNS = (
     *("tracklet", "pid", "camera", "camid", "modality", "split", "frames"),
     *("place", "first_frame", "last_frame"),
 )
-# What everybody has: a shipped config whose weights are shipped, too, and the run it makes.
+# What every user has: a shipped config with shipped weights, and the run that it makes.
 _CONFIG, _RUN = "dinogrl_synth", "output/SynthVVI/DinoGRL/dinogrl"
-_FEW = 6  # frames that the models take of a tracklet
+_FEW = 6  # frames of a tracklet that the models use
 _REASONS = {
     "damaged": "damaged images",
     "unreadable": "boxes in frames that cannot be read",
@@ -37,7 +37,7 @@ _CHANGES = {
 
 
 def tell_found(recordings: Recordings, cameras: Mapping[str, int]) -> None:
-    """Prints what was found and which camera has which number."""
+    """Print what was found, and the number of each camera."""
     recorded = recordings.recorded
     frames = sum(r.length for r in recorded)
     unit = "boxes" if recorded and recorded[0].video else "images"
@@ -49,7 +49,7 @@ def tell_found(recordings: Recordings, cameras: Mapping[str, int]) -> None:
 
 
 def nobody_remarks(recorded: Sequence[Recorded]) -> Iterator[str]:
-    """Return a line on the words in the place of a pid that were taken to mean nobody."""
+    """Yield a line on the words in place of a pid that were taken as "unknown"."""
     words = Counter(r.said for r in recorded if not r.pid and r.said)
     if words:
         shown = ", ".join(f"{word!r} ({count:,})" for word, count in words.most_common(10))
@@ -60,7 +60,7 @@ def nobody_remarks(recorded: Sequence[Recorded]) -> Iterator[str]:
 
 
 def tell_plan(pieces: Sequence[Piece]) -> None:
-    """Prints the table of what would be made."""
+    """Print the table of the planned tracklets."""
     print(f"\n{'modality':<10}{'people':>10}{'unknown':>10}{'cameras':>10}"
           f"{'tracklets':>12}{'frames':>12}{'shortest':>10}{'longest':>10}")  # fmt: skip
     for modality in MODALITIES:
@@ -80,7 +80,7 @@ def tell_plan(pieces: Sequence[Piece]) -> None:
 
 
 def tell_sizes(sizes: Sequence[tuple[int, int]]) -> None:
-    """Warns if most first frames are wider than high: they may be whole pictures of a camera."""
+    """Warn if most first frames are wider than high: they may be whole camera images, not crops."""
     known = [size for size in sizes if size != (0, 0)]
     wide = Counter(size for size in known if size[1] > size[0])
     if known and 2 * sum(wide.values()) > len(known):
@@ -94,12 +94,12 @@ def tell_sizes(sizes: Sequence[tuple[int, int]]) -> None:
 def write_tracklets(
     path: Path, pieces: Sequence[Piece], partition: Partition, first_frame: int
 ) -> None:
-    """Writes where every prepared tracklet comes from, as CSV.
+    """Write the origin of every prepared tracklet as CSV.
 
     Args:
         path: The file.
-        pieces: The used ones, in the order of the partition.
-        partition: The data.
+        pieces: The used tracklets, in the order of the partition.
+        partition: The partition.
         first_frame: The number of a video's first frame in the user's files.
     """
     text = io.StringIO()
@@ -116,12 +116,12 @@ def write_tracklets(
 def tell_result(
     partition: Partition, dropped: Sequence[Dropped], changed: Mapping[str, int], target: Path
 ) -> None:
-    """Prints the table of what was prepared, what was left out and why, and what is odd.
+    """Print the table of prepared data, what was left out with reasons, and oddities.
 
     Args:
-        partition: With its counts in ``source``.
+        partition: The partition, with its counts in ``source``.
         dropped: Tracklets that are not used.
-        changed: To how many images something was done, by what.
+        changed: Number of changed images, by change.
         target: Folder of the prepared data.
     """
     source = partition.source
@@ -146,7 +146,7 @@ def tell_result(
 
 
 def unmatched(partition: Partition) -> Iterator[str]:
-    """Gives a line for every task with queries that cannot be answered, and what may help."""
+    """Yield a line for every task with queries without a match, with what may help."""
     for name, count in partition.source["counts"]["queries_without_match"].items():
         split, direction = name.split()
         total = len(partition.tasks[split][direction].query)
@@ -163,14 +163,14 @@ def unmatched(partition: Partition) -> Iterator[str]:
 
 
 def tell_next(partition: Partition, target: Path) -> None:
-    """Print the commands that come next, with a config and a run that are there."""
+    """Print the next commands, with a config and a checkpoint that exist."""
     print(f"\nnext:\n  opengait-ext check {_quoted(target)}")
     data = (
         f"\\\n      --set data_cfg.dataset_root={_quoted(target)} \\\n"
         f"      --set data_cfg.dataset_partition={_quoted(target / PARTITION)} \\\n"
         f"      --set data_cfg.dataset_name={_quoted(partition.dataset)}"
     )
-    trained = {t.pid for t in partition.tracklets if t.split == "train"}  # as the config has it
+    trained = {t.pid for t in partition.tracklets if t.split == "train"}  # counted as in the config
     start = f"  python -m opengait.main --cfgs {_CONFIG}"
     if trained:
         data += f" \\\n      --set model_cfg.num_identities={len(trained)}"
@@ -194,7 +194,7 @@ def tell_next(partition: Partition, target: Path) -> None:
 
 
 def _checkpoint_here() -> Path | None:
-    """Return the newest checkpoint of the demo's run below this folder, if there is one."""
+    """Return the newest checkpoint of the demo's run below the current folder, if any."""
     return max(Path(_RUN).glob("checkpoints/*.pt"), key=lambda path: path.name, default=None)
 
 

@@ -1,12 +1,12 @@
-"""Prepares a user's own recordings: folders of images, or videos with boxes of the people in them.
+"""Preparation of own recordings: folders of images, or videos with boxes of the people in them.
 
     python datasets/prep/own.py --source <folders> --target data/own
     python datasets/prep/own.py --videos <folder> --boxes boxes.csv --target data/own
 
-A folder of images is a tree ``<pid>/<rgb|ir>/<camera>/<tracklet>/1.jpg`` (or a simpler one, see
-``--tree``), or any folders with a list of them. Boxes come as CSV with the columns ``video, frame,
-x, y, w, h, track, pid, camera, modality``, or in the form of MOT. ``--dry-run`` shows what would be
-made. A run that was stopped goes on with the same command. Needs numpy and OpenCV, no torch.
+Images lie in a tree ``<pid>/<rgb|ir>/<camera>/<tracklet>/1.jpg`` (or a simpler one, see
+``--tree``), or in any folders with a list of them. Boxes come as CSV with the columns ``video,
+frame, x, y, w, h, track, pid, camera, modality``, or in MOT format. ``--dry-run`` shows the plan. A
+stopped run resumes with the same command. Needs numpy and OpenCV, no torch.
 """
 
 import argparse
@@ -56,16 +56,16 @@ from opengait_ext.prepare.target import DROPPED, PARTITION, open_target, sole_ru
 
 
 def run(arguments: argparse.Namespace) -> bool:
-    """Prepares the data, or shows what would be prepared.
+    """Prepare the data, or show the plan.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: Options, as `arguments_of` returns them.
 
     Returns:
-        Whether all is well; a trial run with faults is not.
+        False after a dry run that found faults, otherwise True.
 
     Raises:
-        UserError: If the recordings, the target or an image are not as they must be.
+        UserError: If the recordings, the target or an image are faulty.
     """
     start = time.monotonic()
     faults = Faults()
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> bool:
         return _try(arguments, pieces, recordings, rules, faults)
     faults.raise_if_any(str(arguments.source or arguments.tracklets or arguments.boxes))
     planned = [len(piece.positions) for piece in pieces]
-    _partition(pieces, planned, [{} for _ in pieces], arguments.name, rules)  # before the work
+    _partition(pieces, planned, [{} for _ in pieces], arguments.name, rules)  # refuse early
     target: Path = arguments.target
     with sole_run(target):
         _open(target, arguments, recordings)
@@ -100,10 +100,10 @@ def run(arguments: argparse.Namespace) -> bool:
 
 
 def read_recordings(arguments: argparse.Namespace, faults: Faults) -> Recordings:
-    """Reads what the user gave, in whichever form.
+    """Read the user's recordings in any of the forms.
 
     Raises:
-        UserError: If it cannot be read at all; single faults go into ``faults``.
+        UserError: If they cannot be read at all; single faults go into ``faults``.
     """
     modality = modality_of(arguments.modality or "") or ""
     camera = arguments.camera or ""
@@ -125,7 +125,7 @@ def _try(
     rules: Rules,
     faults: Faults,
 ) -> bool:
-    """Shows the plan and the first faults, and writes nothing."""
+    """Show the plan and the first faults, and write nothing; return whether there is no fault."""
     if pieces:
         tell_plan(pieces)
         if pieces[0].recorded.video:
@@ -157,7 +157,7 @@ def _partition(
 
 
 def _open(target: Path, arguments: argparse.Namespace, recordings: Recordings) -> None:
-    """Begins or goes on; what only the partition says may change from run to run."""
+    """Start or resume in the target; settings that affect only the partition may change."""
     names = ["every", "max_frames", "min_frames", "quality", "range16"]
     options: dict[str, Any] = {name: getattr(arguments, name) for name in names}
     if arguments.videos is not None:
@@ -190,7 +190,7 @@ def _finish(
     rules: Rules,
     cameras: dict[str, int],
 ) -> None:
-    """Writes the partition and the lists, and tells what was made."""
+    """Write the partition and the lists, and print the report."""
     target: Path = arguments.target
     frames = [made.frames for made in work.made]
     left_out = [made.left_out for made in work.made]
@@ -221,6 +221,6 @@ def _finish(
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
     arguments = arguments_of(command)
     return status_of(lambda: run(arguments))

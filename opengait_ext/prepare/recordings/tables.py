@@ -1,4 +1,4 @@
-"""Reading of a user's CSV files: any usual separator, columns by name, faults with their lines."""
+"""Reader of a user's CSV files: any usual separator, columns by name, faults with line numbers."""
 
 import csv
 import math
@@ -11,18 +11,18 @@ _SEPARATORS = (",", ";", "\t")
 
 
 class Table:
-    """The rows of a CSV file with a header, one after the other.
+    """The rows of a CSV file with a header.
 
         for line, (folder, pid) in Table(path, ("folder",), ("pid",), faults): ...
 
     Args:
         path: The file; UTF-8, separated by commas, semicolons or tabs.
-        needed: Columns that must be there.
-        optional: Columns whose values are empty if they are not.
-        faults: Gets rows that are too short.
+        needed: Required columns.
+        optional: Columns that may be missing; then their values are empty.
+        faults: Collects rows that are too short.
 
     Raises:
-        OwnDataError: If the file cannot be read, or a column is missing.
+        OwnDataError: If the file cannot be read, or a required column is missing.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Table:
         self._names = (*needed, *optional)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        """Gives the number of the line and the values, needed columns first, without blanks."""
+        """Yield the line number and the stripped values, required columns first."""
         places = [self.header.index(n) if n in self.header else -1 for n in self._names]
         reader = csv.reader(read_lines(self.path), delimiter=self._separator)
         try:
@@ -62,7 +62,7 @@ class Table:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Gives the lines of a text, one after the other.
+    """Yield the lines of a text.
 
     Raises:
         OwnDataError: If the file is missing or not UTF-8.
@@ -77,7 +77,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def number_of(text: str) -> float:
-    """Gives a finite number, or NaN for anything else."""
+    """Return the finite number in a text; NaN for anything else."""
     try:
         value = float(text)
     except ValueError:
@@ -86,6 +86,6 @@ def number_of(text: str) -> float:
 
 
 def whole_of(text: str) -> int | None:
-    """Gives a whole number, also of ``12.0``, or None for anything else."""
+    """Return the whole number in a text, also for ``12.0``; None for anything else."""
     value = number_of(text)
     return None if math.isnan(value) or value != math.floor(value) else int(value)

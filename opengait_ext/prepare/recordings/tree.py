@@ -1,4 +1,4 @@
-"""A user's folders of images as recordings: the forms of trees, and lists of folders."""
+"""Recordings from folders of images: trees of known forms, and lists of folders."""
 
 import os
 import re
@@ -39,10 +39,10 @@ KNOWN_FORMS = (
 
 
 def parse_tree(text: str) -> tuple[str, ...]:
-    """Reads ``pid/camera/_/tracklet``.
+    """Return the levels of a form given as text: ``pid/camera/_/tracklet``.
 
     Raises:
-        ValueError: If a level is unknown or given twice.
+        ValueError: If a level is unknown or repeated.
     """
     form = tuple(re.split(r"[/\\]", text.strip("/\\")))
     twice = [level for level, count in Counter(form).items() if count > 1 and level != "_"]
@@ -54,17 +54,17 @@ def parse_tree(text: str) -> tuple[str, ...]:
 def read_tree(
     source: Path, form: tuple[str, ...] | None, modality: str, camera: str, faults: Faults
 ) -> Recordings:
-    """Reads a folder whose sub-folders say who was filmed by what.
+    """Read a tree of folders whose levels name identity, modality, camera and tracklet.
 
     Args:
         source: The folder.
-        form: What its levels are, or None to recognize one of the usual forms.
-        modality: Of all images, or empty if a level says it.
-        camera: Likewise.
-        faults: Gets what is wrong with single folders.
+        form: The meaning of its levels; None to recognize one of the usual forms.
+        modality: Modality of all images; empty if a level names it.
+        camera: Camera of all images; empty if a level names it.
+        faults: Collects the faults of single folders.
 
     Raises:
-        OwnDataError: If the folders are not of the form; says what was found instead.
+        OwnDataError: If the folders do not have the form; the message says what was found.
     """
     folders, others = find_images(source)
     given = {"modality"} if modality else set()
@@ -91,7 +91,7 @@ def read_tree(
 
 
 def _forms_for(given: set[str]) -> list[tuple[str, ...]]:
-    """Gives the usual forms that name neither what is given nor lack what is not."""
+    """Return the usual forms that have a level for exactly those facts that are not given."""
     return [form for form in KNOWN_FORMS if {"modality", "camera"}.difference(form) == given]
 
 
@@ -106,12 +106,12 @@ def _fits(levels: Sequence[str], form: Sequence[str]) -> bool:
 
 
 def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
-    """Reads a list of folders, ``folder,pid,camera,modality``; each folder is one tracklet.
+    """Read a list of folders, ``folder,pid,camera,modality``; each folder is one tracklet.
 
     Args:
-        source: What the folders are below, unless they are absolute; None: the list's folder.
+        source: The folder that relative names start from; None: the folder of the list.
         path: The CSV file.
-        faults: Gets what is wrong with single lines.
+        faults: Collects the faults of single lines.
 
     Raises:
         OwnDataError: If the list or the source cannot be read, or a column is missing.
@@ -152,7 +152,7 @@ def read_list(source: Path | None, path: Path, faults: Faults) -> Recordings:
 
 
 def _path_of(home: Path, name: str) -> Path:
-    """Return where a folder of a list is; an absolute one is where it says, if it is there."""
+    """Return the path of a listed folder; an absolute one is used as it is, if it exists."""
     name = name.replace("\\", "/")
     whole = Path(name)
     path = whole if whole.is_absolute() and whole.is_dir() else home / name.strip("/")
@@ -160,7 +160,7 @@ def _path_of(home: Path, name: str) -> Path:
 
 
 def _key_of(home: Path, name: str) -> str:
-    """Return a folder's name below the home of the list, or its whole path if it is elsewhere."""
+    """Return a folder's name below the home of the list, or its full path if it is elsewhere."""
     path = _path_of(home, name)
     roots = (Path(os.path.normpath(home)), home.absolute(), home.resolve())
     below = (path.relative_to(root) for root in roots if path.is_relative_to(root))
@@ -169,7 +169,7 @@ def _key_of(home: Path, name: str) -> str:
 
 
 def _folder_elsewhere(home: Path, name: str) -> ImageFolder | None:
-    """Return the images of a folder that is not below the home of the list."""
+    """Return a folder with images that is not below the home of the list; None if there is none."""
     path = _path_of(home, name)
     if not path.is_dir():
         return None
@@ -180,7 +180,7 @@ def _folder_elsewhere(home: Path, name: str) -> ImageFolder | None:
 def _recorded(
     source: Path, folder: ImageFolder, fields: tuple[str, str, str], faults: Faults
 ) -> Recorded:
-    """Makes a recording of a folder, and looks for two images of one name (a mask beside it)."""
+    """Return a folder as a recording; note two images of one frame (an image and its mask)."""
     twins = twins_of(folder.files)
     if twins:
         faults.add(f"{source.joinpath(*folder.levels)}: {twins.told()}")

@@ -1,4 +1,4 @@
-"""A look at videos without decoding them: do they open, do the boxes fit their pictures."""
+"""Check of videos without decoding them: they can be opened, and the boxes fit their frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ from opengait_ext.prepare.work import be_quiet
 def look_at_videos(
     pieces: Sequence[Piece], recordings: Recordings, home: Path, min_side: int, faults: Faults
 ) -> None:
-    """Opens every video and compares what it says of itself with the boxes.
+    """Open every video, and compare its own facts with the boxes.
 
     Args:
-        pieces: What would be cut.
-        recordings: Where it comes from.
+        pieces: The planned tracklets.
+        recordings: The recordings that they come from.
         home: The folder of the videos.
-        min_side: Of boxes, in pixels.
-        faults: Gets videos that cannot be opened and boxes beyond the end.
+        min_side: Smallest side of a box, in pixels.
+        faults: Collects videos that cannot be opened, and boxes after the end of a video.
     """
     be_quiet()
     by_video: dict[str, list[Piece]] = {}

@@ -1,9 +1,9 @@
-"""Cutting the people of one video out of its frames, one frame in memory at a time.
+"""Cutting people out of the frames of one video, with one frame in memory at a time.
 
-The encoded crops of all tracks that are under way lie in one temporary file without a name, which
-the system removes however the process ends. When the last box of a tracklet is cut, its crops are
-read back and packed. So memory holds one frame and the crops of one tracklet, however many people
-are in the picture and however long the video is.
+The encoded crops of all unfinished tracklets lie in one unnamed temporary file, which the system
+removes however the process ends. When the last box of a tracklet is cut, its crops are read back
+and packed. So memory holds one frame and the crops of one tracklet, for any number of people and
+any length of the video.
 """
 
 import tempfile
@@ -37,17 +37,17 @@ from opengait_ext.prepare.recordings.packing import Made
 from opengait_ext.prepare.recordings.reader import DamagedVideoError, FrameReader
 from opengait_ext.prepare.work import Tell
 
-UNREADABLE, OUTSIDE, SMALL = "unreadable", "outside", "small"  # why a box gives no crop
+UNREADABLE, OUTSIDE, SMALL = "unreadable", "outside", "small"  # reasons why a box has no crop
 _WHOLE = "video"  # the journal's key for the video itself
 
 
 @dataclass(frozen=True)
 class BoxRun:
-    """The boxes of one tracklet to make.
+    """The boxes of one tracklet to cut.
 
     Args:
-        name: Where it goes, below the root.
-        folder: Where it goes.
+        name: Its folder below the root; the key in the journal.
+        folder: Its whole folder.
         frames: ``[s]`` Numbers of the frames from 0, ascending.
         boxes: ``[s, 4]`` Left, top, width, height in pixels.
     """
@@ -64,17 +64,17 @@ class VideoJob:
 
     Args:
         path: The video.
-        runs: What to cut out of it.
-        journal: The file that says what is finished.
-        quality: Of JPEG.
-        min_side: Boxes that are smaller, in pixels, are left out.
+        runs: The tracklets to cut out of it.
+        journal: Path of the journal.
+        quality: JPEG quality.
+        min_side: Boxes with a smaller side, in pixels, are left out.
         min_frames: With fewer crops nothing is written.
-        skip_damaged: Go without frames that cannot be read; otherwise a tracklet that needs one
-            is not written.
-        threads: For decoding.
-        wide: The values of frames of 16 bits that become black and white; None: what the crops
-            of each tracklet hold.
-        is_infrared: Whether a run of it is infrared.
+        skip_damaged: Leave unreadable frames out; otherwise a tracklet that needs one is not
+            written.
+        threads: Number of threads for decoding.
+        wide: The values of 16-bit frames that become black and white; None: the range of the
+            crops of each tracklet.
+        is_infrared: Whether any of the tracklets is infrared.
     """
 
     path: str
@@ -90,21 +90,21 @@ class VideoJob:
 
     @property
     def length(self) -> int:
-        """How many frames have to be decoded."""
+        """The number of frames that have to be decoded."""
         return 1 + max(int(run.frames[-1]) for run in self.runs)
 
 
 @dataclass(frozen=True)
 class VideoDone:
-    """What became of a video.
+    """The result of cutting one video.
 
     Args:
         made: Its tracklets, in the order of the job.
-        facts: ``said``, ``size``, ``rotation``, ``depth``, ``jump`` as of a `FrameReader`,
-            ``lost``: the frames that cannot be read, ``end``: how many frames there are, if fewer
-            than needed, ``closed``: why it cannot be opened at all, if so.
-        reused: How many of its tracklets were prepared already.
-        failure: What went wrong, with the path; mostly empty.
+        facts: ``said``, ``size``, ``rotation``, ``depth``, ``jump`` as in `FrameReader`;
+            ``lost``: the unreadable frames; ``end``: the number of frames, if fewer than needed;
+            ``closed``: why the video cannot be opened, if so.
+        reused: Number of its tracklets that an earlier run had prepared.
+        failure: Any failure, with the path; usually empty.
     """
 
     made: list[Made]
@@ -114,10 +114,10 @@ class VideoDone:
 
 
 def prepare_video(job: VideoJob, tell: Tell) -> VideoDone:
-    """Prepares the tracklets of one video; never raises, so that no path gets lost."""
+    """Prepare the tracklets of one video; errors become part of the result."""
     try:
         return _prepare(job, tell)
-    except Exception as error:  # whatever a process meets is told with the video's path
+    except Exception as error:  # any error is reported with the video's path
         return VideoDone([Made(0) for _ in job.runs], failure=f"{job.path}: {told(error)}")
 
 
@@ -129,7 +129,7 @@ def _prepare(job: VideoJob, tell: Tell) -> VideoDone:
     for number, run in enumerate(job.runs):
         remove_leftovers(run.folder)
         record = records.get(run.name)
-        # One with unreadable frames is cut again, so that they are told in every run.
+        # A tracklet with unreadable frames is cut again, so that every run reports them.
         is_whole = record is not None and not record["left_out"].get(UNREADABLE)
         if record and is_whole and is_there(run.folder, record["frames"], job.min_frames):
             made[number] = Made.of_record(record)
@@ -160,7 +160,7 @@ def _in_order(made: dict[int, Made]) -> list[Made]:
 
 
 def _walk(job: VideoJob, reader: FrameReader, cutter: "_Cutter", tell: Tell) -> dict[str, Any]:
-    """Streams the video to the last box of all, finished or not, so that facts do not change."""
+    """Stream the video to the last box of all, finished or not, so that facts stay the same."""
     lost: list[int] = []
     for frame, boxes in cutter.schedule():
         while reader.read <= frame and reader.grab():
@@ -188,13 +188,13 @@ def _walk(job: VideoJob, reader: FrameReader, cutter: "_Cutter", tell: Tell) -> 
 def clip(
     box: Sequence[float], height: int, width: int, min_side: int
 ) -> tuple[str, tuple[int, int, int, int]]:
-    """Gives why a box is of no use, or nothing, and the corners of what is in the picture.
+    """Return why a box is unusable (empty if usable), and the corners of its part in the frame.
 
     Args:
         box: Left, top, width, height in pixels.
-        height: Of the picture in pixels.
-        width: Likewise.
-        min_side: Less than this on one side is too small.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+        min_side: Smallest allowed side of the part, in pixels.
     """
     left, top, wide, high = box
     x0, x1 = (min(max(round(x), 0), width) for x in (left, left + wide))
@@ -205,7 +205,7 @@ def clip(
 
 
 class _Cutter:
-    """Cuts boxes, keeps the crops of unfinished tracklets in a file, packs finished ones."""
+    """Cutter of boxes: keeps the crops of unfinished tracklets in a file, packs finished ones."""
 
     def __init__(
         self, job: VideoJob, spool: IO[bytes], made: dict[int, Made], journal: Journal, stamp: str
@@ -219,7 +219,7 @@ class _Cutter:
         self._wide: dict[int, bool] = {}
 
     def schedule(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        """Gives every frame with boxes of unfinished tracklets, and these: tracklet and place."""
+        """Yield every frame with boxes of unfinished tracklets: tracklet and place of each box."""
         numbers = sorted(self._open)
         runs = [self._job.runs[n] for n in numbers]
         lengths = [len(run.frames) for run in runs]
@@ -236,13 +236,13 @@ class _Cutter:
         yield self._job.length - 1, []
 
     def cut(self, number: int, place: int, image: np.ndarray | None) -> None:
-        """Takes one box out of a frame; None stands for a frame that is damaged."""
+        """Cut one box out of a frame; None as image means a damaged frame."""
         self._left[number] -= 1
         crop = None if image is None else self._crop(number, place, image)
         if image is None:
             self._out[number][UNREADABLE] += 1
         if crop is not None:
-            is_wide = crop.dtype == np.uint16  # spread when all crops are there
+            is_wide = crop.dtype == np.uint16  # spread later, when all crops are there
             content = encode_png(crop) if is_wide else encode_jpeg(crop, self._job.quality)
             self._wide[number] = is_wide
             self._open[number].extend((self._spool.seek(0, 2), len(content)))
@@ -252,7 +252,7 @@ class _Cutter:
             self._finish(number)
 
     def _crop(self, number: int, place: int, image: np.ndarray) -> np.ndarray | None:
-        """Gives the part of a box that is in the picture, or None and counts why."""
+        """Return the part of a box inside the frame; if unusable, count the reason, return None."""
         box = self._job.runs[number].boxes[place].tolist()
         fault, (x0, y0, x1, y1) = clip(box, image.shape[0], image.shape[1], self._job.min_side)
         if fault:
@@ -261,13 +261,13 @@ class _Cutter:
         return image[y0:y1, x0:x1]
 
     def end(self) -> None:
-        """Finishes all tracklets at the end of a video that came before their last box."""
+        """Finish all tracklets when the video ends before their last box."""
         for number in sorted(self._open):
             self._out[number][UNREADABLE] += self._left[number]
             self._finish(number)
 
     def _finish(self, number: int) -> None:
-        """Packs a tracklet, unless frames of it are lost or too few are left."""
+        """Pack a tracklet, unless frames of it are lost or too few are left."""
         places, out = self._open.pop(number), dict(self._out[number])
         name, folder = self._job.runs[number].name, self._job.runs[number].folder
         frames = len(places) // 2

@@ -1,4 +1,4 @@
-"""What is told of videos: frames that cannot be read and the boxes that need them; oddities."""
+"""Report lines on videos: unreadable frames with the boxes that need them, and oddities."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from opengait_ext.prepare.recordings.video import VideoDone
 
 
 def damage_of(video: str, pieces: Sequence[Piece], done: VideoDone, first: int) -> list[str]:
-    """Says which frames of a video cannot be read, and which boxes need them.
+    """Return lines on the unreadable frames of a video, and the boxes that need them.
 
     Args:
-        video: Its name.
-        pieces: What was to be cut out of it.
-        done: What became of it.
+        video: Name of the video.
+        pieces: The tracklets to cut out of it.
+        done: The result of the video.
         first: The number of its first frame in the user's files.
     """
     facts, texts = done.facts, []
@@ -38,7 +38,7 @@ def damage_of(video: str, pieces: Sequence[Piece], done: VideoDone, first: int) 
 
 
 def _needs(pieces: Sequence[Piece], start: int, stop: int) -> str:
-    """Counts the boxes in a range of frames, with the line of the first."""
+    """Return as text the number of boxes in a range of frames, with the line of the first."""
     lines: list[int] = []
     for piece in pieces:
         lines += piece.lines[(piece.frames >= start) & (piece.frames <= stop)].tolist()
@@ -48,7 +48,7 @@ def _needs(pieces: Sequence[Piece], start: int, stop: int) -> str:
 
 
 def remarks_of(video: str, facts: dict[str, Any], first: int) -> list[str]:
-    """Says what is odd about a video and does no harm as a rule."""
+    """Return lines on oddities of a video that are usually harmless."""
     remarks = []
     if facts.get("rotation"):
         remarks.append(rotation_remark(video, facts["rotation"]))
@@ -65,7 +65,7 @@ def remarks_of(video: str, facts: dict[str, Any], first: int) -> list[str]:
 
 
 def rotation_remark(video: str, degrees: int) -> str:
-    """Says that a video is turned, and what that means for its boxes."""
+    """Return the line that a video is turned, with what this means for its boxes."""
     return (
         f"{video}: turned by {degrees} degrees, as the file asks; boxes are taken in the "
         "upright picture"

@@ -1,4 +1,4 @@
-"""The work on a user's recordings: jobs, progress, what is refused and what is noted."""
+"""The work on own recordings: jobs, progress, refusals and remarks."""
 
 import hashlib
 from collections import Counter
@@ -22,18 +22,18 @@ from opengait_ext.prepare.work import run_all
 
 @dataclass(frozen=True)
 class Settings:
-    """How tracklets are made; as the options of the same names.
+    """Settings of the work; most are the options of the same names.
 
     Args:
         target: Folder of the prepared data.
-        home: The folder of the videos; of no use for images.
-        quality: Of JPEG.
+        home: The folder of the videos; unused for images.
+        quality: JPEG quality.
         wide: The values of 16-bit images and videos that become black and white, or None.
-        min_side: Of boxes, in pixels.
-        min_frames: Of tracklets.
-        skip_damaged: Go without what cannot be read.
-        workers: Processes.
-        cores: That may be used.
+        min_side: Smallest side of a box, in pixels.
+        min_frames: Number of frames that a tracklet needs.
+        skip_damaged: Leave out what cannot be read.
+        workers: Number of processes.
+        cores: Number of cores that may be used.
     """
 
     target: Path
@@ -49,13 +49,13 @@ class Settings:
 
 @dataclass
 class Work:
-    """What was done.
+    """The result of the work.
 
     Args:
-        made: A tracklet for each piece, in order.
-        remarks: What is odd and was accepted.
-        damaged: What is damaged, with its place.
-        reused: Tracklets that were prepared already.
+        made: The result of each planned tracklet, in order.
+        remarks: Accepted oddities.
+        damaged: Damaged images or frames, with place and reason.
+        reused: Number of tracklets that an earlier run had prepared.
         digest: sha256 of what was read, as far as it is known.
     """
 
@@ -66,14 +66,14 @@ class Work:
     digest: str = ""
 
     def left_out(self) -> dict[str, int]:
-        """Gives how many frames were left out, by reason."""
+        """Return the number of frames left out, by reason."""
         total: Counter[str] = Counter()
         for made in self.made:
             total.update(made.left_out)
         return dict(sorted(total.items()))
 
     def changed(self) -> dict[str, int]:
-        """Gives to how many images something was done, by what."""
+        """Return the number of changed images, by change."""
         total: Counter[str] = Counter()
         for made in self.made:
             total.update(made.changed)
@@ -81,10 +81,10 @@ class Work:
 
 
 def do_work(pieces: Sequence[Piece], recordings: Recordings, settings: Settings) -> Work:
-    """Makes all tracklets, or finds them made.
+    """Make all tracklets, or keep finished ones.
 
     Raises:
-        OwnDataError: If one could not be made, or if something is damaged and must not be skipped.
+        OwnDataError: If a tracklet could not be made, or if damage is found and not to be skipped.
     """
     if pieces[0].recorded.video:
         work = _videos(pieces, recordings, settings)
@@ -122,7 +122,7 @@ def _folders(pieces: Sequence[Piece], settings: Settings) -> Work:
             failures += [done.failure] if done.failure else []
             if not (done.failure or done.reused):
                 journal.add(piece.path, done.made.record(done.stamp))
-            if len(failures) == SHOWN:  # a full disk, say: all that follows would fail, too
+            if len(failures) == SHOWN:  # a full disk, say: the rest would fail as well
                 break
     _refuse_failures(settings.target, failures, "tracklets")
     return Work(
@@ -169,7 +169,7 @@ def _videos(pieces: Sequence[Piece], recordings: Recordings, settings: Settings)
 def _video_job(
     settings: Settings, video: str, pieces: Sequence[Piece], number: int, threads: int
 ) -> VideoJob:
-    """Gives the job of one video: its pieces with their boxes."""
+    """Return the job of one video: its planned tracklets with their boxes."""
     runs = tuple(
         BoxRun(piece.path, str(settings.target / piece.path), piece.frames, piece.boxes)
         for piece in pieces
@@ -196,7 +196,7 @@ def _refuse_failures(target: Path, failures: Sequence[str], what: str) -> None:
 
 
 def _judge_damage(work: Work, settings: Settings) -> None:
-    """Lists what is damaged; refuses it unless it is to be left out."""
+    """List the damage in a file; refuse it unless it is to be left out."""
     target = settings.target
     (target / DAMAGED).unlink(missing_ok=True)
     if not work.damaged:
