@@ -110,7 +110,7 @@ class Files:
 def find_place(
     sources: Sources, folders: Sequence[str], files: Sequence[str], expected: str
 ) -> Place:
-    """Return the one folder in the sources that holds the given folders and files.
+    """Return the folder that holds the given folders and files, in the first tree with one.
 
     Raises:
         SourceError: If there is none, or more than one in one tree.
@@ -136,7 +136,10 @@ def find_place(
 
 
 def folders_of(tree: Tree) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield all folders with their content, parents first, without those below identities."""
+    """Yield folders with their content, parents first, down to ``DEPTH`` levels.
+
+    Prepared data are skipped, and folders whose name is a number: identities.
+    """
     waiting = [""]
     while waiting:
         folder = waiting.pop(0)
