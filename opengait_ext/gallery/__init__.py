@@ -1,6 +1,6 @@
-"""Embeddings that are kept and searched: who in the gallery is this?
+"""Storage and search of embeddings: which gallery tracklets match a query?
 
-Nothing here needs torch until a search is made.
+Torch is imported by the first search, not before.
 """
 
 from .disk import Gallery

@@ -1,4 +1,4 @@
-"""What a search found, in the form of JSON and as lines."""
+"""Results of a search, for JSON and as lines of text."""
 
 from typing import Any
 
@@ -21,23 +21,23 @@ def answered(
     top: int = 10,
     threshold: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Searches for every query.
+    """Search the gallery for every query.
 
     Args:
-        gallery: What is searched.
+        gallery: The gallery to search.
         query: Embeddings with records.
-        among: ``visible``, ``infrared`` (or ``rgb``, ``ir``), ``any``, or ``other``: of the
-            modality that the query is not of.
-        top: How many for each query.
-        threshold: ``distance`` and where it comes from; None: nobody is ever "nobody".
+        among: Modality to search: ``visible``, ``infrared`` (or ``rgb``, ``ir``), ``any``, or
+            ``other``, the modality that the query does not have.
+        top: Number of matches per query.
+        threshold: ``distance`` and its source; None: no query is reported as "nobody".
 
     Returns:
-        ``gallery``, ``model``, ``threshold``, ``searches`` (how, and how many tracklets, by
+        ``gallery``, ``model``, ``threshold``, ``searches`` (method and number of tracklets, by
         modality) and ``queries``, each with ``nobody`` (None without a threshold), ``matches``,
-        and ``itself``: whether the query stands in the gallery, where it is never its own match.
+        and ``itself``: whether the query is in the gallery. It is never its own match.
 
     Raises:
-        GalleryError: If a query or the gallery is unfit.
+        GalleryError: If a query does not fit the gallery's model, or there is nothing to search.
     """
     names = [record.path for record in query.records]
     embeddings = check_embeddings(query.embeddings, names, gallery.mark)
@@ -76,7 +76,7 @@ def answered(
 
 
 def told(answer: dict[str, Any]) -> list[str]:
-    """Gives the lines that tell an answer."""
+    """Return an answer as lines of text."""
     lines = []
     for query in answer["queries"]:
         lines.append(f"{escaped(query['path'])} ({query['modality']}) among {query['among']}:")
@@ -118,7 +118,7 @@ def _matches(gallery: Gallery, hits: Hits, threshold: dict[str, Any] | None) -> 
             "rank": rank,
             "row": int(row),
             "distance": float(distance),
-            # As in calibration, equal is not nearer.
+            # As in calibration, an equal distance is not nearer.
             "near": bool(distance < np.float32(threshold["distance"])) if threshold else None,
             **gallery.records[row].__dict__,
         }
@@ -137,10 +137,10 @@ def _without(own: set[int], hits: Hits, top: int) -> Hits:
 
 
 def _own_rows(gallery: Gallery, query: EmbeddingFile, wanted: list[str]) -> list[set[int]]:
-    """Return for each query the rows among which it is sought that are the same tracklet.
+    """Return, for each query, the searched rows that are the same tracklet.
 
-    The same name below the same folder; or below another one, with the same embedding: the data
-    were moved or copied.
+    The same tracklet has the same name below the same root. Below another root it must also have
+    the same embedding: the data were moved or copied.
     """
     by_path: dict[str, list[int]] = {record.path: [] for record in query.records}
     for row in gallery.rows_of().tolist():

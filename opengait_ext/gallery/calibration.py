@@ -1,4 +1,4 @@
-"""From which distance on two tracklets count as different persons."""
+"""Calibration of the distance threshold that separates persons."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ _SLACK = 1e-9  # of sums of whole numbers in float64
 
 
 class Pairs(NamedTuple):
-    """Holds pairs of tracklets of different modality, in the order of their distances.
+    """Pairs of tracklets of different modality, sorted by distance.
 
     Attributes:
         distance: ``[m]``, ascending.
-        same: bool ``[m]``, whether both are of one identity.
-        first: int64 ``[m]``, number of the identity of the one.
-        second: int64 ``[m]``, of the other.
+        same: bool ``[m]``, whether both tracklets have one identity.
+        first: int64 ``[m]``, identity number of the infrared tracklet.
+        second: int64 ``[m]``, identity number of the visible tracklet.
     """
 
     distance: np.ndarray
@@ -33,7 +33,7 @@ class Pairs(NamedTuple):
 
 
 class Operating(NamedTuple):
-    """Holds a threshold and what it lets pass.
+    """A threshold and its accept rates.
 
     Attributes:
         threshold: Two tracklets nearer than this count as one person.
@@ -48,13 +48,13 @@ class Operating(NamedTuple):
 
 def pairs_of(distance: np.ndarray, infrared: np.ndarray, visible: np.ndarray,
              ignore: np.ndarray) -> Pairs:  # fmt: skip
-    """Gives all pairs, each once.
+    """Return all pairs that count, each once.
 
     Args:
         distance: ``[q, g]``, infrared to visible tracklets.
         infrared: Identities ``[q]``.
         visible: Identities ``[g]``.
-        ignore: bool ``[q, g]``, the pairs that the camera rule leaves out.
+        ignore: bool ``[q, g]``, true for the pairs that the camera rule excludes.
     """
     numbers = np.unique(np.concatenate([infrared, visible]), return_inverse=True)[1]
     first, second = np.split(numbers.reshape(-1), [len(infrared)])
@@ -66,18 +66,18 @@ def pairs_of(distance: np.ndarray, infrared: np.ndarray, visible: np.ndarray,
 
 
 def operating_point(pairs: Pairs, far: float, weights: np.ndarray | None = None) -> Operating:
-    """Gives the largest threshold at which the false accept rate is at most the wanted one.
+    """Return the largest threshold whose false accept rate is at most ``far``.
 
-    The threshold is the distance of the first pair of two persons that is too much; being equal
-    to it is not enough, so pairs of equal distance fall together.
+    The threshold is the distance of the first pair of two persons that would exceed the rate. A
+    distance equal to the threshold is not accepted, so pairs of equal distance are treated alike.
 
     Args:
-        pairs: In ascending order.
-        far: Wanted false accept rate, between 0 and 1.
-        weights: ``[m]``, how often each pair counts; None: once.
+        pairs: Pairs in ascending order of distance.
+        far: Target false accept rate, between 0 and 1.
+        weights: ``[m]``, number of times that each pair counts; None: once.
 
     Raises:
-        GalleryError: If there are not pairs of both kinds, or ``far`` is not between 0 and 1.
+        GalleryError: If pairs of one kind are missing, or ``far`` is not between 0 and 1.
     """
     if not 0 < far < 1:
         raise GalleryError(f"the false accept rate is {far}; expected above 0 and below 1: 0.01")
@@ -91,7 +91,7 @@ def operating_point(pairs: Pairs, far: float, weights: np.ndarray | None = None)
     passed = np.cumsum(others)
     place = int(np.searchsorted(passed, far * passed[-1] * (1 + _SLACK), side="right"))
     threshold = pairs.distance[place]
-    nearer = int(np.searchsorted(pairs.distance, threshold))  # of equal ones, none
+    nearer = int(np.searchsorted(pairs.distance, threshold))  # equal distances do not count
     return Operating(
         float(threshold),
         float(others[:nearer].sum() / others.sum()),
@@ -100,24 +100,24 @@ def operating_point(pairs: Pairs, far: float, weights: np.ndarray | None = None)
 
 
 def calibrated(pairs: Pairs, far: float, samples: int = 500, seed: int = 0) -> dict[str, Any]:
-    """Gives the operating point with its intervals over identities.
+    """Return the operating point with confidence intervals over identities.
 
-    Each sample of the bootstrap draws as many identities as there are, with replacement; a pair
-    counts as often as both of its identities were drawn.
+    Each bootstrap sample draws as many identities as there are, with replacement. A pair counts
+    as often as both of its identities were drawn.
 
     Args:
-        pairs: Of the validation split.
-        far: Wanted false accept rate.
-        samples: Of the bootstrap.
-        seed: Of its draws.
+        pairs: Pairs of the validation split.
+        far: Target false accept rate.
+        samples: Number of bootstrap samples.
+        seed: Seed of the bootstrap's draws.
 
     Returns:
-        ``threshold``, ``far``, ``tar``, ``wanted_far``, and for threshold and tar the ends of the
-        interval; numbers of identities, pairs and samples.
+        ``threshold``, ``far``, ``tar``, ``wanted_far``; the ends of the intervals of threshold and
+        tar; the numbers of identities, pairs and samples.
 
     Raises:
-        GalleryError: If there are too few pairs of two persons to tell such a rate, or no sample
-            has pairs of both kinds.
+        GalleryError: If there are too few pairs of two persons to measure such a rate, or no
+            sample has pairs of both kinds.
     """
     point = operating_point(pairs, far)
     impostors = int((~pairs.same).sum())
@@ -155,19 +155,21 @@ def _bootstrap(pairs: Pairs, far: float, samples: int, seed: int) -> Iterator[Op
     count = int(max(pairs.first.max(), pairs.second.max())) + 1
     for _ in range(samples):
         times = np.bincount(rng.integers(count, size=count), minlength=count)
-        # Of one identity drawn twice, a pair is there twice, not four times.
+        # A pair of one identity that was drawn twice counts twice, not four times.
         weights = np.where(pairs.same, times[pairs.first], times[pairs.first] * times[pairs.second])
         if weights[pairs.same].any() and weights[~pairs.same].any():
             yield operating_point(pairs, far, weights)
 
 
 def write_calibration(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a calibration, whole or not at all."""
+    """Write a calibration atomically."""
     write_json(path, {"format": FORMAT, **content})
 
 
 def read_calibration(checkpoint: str | Path, sha256: str) -> dict[str, Any] | None:
-    """Gives the calibration beside a checkpoint; None if there is none, or of another checkpoint.
+    """Return the calibration stored beside a checkpoint.
+
+    None if there is none, or if it belongs to another checkpoint.
 
     Raises:
         GalleryError: If the file is damaged.

@@ -1,9 +1,9 @@
-"""Candidates by FAISS on the concatenated parts, put in order by the exact distance of parts.
+"""Candidate search with FAISS on the concatenated parts, ordered by the exact part distance.
 
-Two things differ between the two: the sum of squared distances is not the mean of distances,
-and FAISS compares rows of which it keeps 2 bits a number. So more candidates are taken than
-asked for: as many as it takes to find at least ``WANTED`` of the true nearest, measured against
-the exact search. If that is not reached, ``CandidateSearch`` is not used.
+The two distances differ: FAISS compares sums of squared distances instead of means of distances,
+and keeps only 2 bits per number. So the search takes more candidates than asked for: enough to find
+at least ``WANTED`` of the true nearest, measured against the exact search. If no number of
+candidates is enough, ``CandidateSearch`` is not used.
 """
 
 import json
@@ -20,32 +20,31 @@ from .records import GalleryError, Hits
 
 logger = logging.getLogger(__name__)
 
-WANTED = 0.995  # recall on the sample, so that others come out above 0.99
-NEAREST = 10  # of so many
-QUERIES = 64  # measured with so many
-FLAT = 20_000  # rows up to which FAISS keeps them unchanged
+WANTED = 0.995  # recall on the sample, so that the recall of other queries is above 0.99
+NEAREST = 10  # nearest rows per query in that measurement
+QUERIES = 64  # queries in that measurement
+FLAT = 20_000  # up to this number of rows, FAISS keeps them unchanged
 _FIRST = 64  # candidates tried first
-_SLICES = 1024  # of a row, at most; each becomes 4 bits
+_SLICES = 1024  # slices per row, at most; each becomes 4 bits
 _TRAINING = 4096  # rows that the 4 bits are learned from
 _ELEMENTS = 2**23  # numbers of the rows that are added at a time
-_GROWTH = 1.5  # a gallery grown by this is measured again
+_GROWTH = 1.5  # a gallery that has grown by this factor is measured again
 
 
 class CandidateSearch:
-    """Finds candidates with FAISS among the tracklets of one modality, or of both.
+    """FAISS search for candidates among the tracklets of one modality, or of both.
 
-    The index is kept in the gallery's folder; rows that were appended since are added to it.
+    The index is stored in the gallery's folder. Rows that were appended since are added to it.
 
     Args:
-        gallery: What is searched.
-        modality: None: both.
-        sample: Queries ``[q, d, p]`` that the recall is measured with; without it, rows of the
-            other modality are taken, or of the same where there is no other.
+        gallery: The gallery to search.
+        modality: Modality of the rows to search; None: both.
+        sample: Queries ``[q, d, p]`` to measure the recall with. None: rows of the other
+            modality, or of the same one if there is no other.
 
     Attributes:
-        candidates: How many are ordered exactly; 0 if no number of them is enough.
-        recall: Of the true nearest found in the sample.
-        measured: How many queries, and of how many nearest.
+        candidates: Number of candidates that are ordered exactly; 0 if no number is enough.
+        recall: Fraction of the true nearest that is found for the sample.
 
     Raises:
         GalleryError: If faiss is not installed.
@@ -72,7 +71,7 @@ class CandidateSearch:
 
     @property
     def described(self) -> str:
-        """Says how it searches, and how much of the true nearest it finds."""
+        """Return the method and its recall, for the user."""
         return (
             f"faiss, {self.candidates} candidates of {len(self._rows)} ordered exactly; recall "
             f"{self.recall:.4f} against the exact search ({self._sample})"
@@ -80,28 +79,29 @@ class CandidateSearch:
 
     @property
     def enough(self) -> bool:
-        """Tells whether the recall that is wanted was reached."""
+        """Return whether the recall reaches ``WANTED``."""
         return self.recall >= WANTED
 
     def __call__(self, queries: np.ndarray, k: int) -> Hits:
-        """Gives the k nearest to each of ``[q, d, p]``."""
+        """Return the k nearest rows to each of ``[q, d, p]``."""
         return self.nearest(queries, k, self.candidates * max(1, -(-k // NEAREST)))
 
     def nearest(self, queries: np.ndarray, k: int, candidates: int) -> Hits:
-        """Gives the k nearest among so many candidates."""
+        """Return the k nearest rows among the given number of candidates."""
         count = min(max(candidates, k), len(self._rows))
         _, places = self._index.search(self._flattened(queries), count)
         return ordered(queries, self._embeddings, list(self._rows[places]), self._metric, k)
 
     def measure(self, queries: np.ndarray, own: np.ndarray | None = None) -> dict[str, Any]:
-        """Finds how many candidates it takes.
+        """Measure how many candidates reach the recall.
 
         Args:
             queries: ``[q, d, p]``.
-            own: The rows of the queries, if they are rows: no query finds itself.
+            own: The rows of the queries, if they are in the gallery: no query finds itself.
 
         Returns:
-            ``candidates``, the ``recall`` with them, ``queries``, ``nearest``, ``rows``.
+            ``candidates``, the ``recall`` with them, and the numbers ``queries``, ``nearest`` and
+            ``rows``.
         """
         size = len(self._rows)
         k = min(NEAREST, size - (own is not None))
@@ -110,7 +110,7 @@ class CandidateSearch:
         candidates = min(_FIRST, most)
         while True:
             found = self.nearest(queries, k + (own is not None), candidates)
-            # By distance and not by row: of equal distances any is right.
+            # Compare distances, not rows: of rows at equal distance any is right.
             hit = self._without(found, own, k).distances <= truth.distances[:, -1:]
             recall = float(hit.mean())
             if recall >= WANTED or candidates >= most:
@@ -123,7 +123,7 @@ class CandidateSearch:
 
     @staticmethod
     def _without(hits: Hits, own: np.ndarray | None, k: int) -> Hits:
-        """Takes each query's own row out, or the last where it is not among the hits."""
+        """Remove each query's own row, or the last hit where its own row is not among them."""
         if own is None:
             return hits
         keep = hits.rows != own[:, None]
@@ -167,7 +167,7 @@ class CandidateSearch:
         return index
 
     def _read(self) -> Any | None:
-        """Gives the index that was kept, if it is of the first of these rows."""
+        """Return the stored index if its rows are the first of these rows."""
         if not self._path.is_file():
             return None
         try:
@@ -188,16 +188,16 @@ class CandidateSearch:
 
     @property
     def _slice(self) -> int:
-        """Gives how many numbers of a row become 4 bits."""
+        """Return how many numbers of a row become 4 bits."""
         return max(2, -(-int(np.prod(self._embeddings.shape[1:])) // _SLICES))
 
     @property
     def _width(self) -> int:
-        """Gives the length of a row, filled up to whole slices."""
+        """Return the length of a row, padded to whole slices."""
         return -(-int(np.prod(self._embeddings.shape[1:])) // self._slice) * self._slice
 
     def _flattened(self, embeddings: np.ndarray) -> np.ndarray:
-        """Gives ``[n, width]``; of unit length by part where cosines are compared."""
+        """Return rows ``[n, width]``; each part has unit length if the metric is cosine."""
         by_part = np.array(embeddings.swapaxes(1, 2), np.float32)  # [n, p, d]
         if self._metric == "cosine":
             by_part /= np.maximum(np.linalg.norm(by_part, axis=2, keepdims=True), 1e-12)
@@ -206,10 +206,10 @@ class CandidateSearch:
 
 
 def import_faiss() -> Any:
-    """Imports faiss.
+    """Import faiss and return it.
 
     Raises:
-        GalleryError: If it is not installed, with the line that installs it.
+        GalleryError: If it is not installed; the message has the command that installs it.
     """
     try:
         import faiss
@@ -222,7 +222,7 @@ def import_faiss() -> Any:
 
 
 def _kept(path: Path, write: Any) -> None:
-    """Writes what only saves time; a folder that cannot be written is no reason to stop."""
+    """Write a file that only saves time; log a failure and carry on."""
     try:
         write()
     except (OSError, RuntimeError) as fault:  # faiss reports a full disk as RuntimeError

@@ -1,13 +1,14 @@
-"""A gallery in a folder: append-only, whole after a kill at any moment, mapped into memory.
+"""A gallery in a folder: append-only, crash-safe, memory-mapped.
 
-    gallery.json             what holds: model, number of rows, length of the log; replaced whole
+    gallery.json             committed state: model, rows, length of the log; replaced atomically
     embeddings-<n>.f32       a row per tracklet, float32 little-endian, part by part: [p, d]
     records-<n>.jsonl        a line per tracklet, in the order of the rows, and a line per removal
-    lock, lock.holder        of the one writer, and who that is
-    candidates-*             what is made for fast search, and can be made again
+    lock, lock.holder        lock of the one writer, and which process that is
+    candidates-*             index for fast search; can be built again
 
-An append writes rows and lines behind the end that ``gallery.json`` tells, then replaces that
-file. What a killed writer left behind that end is not seen, and overwritten by the next append.
+An append writes rows and lines behind the committed end, then replaces ``gallery.json``, which
+records that end. Readers never see what a killed writer left behind it; the next append
+overwrites it.
 """
 
 from collections.abc import Sequence
@@ -37,19 +38,19 @@ _BLOCK = 4096  # rows copied at a time
 
 
 class Gallery:
-    """Embeddings with their records in a folder.
+    """Embeddings and their records, stored in a folder.
 
     Args:
-        folder: Made by ``create``.
-        method: How a ``searching.Searcher`` finds: ``exact``; ``faiss`` for candidates, ordered
-            exactly; or ``auto``, which takes faiss for large galleries if it is installed.
+        folder: The gallery's folder, made by ``create``.
+        method: Method of ``searching.Searcher``: ``exact``; ``faiss`` for candidates, ordered
+            exactly; or ``auto``, which uses faiss for large galleries if it is installed.
 
     Attributes:
         folder: The folder.
-        state: What has been committed.
-        records: Of each row, the removed ones among them.
+        state: The committed state.
+        records: The record of each row, including removed ones.
         alive: bool, for each row whether it has not been removed.
-        removals: How often identities were removed.
+        removals: Number of removals of identities.
 
     Raises:
         GalleryError: If there is no gallery, or its files contradict each other.
@@ -66,10 +67,10 @@ class Gallery:
 
     @classmethod
     def create(cls, folder: str | Path, mark: ModelMark, checkpoint: str = "") -> "Gallery":
-        """Makes an empty gallery for the embeddings of one model.
+        """Create an empty gallery for the embeddings of one model.
 
         Raises:
-            GalleryError: If the folder holds files already.
+            GalleryError: If the folder already holds files.
         """
         folder = Path(folder)
         if not is_free(folder):
@@ -81,7 +82,7 @@ class Gallery:
         return cls(folder)
 
     def reload(self) -> None:
-        """Reads what has been committed, by whichever process."""
+        """Read the committed state, whichever process wrote it."""
         before, self.state = self.state, read_state(self.folder)
         known = before.log_bytes
         if before.generation != self.state.generation or known > self.state.log_bytes:
@@ -93,12 +94,12 @@ class Gallery:
 
     @property
     def mark(self) -> ModelMark:
-        """Tells which model all embeddings come from."""
+        """Return the mark of the model that all embeddings come from."""
         return self.state.mark
 
     @property
     def embeddings(self) -> np.ndarray:
-        """Gives all rows as ``[n, d, p]``, the removed ones among them, without reading them."""
+        """Return all rows as ``[n, d, p]``, including removed ones; memory-mapped, not read."""
         return self._by_part.transpose(0, 2, 1)
 
     def __len__(self) -> int:
@@ -108,7 +109,7 @@ class Gallery:
         return (record.root, record.path) in self._names
 
     def get(self, row: int) -> tuple[Record, np.ndarray]:
-        """Gives a tracklet and its embedding ``[d, p]``.
+        """Return the record of a row and its embedding ``[d, p]``.
 
         Raises:
             GalleryError: If there is no such row, or it has been removed.
@@ -126,16 +127,16 @@ class Gallery:
         return rows[[self.records[row].modality == modality for row in rows]]
 
     def add(self, embeddings: np.ndarray, records: Sequence[Record], mark: ModelMark) -> None:
-        """Appends tracklets: all of them, or none.
+        """Append tracklets: all of them, or none.
 
         Args:
             embeddings: ``[n, d, p]``.
-            records: Those n.
-            mark: Of the model that they come from.
+            records: Their n records.
+            mark: Mark of the model that computed them.
 
         Raises:
             GalleryError: If another process is writing, if the model is another, if an embedding
-                has another shape or is not finite, or if a tracklet is there already.
+                has another shape or is not finite, or if the gallery already holds a tracklet.
         """
         names = [record.path for record in records]
         with writing(self.folder):
@@ -148,12 +149,12 @@ class Gallery:
             self._commit("".join(map(record_line, records)), len(records))
 
     def remove(self, pid: str) -> int:
-        """Takes all tracklets of an identity out of every later search.
+        """Remove all tracklets of an identity from every later search.
 
-        A line is appended that says so; the embeddings stay on the disk until ``purge``.
+        The removal is appended to the log; the embeddings stay on the disk until ``purge``.
 
         Returns:
-            How many tracklets are taken out.
+            The number of tracklets removed.
 
         Raises:
             GalleryError: If there is no such identity, or another process is writing.
@@ -172,10 +173,10 @@ class Gallery:
         return count
 
     def purge(self) -> int:
-        """Deletes what has been removed from the disk: writes all else anew.
+        """Delete removed tracklets from the disk by writing new files of the others.
 
         Returns:
-            How many rows are gone.
+            The number of rows deleted.
         """
         with writing(self.folder):
             self.reload()
@@ -201,7 +202,7 @@ class Gallery:
         return gone
 
     def _read_log(self, known: int) -> None:
-        """Reads the lines behind those that are known: a log is read once, however long."""
+        """Read the lines behind the known ones, so that each line of the log is read once."""
         path, state = self._log_path(), self.state
         content = b""
         if path.is_file():

@@ -1,4 +1,4 @@
-"""The k nearest by comparing with every row: the reference."""
+"""Exact search: compare every row. The reference for other searches."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ from .records import Hits
 _BLOCK = 8192  # rows compared at a time, at most
 _ELEMENTS = 2**23  # numbers of those rows
 _QUERIES = 256
-_FEW = 4  # queries up to which preparing a block costs more than it saves
+_FEW = 4  # up to this number of queries, preparing a block costs more than it saves
 
 
 class ExactSearch(NamedTuple):
-    """Compares with all rows, a block at a time.
+    """Search that compares all rows, a block at a time.
 
     Attributes:
         embeddings: ``[n, d, p]``, may be mapped from a file.
-        rows: Those that are searched, ascending.
+        rows: The rows to search, ascending.
         metric: ``euclidean`` or ``cosine``.
     """
 
@@ -30,11 +30,11 @@ class ExactSearch(NamedTuple):
 
     @property
     def described(self) -> str:
-        """Says how it searches."""
+        """Return the method, for the user."""
         return "exact, all compared"
 
     def __call__(self, queries: np.ndarray, k: int) -> Hits:
-        """Gives the k nearest to each of ``[q, d, p]``."""
+        """Return the k nearest rows to each of ``[q, d, p]``."""
         parts = [
             self._nearest(queries[start : start + _QUERIES], k)
             for start in range(0, len(queries), _QUERIES)
@@ -44,7 +44,7 @@ class ExactSearch(NamedTuple):
     def _nearest(self, queries: np.ndarray, k: int) -> Hits:
         best: list[np.ndarray] = [np.empty(0, np.int64)] * len(queries)
         distances: list[np.ndarray] = [np.empty(0, np.float32)] * len(queries)
-        margin = k + 8  # equal distances are told apart by ordered(), which rounds less
+        margin = k + 8  # ordered() breaks near ties, because it rounds less
         step = min(_BLOCK, max(1, _ELEMENTS // int(np.prod(self.embeddings.shape[1:]))))
         for start in range(0, len(self.rows), step):
             rows = self.rows[start : start + step]
@@ -60,7 +60,7 @@ class ExactSearch(NamedTuple):
         return ordered(queries, self.embeddings, best, self.metric, k)
 
     def _block(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gives the distances ``[q, b]`` to some rows."""
+        """Return the distances ``[q, b]`` to some rows."""
         others = _taken(self.embeddings, rows)
         if len(queries) > _FEW:
             return part_distance(queries, others, self.metric).numpy()
@@ -70,14 +70,14 @@ class ExactSearch(NamedTuple):
 def ordered(
     queries: np.ndarray, embeddings: np.ndarray, rows: list[np.ndarray], metric: str, k: int
 ) -> Hits:
-    """Orders candidates by the distance, computed pair by pair; of equals, the earlier row first.
+    """Order candidates by their distance, computed pair by pair; ties by row, the earlier first.
 
     Args:
         queries: ``[q, d, p]``.
         embeddings: ``[n, d, p]``.
-        rows: Of each query the candidates; all queries have equally many after the cut to k.
+        rows: The candidate rows of each query; all queries have equally many after the cut to k.
         metric: ``euclidean`` or ``cosine``.
-        k: How many stay.
+        k: Number of candidates to keep per query.
     """
     hits = []
     for query, candidates in zip(queries, rows, strict=True):
@@ -88,11 +88,12 @@ def ordered(
 
 
 def paired_distance(query: np.ndarray, others: np.ndarray, metric: str) -> np.ndarray:
-    """Gives the distance of one embedding ``[d, p]`` to each of ``[c, d, p]``, ``[c]`` float32.
+    """Return the distance of one embedding ``[d, p]`` to each of ``[c, d, p]``: float32 ``[c]``.
 
-    Without the detour over products that ``evaluation.distance`` takes, so that the same pair
-    has the same distance whichever pairs are computed beside it. Roots and quotients are added in
-    float64, so that the order of the parts splits no equal distances.
+    The differences are computed directly, not through inner products as in
+    ``evaluation.distance``, so that a pair has the same distance whichever pairs are computed
+    with it. Roots and quotients are added in float64, so that the order of the parts does not
+    separate equal distances.
     """
     x, y = as_tensor(query.T), as_tensor(others.swapaxes(1, 2))  # [p, d], [c, p, d]
     if metric == "euclidean":
@@ -103,5 +104,5 @@ def paired_distance(query: np.ndarray, others: np.ndarray, metric: str) -> np.nd
 
 
 def _taken(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Gives some of ``[n, d, p]``; a gallery's rows lie part by part, and stay so."""
+    """Return some rows of ``[n, d, p]`` in the gallery's memory layout, part by part."""
     return embeddings.swapaxes(1, 2)[rows].swapaxes(1, 2)

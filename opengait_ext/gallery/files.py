@@ -1,4 +1,4 @@
-"""Embeddings in a file: ``.npz`` with a record of each tracklet and the mark of the model."""
+"""Files of embeddings: ``.npz`` with a record of each tracklet and the mark of the model."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ _TEXTS = ("pid", "modality", "path", "time", "root", "camera")
 
 
 class EmbeddingFile(NamedTuple):
-    """Holds what a file holds.
+    """Content of a file of embeddings.
 
     Attributes:
         embeddings: float32 ``[n, d, p]``.
-        records: Of those n.
-        mark: Of the model.
-        checkpoint: Path of its checkpoint.
+        records: The n records.
+        mark: Mark of the model.
+        checkpoint: Path of the model's checkpoint.
     """
 
     embeddings: np.ndarray
@@ -31,7 +31,7 @@ class EmbeddingFile(NamedTuple):
 
 
 def write_embeddings(path: Path, content: EmbeddingFile) -> None:
-    """Writes a file of embeddings, whole or not at all.
+    """Write a file of embeddings atomically.
 
     Raises:
         GalleryError: If an embedding is not finite or not of the mark's shape.
@@ -58,18 +58,18 @@ def write_embeddings(path: Path, content: EmbeddingFile) -> None:
 
 
 def read_embeddings(path: str | Path) -> EmbeddingFile:
-    """Reads a file of ``write_embeddings``; nothing in it can run.
+    """Read a file of ``write_embeddings`` without running any code from it.
 
     Raises:
-        GalleryError: If it is none, or says nothing of its model (``test/embeddings.npz`` of a
-            run does not).
+        GalleryError: If it is not such a file, or does not name its model
+            (``test/embeddings.npz`` of a run does not).
     """
     try:
         found = read_arrays(path)
         model = json.loads(str(found["model"]))
         mark = ModelMark.from_dict(model)
         count = len(found["camid"])
-        found.setdefault("camera", np.full(count, ""))  # files of earlier versions have none
+        found.setdefault("camera", np.full(count, ""))  # files of earlier versions have no cameras
         columns = [found[name].tolist() for name in _TEXTS]
         records = [
             Record(
@@ -84,7 +84,7 @@ def read_embeddings(path: str | Path) -> EmbeddingFile:
         embeddings = check_embeddings(found["embeddings"], names, mark)
     except GalleryError as fault:
         raise GalleryError(f"{path}: {fault}") from fault
-    except Exception as fault:  # a damaged archive raises almost anything; all of it means this
+    except Exception as fault:  # a damaged archive raises almost any error
         reason = f"{type(fault).__name__}: {fault}"
         raise GalleryError(
             f"{path}: not a file of embeddings with their model ({reason}); make it with "

@@ -1,4 +1,4 @@
-"""Thumbnails of a query and of what was found: a page without network, or one picture."""
+"""Thumbnails of queries and their matches: a self-contained page, or one picture."""
 
 import base64
 import html
@@ -29,11 +29,11 @@ img { width: 72px; height: 128px; border: 4px solid #969696; border-radius: 4px;
 
 
 def write_pictures(path: Path, answer: dict[str, Any]) -> None:
-    """Writes an answer with the middle frame of each tracklet.
+    """Write an answer with the middle frame of each tracklet.
 
     Args:
-        path: ``.html``: a page with the pictures inside; ``.png``: a row for each query.
-        answer: As ``answers.answered`` gives it.
+        path: ``.html`` for a page with the pictures inside, ``.png`` for a row per query.
+        answer: The result of ``answers.answered``.
     """
     if path.suffix == ".html":
         atomic_write(path, _page(answer).encode())
@@ -47,7 +47,7 @@ def write_pictures(path: Path, answer: dict[str, Any]) -> None:
 
 
 def thumbnail(root: str, path: str) -> np.ndarray | None:
-    """Gives the middle frame of a tracklet, uint8 ``[128, 72, 3]``, RGB; None if there is none."""
+    """Return the middle frame of a tracklet, uint8 ``[128, 72, 3]``, RGB; None if there is none."""
     folder = Path(root, path)
     try:
         if any((folder / name).is_file() for name in (PACKED, PICKLED)):
@@ -101,7 +101,7 @@ def _shown(text: object) -> str:
 
 
 def _tile(entry: dict[str, Any], near: bool | None) -> np.ndarray:
-    """Gives one thumbnail with its text, uint8 ``[h, w, 3]``, RGB."""
+    """Return one thumbnail with its text, uint8 ``[h, w, 3]``, RGB."""
     pixels = thumbnail(entry["root"], entry["path"])
     edge = _EDGE[near] if "rank" in entry else (48, 96, 192)
     if pixels is None:

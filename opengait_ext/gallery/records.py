@@ -1,4 +1,4 @@
-"""What a gallery holds of a tracklet, and the interface that every store of embeddings has."""
+"""Records of gallery tracklets, and the interface of every store of embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from ..data.words import modality_of
 from ..errors import UserError
 from ..escaping import some
 
-_MOST = 2**24  # of either side of an embedding
+_MOST = 2**24  # limit of either side of an embedding's shape
 
 
 class GalleryError(UserError):
-    """A gallery is missing, damaged or in use, or embeddings do not belong into it."""
+    """A gallery is missing, damaged or in use, or embeddings do not belong in it."""
 
 
 @dataclass(frozen=True)
 class ModelMark:
-    """Tells embeddings of one model from those of another; equal marks can be compared.
+    """Mark of the model that computed embeddings; those of equal marks can be compared.
 
     Attributes:
         checkpoint: SHA-256 of the checkpoint's file.
         shape: ``(d, p)`` of an embedding.
-        metric: ``euclidean`` or ``cosine``, the mean over the parts.
+        metric: ``euclidean`` or ``cosine``, averaged over the parts.
     """
 
     checkpoint: str
@@ -32,15 +32,15 @@ class ModelMark:
     metric: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives the mark for JSON."""
+        """Return the mark for JSON."""
         return {"checkpoint": self.checkpoint, "shape": list(self.shape), "metric": self.metric}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "ModelMark":
-        """Gives the mark that ``to_dict`` has written.
+        """Return the mark that ``to_dict`` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: If it is none.
+            KeyError, TypeError, ValueError: If the content is not a mark.
         """
         d, p = content["shape"]
         if not all(type(side) is int and 1 <= side < _MOST for side in (d, p)):
@@ -53,16 +53,16 @@ class ModelMark:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a tracklet beside its embedding.
+    """Metadata of a tracklet.
 
     Attributes:
-        path: Its name below ``root``; no two tracklets of a gallery have the same of both.
-        modality: ``visible`` or ``infrared``; other words for them (``rgb``, ``ir``) become these.
+        path: Its name below ``root``; no two tracklets of a gallery share both.
+        modality: ``visible`` or ``infrared``; other words (``rgb``, ``ir``) are converted.
         pid: The identity; None: unknown.
         camid: The camera's number; None: unknown.
-        time: When it was recorded, ISO 8601; None: unknown.
+        time: Time of the recording, ISO 8601; None: unknown.
         root: Folder of the images, for thumbnails.
-        camera: The name that the user gave to the camera; None: it has a number only.
+        camera: The user's name for the camera; None: it has only a number.
     """
 
     path: str
@@ -74,15 +74,15 @@ class Record:
     camera: str | None = None
 
     def __post_init__(self) -> None:
-        """Write the modality as all else does."""
+        """Convert the modality to ``visible`` or ``infrared``."""
         object.__setattr__(self, "modality", modality_of(self.modality) or self.modality)
 
 
 class Hits(NamedTuple):
-    """Holds what is nearest to each query, nearest first; of equal distances the earlier row.
+    """The nearest rows to each query, nearest first; ties by row, the earlier first.
 
     Attributes:
-        rows: int64 ``[q, k]``; ``k`` is less than asked for if the gallery has fewer.
+        rows: int64 ``[q, k]``; ``k`` is smaller than asked for if the gallery has fewer rows.
         distances: float32 ``[q, k]``.
     """
 
@@ -91,25 +91,25 @@ class Hits(NamedTuple):
 
 
 class VectorStore(Protocol):
-    """A store of embeddings: a folder here; a distributed vector database can be another."""
+    """A store of embeddings: a folder here; could also be a distributed vector database."""
 
     def __len__(self) -> int:
-        """Gives the number of tracklets that a search can find."""
+        """Return the number of tracklets that a search can find."""
 
     def add(self, embeddings: np.ndarray, records: Sequence[Record], mark: ModelMark) -> None:
-        """Adds ``[n, d, p]`` embeddings; all of them, or none if it raises GalleryError."""
+        """Add ``[n, d, p]`` embeddings; all of them, or none if it raises GalleryError."""
 
     def get(self, row: int) -> tuple[Record, np.ndarray]:
-        """Gives a tracklet and its embedding ``[d, p]``."""
+        """Return the record of a row and its embedding ``[d, p]``."""
 
 
 def check_embeddings(embeddings: np.ndarray, names: Sequence[str], mark: ModelMark) -> np.ndarray:
-    """Gives embeddings as float32 ``[n, d, p]``, if they are such.
+    """Check embeddings and return them as float32 ``[n, d, p]``.
 
     Args:
-        embeddings: As a model gave them.
-        names: Of the tracklets, for the message.
-        mark: Of their model.
+        embeddings: The output of a model.
+        names: Names of the tracklets, for the message.
+        mark: Mark of their model.
 
     Raises:
         GalleryError: If the shape is not that of the mark, or a number is not finite.
@@ -128,10 +128,10 @@ def check_embeddings(embeddings: np.ndarray, names: Sequence[str], mark: ModelMa
 
 
 def check_finite(embeddings: np.ndarray, names: Sequence[str]) -> None:
-    """Refuses embeddings that hold NaN or infinity.
+    """Refuse embeddings that hold NaN or infinity.
 
     Raises:
-        GalleryError: With the names of the tracklets.
+        GalleryError: If there is one; the message names the tracklets.
     """
     wrong = ~np.isfinite(embeddings).all(axis=(1, 2))
     if wrong.any():

@@ -1,4 +1,4 @@
-"""Which search a gallery is searched with."""
+"""Choice of the search method of a gallery."""
 
 import importlib.util
 import logging
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 class Searcher:
-    """Searches the tracklets of one modality, or of both.
+    """Search among the tracklets of one modality, or of both.
 
     Args:
-        gallery: Its ``method`` decides how.
-        modality: None: both.
+        gallery: The gallery to search, by its ``method``.
+        modality: Modality of the tracklets to search; None: both.
 
     Raises:
-        GalleryError: If there is nothing to search, or faiss is asked for and missing.
+        GalleryError: If there is nothing to search, or faiss is requested but not installed.
     """
 
     def __init__(self, gallery: Gallery, modality: str | None = None) -> None:
@@ -43,19 +43,19 @@ class Searcher:
 
     @property
     def described(self) -> str:
-        """Says how it searches, and the recall where that is not certain."""
+        """Return the method, and its recall where it is not exact, for the user."""
         return self._search.described
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __call__(self, queries: np.ndarray, k: int, names: list[str] | None = None) -> Hits:
-        """Gives the k nearest to each of ``[q, d, p]``.
+        """Return the k nearest rows to each of ``[q, d, p]``.
 
         Args:
             queries: Embeddings of the gallery's model.
-            k: How many; fewer come out if there are fewer.
-            names: Of the queries, for messages.
+            k: Number of rows per query; fewer if the gallery has fewer.
+            names: Names of the queries, for messages.
 
         Raises:
             GalleryError: If a query is not finite or of another shape, or k is below 1.
@@ -67,7 +67,7 @@ class Searcher:
 
 
 def _nothing(gallery: "Gallery", modality: str | None) -> str:
-    """Return what to do about a search among no tracklet."""
+    """Return the message for a search among no tracklets, with the remedy."""
     add = "opengait-ext embed RUN --data DIR"
     which = f"no {modality} tracklet" if modality else "no tracklet"
     there = f"{gallery.folder}: there is {which} to search ({len(gallery)} tracklets in all"

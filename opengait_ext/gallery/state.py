@@ -1,4 +1,4 @@
-"""The small file that says how much of a gallery holds; one writer appends behind that end."""
+"""The committed state of a gallery, its log, and appending behind the committed end."""
 
 import json
 import os
@@ -21,14 +21,14 @@ LOCK = "lock"
 
 @dataclass(frozen=True)
 class State:
-    """What has been committed.
+    """Committed state of a gallery.
 
     Attributes:
-        mark: Of the model.
-        checkpoint: Path of its checkpoint, as it was given.
+        mark: Mark of the model.
+        checkpoint: Path of the model's checkpoint, as the user gave it.
         generation: Number in the names of the files of rows and records.
-        rows: Rows that hold.
-        log_bytes: Bytes of the records that hold.
+        rows: Number of committed rows.
+        log_bytes: Number of committed bytes of the log.
     """
 
     mark: ModelMark
@@ -38,7 +38,7 @@ class State:
     log_bytes: int = 0
 
     def write(self, folder: Path) -> None:
-        """Commits: replaces the file whole."""
+        """Commit the state by replacing its file atomically."""
         fields = {
             "generation": self.generation,
             "rows": self.rows,
@@ -50,15 +50,15 @@ class State:
 
     @property
     def row_bytes(self) -> int:
-        """Gives the size of a row."""
+        """Return the size of a row in bytes."""
         return 4 * self.mark.shape[0] * self.mark.shape[1]
 
 
 def read_state(folder: Path) -> State:
-    """Reads what has been committed.
+    """Read the committed state.
 
     Raises:
-        GalleryError: If there is no gallery, or the file is another or damaged.
+        GalleryError: If there is no gallery, or its file has another form or is damaged.
     """
     path = folder / STATE
     if not path.is_file():
@@ -82,13 +82,14 @@ def read_state(folder: Path) -> State:
 
 
 def read_log(content: bytes, place: Path) -> tuple[list[Record], list[tuple[str, int]]]:
-    """Reads records and removals.
+    """Read records and removals from the lines of a log.
 
     Returns:
-        The record of each row, and of each removal the identity and the rows before it.
+        The record of each row; and for each removal its identity and the number of rows before
+        it.
 
     Raises:
-        GalleryError: If a line is none.
+        GalleryError: If a line is neither.
     """
     records: list[Record] = []
     removed: list[tuple[str, int]] = []
@@ -108,17 +109,17 @@ def read_log(content: bytes, place: Path) -> tuple[list[Record], list[tuple[str,
 
 
 def record_line(record: Record) -> str:
-    """Gives the line of the log for a tracklet that is added now."""
+    """Return the log's line for a tracklet that is added now."""
     return _line({**asdict(record), "added": _now()})
 
 
 def removal_line(pid: str) -> str:
-    """Gives the line of the log that takes an identity out."""
+    """Return the log's line that removes an identity."""
     return _line({"removed": pid, "at": _now()})
 
 
 def append(path: Path, end: int, content: bytes) -> None:
-    """Writes behind the committed end of a file; what lies there is cut off first."""
+    """Truncate a file to its committed end, then append to it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with open(descriptor, "r+b") as file:
@@ -141,10 +142,10 @@ def _now() -> str:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Keep other writers out of a gallery.
+    """Hold the write lock of a gallery.
 
     Raises:
-        GalleryError: If another process is writing, with its number.
+        GalleryError: If another process is writing; the message has its process id.
     """
     try:
         with locked(folder / LOCK):
@@ -154,6 +155,6 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder is not there, or holds nothing but a lock."""
+    """Return whether a folder is missing or holds nothing but a lock."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return names <= set(lock_files(folder / LOCK))
