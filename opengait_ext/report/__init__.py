@@ -1,1 +1,1 @@
-"""What a run has reached, to be looked at: tables of many runs, a page of one."""
+"""Reports of tested runs: tables of several runs, an HTML page of one."""

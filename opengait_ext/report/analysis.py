@@ -1,6 +1,6 @@
-"""Where the errors are: by camera, by length, by identity; and how far apart identities stand.
+"""Error analysis: scores by camera, length and identity, and the distances between identities.
 
-Arrays in, small tables out; fractions, nothing rounded.
+Arrays in, small tables out. Scores are fractions; nothing is rounded.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from ..data.layout import Tracklet
 from .ranking import Ranking
 from .tallies import Distances
 
-_BINS = 45  # of a shown histogram
+_BINS = 45  # bins of a displayed histogram
 _LENGTHS = 4  # groups of tracklets by length
 
 
 class Group(NamedTuple):
-    """Holds the mean scores of some queries.
+    """Mean scores of a group of queries.
 
     Attributes:
         name: What they have in common.
-        queries: How many have something to find.
-        rank1: Fraction whose nearest is a match; NaN without queries.
+        queries: Number of queries that have a match in the gallery.
+        rank1: Fraction of queries whose nearest is a match; NaN without queries.
         precision: Mean of their average precision.
         penalty: Mean of their inverse negative penalty.
     """
@@ -35,12 +35,12 @@ class Group(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """Holds fractions of distances per bin.
+    """Fractions of distances per bin.
 
     Attributes:
         edges: ``[b + 1]``.
-        intra: ``[b]``, of the pairs of one identity.
-        inter: ``[b]``, of the pairs of two.
+        intra: ``[b]``, fractions of the pairs of one identity.
+        inter: ``[b]``, fractions of the pairs of two identities.
     """
 
     edges: np.ndarray
@@ -49,18 +49,18 @@ class Histogram(NamedTuple):
 
 
 def grouped(direction: Ranking, names: Sequence[str]) -> list[Group]:
-    """Gives the mean scores of the queries by name, in the order of the names' coming.
+    """Return the mean scores of the queries by group, in the order of first appearance.
 
     Args:
-        direction: The rankings.
-        names: ``q`` names of groups.
+        direction: The rankings of one direction.
+        names: The group's name of each of the q queries.
     """
     labels = np.array(names)
     return [_group(direction, labels == name, name) for name in dict.fromkeys(names)]
 
 
 def whole(direction: Ranking, name: str) -> Group:
-    """Gives the mean scores of all queries of a direction."""
+    """Return the mean scores of all queries of a direction."""
     return _group(direction, np.ones(len(direction.query), bool), name)
 
 
@@ -80,14 +80,14 @@ def _group(direction: Ranking, chosen: np.ndarray, name: str) -> Group:
 
 
 def by_camera(direction: Ranking, tracklets: Sequence[Tracklet]) -> list[Group]:
-    """Gives the scores by camera of the query, in the order of the cameras' numbers."""
+    """Return the scores by camera of the query, in the order of the cameras' numbers."""
     cameras = [tracklets[place].camid for place in direction.query]
     found = {group.name: group for group in grouped(direction, [f"camera {c}" for c in cameras])}
     return [found[f"camera {camera}"] for camera in sorted(set(cameras))]
 
 
 def by_length(direction: Ranking, tracklets: Sequence[Tracklet]) -> list[Group]:
-    """Gives the scores by frames of the query tracklet: up to four groups of about equal size."""
+    """Return the scores by length of the query tracklet: up to four groups of about equal size."""
     lengths = np.array([tracklets[place].frames for place in direction.query])
     steps = np.linspace(0, 1, _LENGTHS + 1)[1:-1]
     cuts = np.unique(np.quantile(lengths, steps, method="lower"))
@@ -105,7 +105,7 @@ def by_length(direction: Ranking, tracklets: Sequence[Tracklet]) -> list[Group]:
 def hardest_identities(
     direction: Ranking, tracklets: Sequence[Tracklet], count: int = 10
 ) -> list[Group]:
-    """Gives the identities with the lowest mAP, the worst first."""
+    """Return the identities with the lowest mAP, the worst first."""
     groups = grouped(direction, [tracklets[place].pid for place in direction.query])
     groups = [group for group in groups if group.queries]
     return sorted(groups, key=lambda group: (group.precision, group.name))[:count]
@@ -114,7 +114,7 @@ def hardest_identities(
 def wrong_firsts(
     direction: Ranking, tracklets: Sequence[Tracklet], count: int = 10
 ) -> list[tuple[str, int]]:
-    """Gives the gallery tracklets that most often stand first for somebody else."""
+    """Return the gallery tracklets most often first for another identity, with their counts."""
     counts: dict[str, int] = {}
     for place, nearest in zip(direction.query, direction.nearest, strict=True):
         first = tracklets[nearest[0]] if len(nearest) else None
@@ -124,12 +124,12 @@ def wrong_firsts(
 
 
 def histogram(intra: Distances, inter: Distances, bins: int = _BINS) -> Histogram:
-    """Gives both kinds of distances in the same shown bins, as fractions of their kind.
+    """Return both kinds of distances in the same bins, as fractions of their kind.
 
     Args:
-        intra: Of pairs of one identity.
-        inter: Of pairs of two identities, with the same end of the range.
-        bins: At most so many.
+        intra: Distances of pairs of one identity.
+        inter: Distances of pairs of two identities, with the same ``upper``.
+        bins: Maximum number of bins.
     """
     both = np.flatnonzero(intra.counts + inter.counts)
     low, high = (int(both[0]), int(both[-1]) + 1) if len(both) else (0, 1)

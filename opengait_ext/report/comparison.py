@@ -1,9 +1,9 @@
-"""Puts runs side by side: one table for all that were measured in the same way.
+"""Comparison of runs: one table for all runs that were measured in the same way.
 
-Runs of one config, apart from seed and name, become one row: mean and sample standard
-deviation over the seeds. What was measured in another way (protocol, camera rule, distance,
-split, data, frames, re-ranking) never stands in the same column. Needs the standard library
-only.
+Runs whose configs differ only in seed and name become one row: mean and sample standard
+deviation over the seeds. Runs that were measured in another way (protocol, camera rule,
+distance, split, data, frames, re-ranking) never share a column. This module needs the standard
+library only.
 """
 
 import json
@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 from .records import Record, RecordError
 
 Columns = tuple[tuple[str, str], ...]
-# Neither changes what is learned: the seeds of one config differ in them.
+# Keys in which the runs of one config may differ.
 _FREE = (("trainer_cfg", "seed"), ("trainer_cfg", "save_name"), ("evaluator_cfg", "save_name"))
 _TESTED = ("data_cfg", "model_cfg", "evaluator_cfg")
-_FRAMES = "0-frames"  # data_cfg.stream of models that read what a camera sees
-_SHOWN = 4  # differences of two configs that are spelled out
+_FRAMES = "0-frames"  # data_cfg.stream of models that read camera frames
+_SHOWN = 4  # differences of two configs that a warning lists
 
 
 class Cell(NamedTuple):
-    """Holds a score over several runs, as a fraction; NaN where there is none.
+    """A score over several runs, as a fraction; NaN where there is none.
 
     Attributes:
-        mean: Over the runs.
+        mean: Mean over the runs.
         spread: Sample standard deviation; NaN for a single run.
     """
 
@@ -37,15 +37,15 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """Holds the runs of one config.
+    """The runs of one config.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         config: Names of the runs, or the source of a published number.
         seeds: The seed of each run; empty for published numbers.
-        cells: By direction and score.
-        published: Whether the numbers are somebody else's.
-        remark: What the reader must know.
+        cells: Values by direction and score.
+        published: Whether the numbers are published ones, not measured here.
+        remark: Note on the row for the reader.
     """
 
     model: str
@@ -58,13 +58,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Holds one table.
+    """One table.
 
     Attributes:
-        conditions: How everything in it was measured.
-        columns: Direction and score.
-        rows: Ours first, in the order of the models' names.
-        notes: What the reader must know, a line each.
+        conditions: How all rows were measured.
+        columns: Direction and score of each column.
+        rows: Our rows first, sorted by the model's name.
+        notes: Notes for the reader, one line each.
     """
 
     conditions: dict[str, str]
@@ -74,15 +74,15 @@ class Comparison:
 
 
 def compare(records: Sequence[Record], strict: bool = False) -> list[Comparison]:
-    """Gives a table for each way in which the runs were measured.
+    """Return one table per way of measuring.
 
     Args:
-        records: Of the runs.
+        records: Records of the runs.
         strict: Whether more than one table is an error.
 
     Raises:
         RecordError: If ``strict`` and the runs were not all measured in the same way; the
-            message says in what they differ.
+            message names the differences.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -100,14 +100,14 @@ def compare(records: Sequence[Record], strict: bool = False) -> list[Comparison]
 
 
 def differing(conditions: Sequence[Mapping[str, str]]) -> list[str]:
-    """Names the conditions in which several ways of measuring differ."""
+    """Return the names of the conditions that are not the same everywhere."""
     return [
         name for name in conditions[0] if len({each.get(name) for each in conditions}) > 1
     ]  # every record states all of them
 
 
 def config_differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """Lists the values in which two configs differ: ``section.key: old -> new``."""
+    """Return the values in which two configs differ: ``section.key: old -> new``."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
             line
@@ -150,7 +150,7 @@ def _comparison(records: Sequence[Record]) -> Comparison:
 
 
 def _columns(records: Sequence[Record]) -> Columns:
-    """Gives every direction and score that any run has, in the order of their coming."""
+    """Return every direction and score that any run has, in the order of first appearance."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
         for direction, scores in record.directions.items():
@@ -168,7 +168,7 @@ def _row(name: str, records: Sequence[Record], columns: Columns) -> Row:
 
 
 def cell_of(values: Sequence[float]) -> Cell:
-    """Gives mean and sample standard deviation; NaN if any value is."""
+    """Return mean and sample standard deviation; NaN if any value is NaN."""
     if any(math.isnan(value) for value in values):
         return Cell(math.nan, math.nan)
     spread = statistics.stdev(values) if len(values) > 1 else math.nan
@@ -176,7 +176,7 @@ def cell_of(values: Sequence[float]) -> Cell:
 
 
 def _once(records: Sequence[Record], notes: list[str]) -> list[Record]:
-    """Leaves out copies: the same seed with the same scores counts once."""
+    """Remove copies: the same seed with the same scores counts once."""
     kept: dict[str, Record] = {}
     for record in sorted(records, key=lambda each: (str(each.content.get("seed")), each.path)):
         key = json.dumps([record.content.get("seed"), record.directions], sort_keys=True)
@@ -187,7 +187,7 @@ def _once(records: Sequence[Record], notes: list[str]) -> list[Record]:
 
 
 def _decisive(record: Record) -> dict[str, Any]:
-    """Return what a record's numbers depend on: the training's config, and what the test read."""
+    """Return the settings that determine the scores: of training, and of the test if different."""
     test = {f"{name} in the test": section for name, section in _fixed(record.config).items()
             if name in _TESTED}  # fmt: skip
     trained = _fixed(record.training_config)
@@ -198,7 +198,7 @@ def _decisive(record: Record) -> dict[str, Any]:
 
 
 def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives a config without what the seeds of one config differ in."""
+    """Return a config without the keys in which the runs of one config may differ."""
     return {
         section: {key: value for key, value in values.items() if (section, key) not in _FREE}
         if isinstance(values, Mapping)
@@ -217,7 +217,7 @@ def _difference(first: Record, other: Record) -> str:
 
 
 def _stream(record: Record) -> str:
-    """Names the file of each tracklet that a model read: silhouettes may be given, or found."""
+    """Return the stream that a model read: the frames, or given silhouettes."""
     section = record.config.get("data_cfg")
     return str(section.get("stream", _FRAMES)) if isinstance(section, Mapping) else _FRAMES
 

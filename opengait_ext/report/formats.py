@@ -1,4 +1,4 @@
-"""Writes comparisons as text, Markdown, LaTeX or CSV; scores in percent."""
+"""Comparisons as text, Markdown, LaTeX or CSV; scores in percent."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ _LATEX = {
 
 
 def text_of(comparison: Comparison) -> str:
-    """Gives aligned columns, the directions above their scores."""
+    """Return aligned columns, the directions above their scores."""
     head = ["model", "runs", "n", *(escaped(score) for _, score in comparison.columns)]
     table = [head, *([*_facts(row), *_cells(row, comparison.columns)] for row in comparison.rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -36,7 +36,7 @@ def text_of(comparison: Comparison) -> str:
 
 
 def markdown_of(comparison: Comparison) -> str:
-    """Gives a Markdown table with its conditions above."""
+    """Return a Markdown table with its conditions above."""
     heads = ["model", "runs", "n"]
     heads += [f"{direction.replace('_', ' ')} {score}" for direction, score in comparison.columns]
     lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)]]
@@ -48,7 +48,7 @@ def markdown_of(comparison: Comparison) -> str:
 
 
 def latex_of(comparison: Comparison) -> str:
-    """Gives a ``tabular`` for the package booktabs."""
+    """Return a ``tabular`` for the package booktabs."""
     spans = _spans(comparison.columns)
     above = [
         rf"\multicolumn{{{count}}}{{c}}{{{_latex(direction.replace('_', ' '))}}}"
@@ -76,7 +76,7 @@ def latex_of(comparison: Comparison) -> str:
 
 
 def csv_of(comparison: Comparison) -> str:
-    """Gives lines for other programs, with a head and the conditions in columns of their own."""
+    """Return CSV with a header; the conditions have columns of their own."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     heads = [*comparison.conditions, "kind", "model", "runs", "n", "seeds", "remark"]
@@ -85,7 +85,7 @@ def csv_of(comparison: Comparison) -> str:
     writer.writerow(map(csv_cell, heads))
     for row in comparison.rows:
         kind = "published" if row.published else "measured"
-        # How a published number was measured is known from its remark, if at all.
+        # Only the remark, if any, says how a published number was measured.
         known = ("dataset", "split") if row.published else tuple(comparison.conditions)
         line = [value if key in known else "" for key, value in comparison.conditions.items()]
         line += [kind, row.model, row.config, "" if row.published else str(len(row.seeds))]
@@ -105,7 +105,7 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 
 def written(comparisons: Sequence[Comparison], form: str) -> str:
-    """Gives all tables, with the reason between them why they are several.
+    """Return all tables in one format; if there are several, the reason comes first.
 
     Args:
         comparisons: The tables.
@@ -124,12 +124,12 @@ def written(comparisons: Sequence[Comparison], form: str) -> str:
 
 
 def percent(value: float) -> str:
-    """Gives a fraction in percent with one digit, or a dash for NaN."""
+    """Return a fraction in percent with one decimal, or a dash for NaN."""
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _remarks(comparison: Comparison) -> list[str]:
-    """Gives each remark once, with the rows that it is about."""
+    """Return each remark once, with the rows that it is about."""
     rows: dict[str, list[str]] = {}
     for row in comparison.rows:
         if row.remark:

@@ -1,4 +1,4 @@
-"""Silhouettes and gait maps that a model makes of the tracklets of a page. Needs the checkpoint."""
+"""Pictures of a model's silhouettes and gait maps for a report. Needs the checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,17 +21,17 @@ from .ranking import ReportError
 from .sources import Sources
 from .thumbnails import encoded
 
-MOST = 500  # tracklets; those of the worst queries come first
+MOST = 500  # tracklets with pictures; those of the worst queries come first
 _HEIGHT = 64  # pixels
 
 
 class GaitPictures:
-    """Draws the silhouette and the gait map of one frame of a tracklet, side by side.
+    """Pictures of the silhouette and the gait map of one frame per tracklet, side by side.
 
     Args:
-        sources: Of the page.
-        device: ``auto``, ``cpu``, or what else the engine knows.
-        catalog: Where components come from; without it, from this package.
+        sources: The files of the run.
+        device: ``auto``, ``cpu``, or another device name of the engine.
+        catalog: Registries of the components; None: those of this package.
 
     Raises:
         UserError: If the checkpoint is missing or does not fit, or the model makes no silhouettes.
@@ -63,11 +63,11 @@ class GaitPictures:
         self._rows = [rows.get(tracklet.path) for tracklet in sources.partition.tracklets]
 
     def __call__(self, wanted: Sequence[int], budget: int) -> dict[int, str]:
-        """Gives pictures, JPEG in base64.
+        """Return pictures by position in the partition, JPEG in base64.
 
         Args:
             wanted: Positions in the partition, the most important first.
-            budget: Bytes of all pictures; at most ``MOST`` are made.
+            budget: Maximum bytes of all pictures; at most ``MOST`` are made.
         """
         pictures: dict[int, str] = {}
         for place in wanted[:MOST]:
@@ -82,7 +82,7 @@ class GaitPictures:
         return pictures
 
     def _drawn(self, row: int) -> np.ndarray:
-        """Gives ``[h, 2 w, 3]``, uint8: the middle one of the frames that the test read."""
+        """Return uint8 ``[h, 2 w, 3]``: the middle one of the frames that the test read."""
         inputs = self._computation.inputs(collate([self._dataset[row, 0]]))
         frames = inputs[0][0].flatten(0, 1)  # [s, 3, h, w]
         frame = frames[len(frames) // 2][None]
@@ -93,9 +93,9 @@ class GaitPictures:
 
 
 def side_by_side(silhouette: Tensor, gait: Tensor) -> np.ndarray:
-    """Gives a silhouette in gray and, beside it, a gait map in color.
+    """Return a silhouette in gray and, beside it, a gait map in color.
 
-    The channels of the gait map are added up in three groups: red, green and blue.
+    The channels of the gait map are summed in three groups: red, green and blue.
 
     Shape:
         - Input: ``[1, h, w]`` and ``[c, h, w]``, from 0 to 1.
@@ -107,13 +107,13 @@ def side_by_side(silhouette: Tensor, gait: Tensor) -> np.ndarray:
 
 
 def beginnings_of(sources: Sources) -> list[Path]:
-    """Return the folders where relative paths of a record may begin."""
+    """Return the folders that relative paths of a record may start from."""
     record = sources.record
     return beginnings(record.content.get("started_in"), record.path)
 
 
 def checkpoint_of(sources: Sources) -> Path:
-    """Gives the tested checkpoint: where the record says, or in the run's folder.
+    """Return the path of the tested checkpoint: as recorded, or in the run's folder.
 
     Raises:
         ReportError: If it is at neither place.

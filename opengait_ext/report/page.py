@@ -1,8 +1,8 @@
-"""One HTML page of a tested run that needs nothing beside itself: no network, no other file.
+"""One self-contained HTML page of a tested run: no network, no other file.
 
-Every text of a run goes through the template's escaping or, for the rank lists, through JSON
-that is put into the page by its script as text. The page forbids itself, by its content
-security policy, to load anything and to run any script but its own.
+Every text of a run is escaped by the template or, for the rank lists, passed as JSON that the
+page's script inserts as text. The content security policy of the page forbids it to load
+anything and to run any script but its own.
 """
 
 import base64
@@ -26,17 +26,17 @@ from .sources import Sources
 from .thumbnails import Thumbnails, make_thumbnails
 
 _ASSETS = Path(__file__).with_name("assets")
-LIMIT = 20_000_000  # bytes of a page
-_RESERVE = 200_000  # bytes that are kept free: numbers of the page about the pictures
-MAP_LIMIT = 2000  # tracklets of the map
+LIMIT = 20_000_000  # maximum bytes of a page
+_RESERVE = 200_000  # bytes kept free for what the page says about the pictures
+MAP_LIMIT = 2000  # maximum tracklets on the map
 _RANKS = 20
-_TOLERANCE = 1e-4  # by which recomputed scores may differ: order of sums, near ties
+_TOLERANCE = 1e-4  # allowed difference of recomputed scores: order of sums, near ties
 
 Maps = Callable[[Sequence[int], int], dict[int, str]]
 
 
 class Lists(NamedTuple):
-    """Holds the rank lists as the page's script reads them, and which tracklets they show."""
+    """The rank lists in the form of the page's script, and the tracklets that they show."""
 
     directions: dict[str, list[list[Any]]]
     shown: list[int]
@@ -46,14 +46,14 @@ class Lists(NamedTuple):
 def make_page(
     sources: Sources, places: int = 10, limit: int = LIMIT, maps: Maps | None = None
 ) -> str:
-    """Gives the page.
+    """Return the HTML of the page.
 
     Args:
-        sources: What the run left.
-        places: Nearest gallery tracklets that are shown for each query.
-        limit: Bytes of the page; pictures become smaller, then fewer.
-        maps: Gives pictures of silhouettes and gait maps for positions in the partition, within
-            so many bytes.
+        sources: The files of the run.
+        places: Number of nearest gallery tracklets to show per query.
+        limit: Maximum bytes of the page; pictures become smaller, then fewer.
+        maps: Function from positions in the partition and a maximum of bytes to pictures of
+            silhouettes and gait maps; None: no such pictures.
 
     Raises:
         ReportError: If jinja2 is missing, the run cannot be ranked again, or the limit is too low.
@@ -95,14 +95,14 @@ def make_page(
 
 
 def spoken(name: str) -> str:
-    """Gives the name of a direction as words."""
+    """Return the name of a direction as words."""
     return name.replace("_", " ")
 
 
 def recomputed(
     stored: Mapping[str, Mapping[str, float]], ranked: Mapping[str, Ranking]
 ) -> dict[str, Any]:
-    """Compares the scores of the rank lists with those of the record.
+    """Compare the scores of the rank lists with those of the record.
 
     Args:
         stored: Scores of the record, by direction and name.
@@ -122,14 +122,14 @@ def recomputed(
 
 
 def rank_lists(ranked: Mapping[str, Ranking], budget: int) -> Lists:
-    """Gives rank lists for the page, and the tracklets on them, the worst queries' first.
+    """Return the rank lists for the page and their tracklets, the worst queries' first.
 
     Each list is ``[query, AP, mINP, rank of the first match, matches, nearest, distances]``;
     scores are null where the gallery holds no match.
 
     Args:
         ranked: Rankings by direction.
-        budget: Bytes of all lists; beyond, the best queries are left out.
+        budget: Maximum bytes of all lists; the best queries are left out beyond it.
     """
     order = sorted(
         (_or_zero(each.scores.average_precision[row]), name, row)
@@ -172,7 +172,7 @@ def _or_zero(score: float) -> float:
 
 
 def _section(name: str, each: Ranking, sources: Sources) -> dict[str, Any]:
-    """Gives what is said about one direction."""
+    """Return the facts and charts about one direction."""
     tracklets = sources.partition.tracklets
     shown = analysis.histogram(each.intra, each.inter)
     means = (each.intra.mean, each.inter.mean)
@@ -213,7 +213,7 @@ def _map(sources: Sources, ranked: Mapping[str, Ranking], metric: str) -> dict[s
 
 
 def map_members(tracklets: Sequence[Tracklet], members: Sequence[int], limit: int) -> list[int]:
-    """Draws whole identities (seed 0) until no further one fits; everything if it fits."""
+    """Draw whole identities (seed 0) until no further one fits; return everything if it fits."""
     of_identity: dict[str, list[int]] = {}
     for place in members:
         of_identity.setdefault(tracklets[place].pid, []).append(place)
@@ -228,7 +228,7 @@ def map_members(tracklets: Sequence[Tracklet], members: Sequence[int], limit: in
 
 
 def _curves(curves: Mapping[str, tuple[list[float], list[float]]]) -> list[tuple[str, list[str]]]:
-    """Gives the training curves: those that are looked at first, and the rest."""
+    """Return the training curves in two groups: those to look at first, and the rest."""
     groups: dict[str, list[str]] = {"first": [], "rest": []}
     for name, (steps, values) in curves.items():
         head = name.split("/")[0]
@@ -241,7 +241,7 @@ def _curves(curves: Mapping[str, tuple[list[float], list[float]]]) -> list[tuple
 def _data(
     tracklets: Sequence[Tracklet], lists: Lists, pictures: Thumbnails, gait: Mapping[int, str]
 ) -> str:
-    """Gives the rank lists as JSON that cannot end the element that it stands in."""
+    """Return the rank lists as JSON that cannot close the HTML element around it."""
     content = {
         "tracklets": {
             str(place): [*map(escaped, (one.path, one.pid)), one.camid, one.modality, one.frames]
@@ -281,7 +281,7 @@ def _rendered(
     )
     environment.filters |= {
         "percent": lambda value: "-" if math.isnan(value) else f"{100 * value:.2f}",
-        "drawn": Markup,  # charts escape their own texts
+        "drawn": Markup,  # charts escape their texts themselves
         "json": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
         "spoken": spoken,
     }

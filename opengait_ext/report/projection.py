@@ -1,19 +1,19 @@
-"""A map of the embeddings in two dimensions: t-SNE by scikit-learn if it is there, else PCA."""
+"""Map of the embeddings in two dimensions: t-SNE if scikit-learn is installed, else PCA."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-_FEWEST = 8  # below, t-SNE has no neighborhoods to keep
-_COMPONENTS = 50  # that t-SNE begins with
+_FEWEST = 8  # with fewer tracklets, t-SNE has no neighborhoods to preserve
+_COMPONENTS = 50  # principal components that t-SNE starts from
 
 
 class Projection(NamedTuple):
-    """Holds where each tracklet stands on the map.
+    """Position of each tracklet on the map.
 
     Attributes:
         points: ``[m, 2]``, in 0..1.
-        method: How it was made, for the reader.
+        method: Description of the method, for the reader.
     """
 
     points: np.ndarray
@@ -21,14 +21,14 @@ class Projection(NamedTuple):
 
 
 def project(embeddings: np.ndarray, metric: str, seed: int = 0) -> Projection:
-    """Gives a map on which near tracklets should stand near.
+    """Return a map on which near tracklets should be near.
 
     Source of t-SNE: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008.
 
     Args:
         embeddings: ``[m, d, p]``.
-        metric: ``"cosine"``: every part is brought to length 1 before.
-        seed: For t-SNE.
+        metric: With ``"cosine"``, every part is normalized to length 1 first.
+        seed: Seed of t-SNE.
     """
     flat = embeddings.astype(np.float32)
     if metric == "cosine":
@@ -49,17 +49,18 @@ def project(embeddings: np.ndarray, metric: str, seed: int = 0) -> Projection:
 
 
 def principal_components(flat: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the coordinates along the directions of largest variance.
+    """Return the coordinates along the directions of largest variance.
 
-    By way of the products of the rows, so that the number of columns does not matter.
+    Computed from the inner products of the rows, so that the cost hardly depends on the number of
+    columns.
 
     Args:
         flat: ``[m, c]``.
-        count: At most so many directions.
+        count: Maximum number of directions.
 
     Returns:
-        Coordinates ``[m, n]`` and the share of the variance of each, ``[n]``, both by falling
-        variance; the sign is such that the largest coordinate is positive.
+        Coordinates ``[m, n]`` and the fraction of the variance of each, ``[n]``, both by
+        decreasing variance. The sign makes the coordinate of largest magnitude positive.
     """
     centered = flat - flat.mean(0)
     products = (centered @ centered.T).astype(np.float64)
@@ -80,7 +81,7 @@ def _by_variance(components: np.ndarray, share: np.ndarray, why: str) -> Project
 
 
 def _in_unit_square(points: np.ndarray) -> np.ndarray:
-    """Moves and scales the map, both axes by one factor."""
+    """Return the map moved and scaled to 0..1, both axes by one factor."""
     low, high = points.min(0), points.max(0)
     span = float((high - low).max()) or 1.0
     return (points - (low + high) / 2) / span + 0.5

@@ -1,4 +1,4 @@
-"""Sets published numbers beside ours; none of them was measured here."""
+"""Published numbers alongside ours; none of them was measured here."""
 
 import json
 from dataclasses import replace
@@ -11,15 +11,15 @@ FILE = Path(__file__).with_name("published.json")
 
 
 def with_published(comparison: Comparison) -> Comparison:
-    """Adds what was published about the same data set, every row marked as published.
+    """Add published results on the same data set, every row marked as published.
 
     Source: the papers and tables named in ``published.json``, row by row.
 
     Args:
-        comparison: A table of ours.
+        comparison: A table of our runs.
 
     Returns:
-        The table with the published rows behind ours, or with a note that there are none.
+        The table with the published rows after ours, or with a note that there are none.
     """
     dataset = comparison.conditions["dataset"]
     entries = [

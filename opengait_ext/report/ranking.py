@@ -1,8 +1,7 @@
-"""The ranking of the gallery for each query of a tested run: what was found and what was not.
+"""Ranking of the gallery for each query of a tested run.
 
-Who queries whom, distances and scores are those of ``evaluation.retrieval``; this module only
-keeps, for each query, what a reader wants to see. Letters: q queries, g gallery tracklets, k
-places shown.
+Query and gallery sets, distances and scores come from ``evaluation.retrieval``. This module only
+keeps what a report shows per query. Letters: q queries, g gallery tracklets, k places shown.
 """
 
 from collections.abc import Mapping
@@ -31,12 +30,12 @@ class Ranking:
     Attributes:
         query: ``[q]`` positions in the partition's list of tracklets.
         gallery: ``[g]`` positions.
-        scores: Of each query, NaN where the gallery holds no match.
-        matches: ``[q]``, matches that the protocol leaves in.
+        scores: Scores of each query; NaN where the gallery holds no match.
+        matches: ``[q]``, number of matches that the protocol keeps.
         nearest: For each query, positions in the partition of the nearest, at most k.
-        distances: The distances of these.
-        cameras: The matches by camera.
-        intra: Distances of the pairs of one identity that the protocol leaves in.
+        distances: Distances of the nearest.
+        cameras: Matches by camera.
+        intra: Distances of the pairs of one identity that the protocol keeps.
         inter: Distances of the pairs of two identities.
     """
 
@@ -58,17 +57,17 @@ def ranked(
     places: int = 10,
     rerank: Mapping[str, Any] | None = None,
 ) -> dict[str, Ranking]:
-    """Rank the gallery for every query of a split, as its retrieval has them.
+    """Rank the gallery for every query of a split, as the evaluation does.
 
-    Where the protocol draws galleries, the first one is ranked. A temporal re-ranking needs
-    embeddings that no run keeps: there the lists are those before it.
+    Where the protocol draws galleries, the first one is ranked. Temporal re-ranking needs
+    embeddings that no run stores; there the lists are those before re-ranking.
 
     Args:
         embedded: The embeddings of the test, and the partition.
-        split: Which of its tasks.
+        split: Split of the partition whose tasks are ranked.
         metric: ``"euclidean"`` or ``"cosine"``, mean over the parts.
-        places: Nearest tracklets that are kept for each query.
-        rerank: Settings of the re-ranking of the test; None without.
+        places: Number of nearest tracklets to keep per query.
+        rerank: Settings of the test's re-ranking; None: no re-ranking.
 
     Returns:
         The rankings by direction, in the partition's order.
@@ -131,6 +130,6 @@ def _longest(trial: Trial, metric: str, rerank: Mapping[str, Any] | None) -> flo
 
 
 def _upper(embeddings: np.ndarray) -> float:
-    """Return a length that the mean over the parts of no tracklet exceeds."""
+    """Return the largest mean length of a tracklet's parts; 1 if all are zero."""
     lengths = np.sqrt(np.square(embeddings, dtype=np.float64).sum(1)).mean(1)
     return float(lengths.max()) or 1.0

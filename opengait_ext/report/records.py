@@ -1,4 +1,4 @@
-"""Reads ``test/metrics.json``, the record of a tested run. Needs the standard library only."""
+"""Records of tested runs, ``test/metrics.json``. Needs the standard library only."""
 
 import glob
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import UserError
 
 METRICS = Path("test", "metrics.json")
-_ASIDE = re.compile(r"\.old-\d+(?=[/\\]|$)")  # a run that another of its name has moved away
+_ASIDE = re.compile(r"\.old-\d+(?=[/\\]|$)")  # a run that a later one of its name moved aside
 _UNNAMED = "not stated"
 _RERANKING = ("rerank", "reranking", "re-ranking", "re_ranking")
 
@@ -23,11 +23,11 @@ class RecordError(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """Holds the record of one tested run.
+    """The record of one tested run.
 
     Attributes:
-        path: The file.
-        content: All of it.
+        path: The record's file.
+        content: The file's whole content.
     """
 
     path: Path
@@ -35,14 +35,14 @@ class Record:
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """Gives the result: protocol, notes, scores by direction."""
+        """Return the result: protocol, notes, scores by direction."""
         return self.content["result"]
 
     @property
     def config(self) -> Mapping[str, Any]:
         """Return the config of the test, empty if the record holds none.
 
-        Records of earlier versions have one config, for training and test.
+        Records of earlier versions have one config for both training and test.
         """
         return _mapping(self.content.get("test_config", self.content.get("config")))
 
@@ -53,20 +53,20 @@ class Record:
 
     @property
     def model(self) -> str:
-        """Gives the model's name."""
+        """Return the model's name."""
         return str(_mapping(self.config.get("model_cfg")).get("model", "unnamed"))
 
     @property
     def save_name(self) -> str:
-        """Gives the name under which the run was saved."""
+        """Return the name under which the run was saved."""
         named = _mapping(self.config.get("trainer_cfg")).get("save_name")
         return str(named or self.path.parent.parent.name)
 
     @property
     def directions(self) -> dict[str, dict[str, float]]:
-        """Gives the scores, fractions by direction and name; NaN where there is none.
+        """Return the scores, fractions by direction and name; NaN where there is none.
 
-        Of a test by views, the conditions stand for the directions.
+        In a test by views, the conditions take the place of the directions.
         """
         return {
             name: {
@@ -78,7 +78,7 @@ class Record:
         }
 
     def conditions(self) -> dict[str, str]:
-        """Gives what must be equal for two runs to stand in one column, by its name."""
+        """Return, by name, what must be equal for two runs to share a column."""
         result, data = self.result, _mapping(self.content.get("data"))
         protocol = _mapping(result.get("protocol") or self.content.get("protocol"))
         rest = {key: value for key, value in protocol.items() if key not in ("name", "ignore")}
@@ -97,19 +97,19 @@ class Record:
 
     @property
     def reranking(self) -> str:
-        """Gives how the ranking was changed after the distances, or ``none``."""
+        """Return the re-ranking of the test, or ``none``."""
         places = [self.result, _mapping(self.result.get("notes"))]
         found = [place[key] for place in places for key in _RERANKING if place.get(key)]
         return _said(found[0]) if found else "none"
 
 
 def is_score(name: str) -> bool:
-    """Whether a value of a direction is a fraction to be shown in percent."""
+    """Return whether a value of a direction is a score: a fraction, shown in percent."""
     return name.startswith(("mAP", "mINP", "TAR")) or (name[:1] == "R" and name[1:].isdigit())
 
 
 def read_record(path: Path) -> Record:
-    """Reads one ``metrics.json``, or that of a run's folder.
+    """Read one ``metrics.json``, or that of a run's folder.
 
     Args:
         path: The file, or a folder that holds ``test/metrics.json`` or ``metrics.json``.
@@ -139,15 +139,15 @@ def read_record(path: Path) -> Record:
 
 
 def find_records(places: Sequence[str]) -> list[Path]:
-    """Gives the files that are meant by names of files, folders and patterns, each once.
+    """Return the record files that files, folders and patterns name, each once.
 
     Args:
-        places: ``metrics.json`` files, folders below which they lie, or patterns in which
-            ``**`` stands for any folders (for shells that do not resolve them). Runs that were
-            kept aside (``<save_name>.old-<number>``) are found only if they are named.
+        places: ``metrics.json`` files, folders that contain them at any depth, or patterns in
+            which ``**`` stands for any folders (for shells that do not resolve them). Runs that
+            were kept aside (``<save_name>.old-<number>``) are found only if a place names them.
 
     Raises:
-        RecordError: If one of the places holds none.
+        RecordError: If one of the places has no such file.
     """
     found: dict[Path, Path] = {}
     for place in places:

@@ -1,4 +1,4 @@
-"""What a page is made from: the record, the embeddings, the partition and the curves of a run."""
+"""Input files of a report: the record, embeddings, partition and training curves of a run."""
 
 import json
 import math
@@ -19,16 +19,16 @@ _ARRAYS = ("embeddings", "path")
 
 @dataclass(frozen=True)
 class Sources:
-    """Holds all that a page needs.
+    """All inputs of a report.
 
     Attributes:
-        folder: Of the run.
+        folder: Folder of the run.
         record: Its ``test/metrics.json``.
         embeddings: ``[N, d, p]``.
-        positions: ``[N]``, where their tracklets stand in the partition.
-        partition: Of the data.
-        root: Of the prepared data; tracklets are looked for below.
-        curves: Iterations and values of each training curve; without a file, empty.
+        positions: ``[N]``, positions of their tracklets in the partition.
+        partition: Partition of the data.
+        root: Folder of the prepared data, which contains the tracklets.
+        curves: Iterations and values of each training curve; empty without a file.
     """
 
     folder: Path
@@ -41,12 +41,12 @@ class Sources:
 
 
 def read_sources(run: Path, data: Path | None = None) -> Sources:
-    """Reads the files of a tested run.
+    """Read the files of a tested run.
 
     Args:
-        run: Its folder, ``output/<dataset>/<model>/<save_name>``.
-        data: Folder of the prepared data; without it, the one that the record names, as seen
-            from where the test was started.
+        run: The run's folder, ``output/<dataset>/<model>/<save_name>``.
+        data: Folder of the prepared data. None: the recorded one; if it is relative, from the
+            folder where the test was started.
 
     Raises:
         UserError: If a file is missing or damaged, or the data are not those that were tested.
@@ -89,7 +89,7 @@ def _root(record: Record, partition: Path, begin: Sequence[Path]) -> Path:
 
 
 def _embeddings(path: Path) -> tuple[np.ndarray, list[str], np.ndarray | None]:
-    """Return embeddings, paths, and positions, which earlier tests did not write."""
+    """Return embeddings, paths and positions; positions are None in files of earlier versions."""
     try:
         arrays = read_arrays(path)
         embeddings, paths = (arrays[name] for name in _ARRAYS)
@@ -110,7 +110,7 @@ def _embeddings(path: Path) -> tuple[np.ndarray, list[str], np.ndarray | None]:
 
 
 def _found(paths: Sequence[str], partition: Partition) -> np.ndarray:
-    """Return where tracklets stand in the partition, -1 for one that does not."""
+    """Return positions in the partition by path, -1 for an unknown path."""
     known = {tracklet.path: place for place, tracklet in enumerate(partition.tracklets)}
     return np.array([known.get(path, -1) for path in paths], dtype=np.int64)
 
@@ -118,7 +118,7 @@ def _found(paths: Sequence[str], partition: Partition) -> np.ndarray:
 def _check_positions(
     positions: np.ndarray, paths: Sequence[str], partition: Partition, stored: Path
 ) -> None:
-    """Refuse a partition of other tracklets, or in another order, than the one of the test."""
+    """Refuse a partition whose tracklets or their order differ from the test's."""
     tracklets = partition.tracklets
     if positions.shape != (len(paths),) or positions.dtype.kind not in "iu":
         raise ReportError(f"{stored}: its positions are no whole number for each tracklet")
@@ -136,7 +136,7 @@ def _check_positions(
 
 
 def _curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Gives the curves of ``metrics.jsonl``; lines that were cut short are passed over."""
+    """Return the curves of ``metrics.jsonl``; truncated lines are skipped."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     try:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

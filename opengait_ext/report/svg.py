@@ -1,7 +1,7 @@
-"""Charts as SVG text: no script, no style of their own, every text escaped.
+"""Charts as SVG text: no script, no styles, every text escaped.
 
-Colors come from the classes of the page (``s0`` and ``s1`` for two series), so that a chart
-follows light and dark.
+Colors come from CSS classes of the page (``s0`` and ``s1`` for two series), so that a chart
+follows the light and the dark theme.
 """
 
 import html
@@ -18,17 +18,19 @@ _SMALL = (240, 130)  # one training curve
 
 
 def escape(content: object) -> str:
-    """Return a text for HTML whose characters are all seen."""
+    """Return a text escaped for HTML, with all control characters visible."""
     return html.escape(escaped(content))
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:
-    """Gives an element; ``_`` in an attribute's name stands for ``-``, a last one is dropped.
+    """Return an SVG element.
+
+    ``_`` in an attribute's name stands for ``-``; a trailing ``_`` is removed.
 
     Args:
-        name: Of the element.
-        content: Already escaped.
-        attributes: Escaped here; numbers are cut to two digits.
+        name: Name of the element.
+        content: Inner content, already escaped.
+        attributes: Attributes, escaped here; numbers are rounded to two decimals.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
@@ -38,35 +40,35 @@ def element(name: str, content: str = "", **attributes: object) -> str:
 
 
 def text(x: float, y: float, content: str, **attributes: object) -> str:
-    """Gives a text element, its content escaped."""
+    """Return a text element with its content escaped."""
     return element("text", escape(content), x=x, y=y, **attributes)
 
 
 class Frame:
-    """Places values in a chart and draws its axes.
+    """Coordinates and axes of a chart.
 
     Args:
-        low: Of x.
-        high: Of x.
-        top: Largest y; the least is 0.
+        low: Smallest x value.
+        high: Largest x value.
+        top: Largest y value; the smallest is 0.
     """
 
     def __init__(self, low: float, high: float, top: float) -> None:
         self.low, self.high, self.top = low, high, top
 
     def x(self, value: float) -> float:
-        """Gives the place of an x value."""
+        """Return the horizontal position of an x value."""
         share = (value - self.low) / ((self.high - self.low) or 1)
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        """Gives the place of a y value."""
+        """Return the vertical position of a y value."""
         return HEIGHT - _BOTTOM - value / (self.top or 1) * (HEIGHT - _TOP - _BOTTOM)
 
     def axes(
         self, x_marks: Mapping[float, str], y_marks: Mapping[float, str], x_name: str
     ) -> list[str]:
-        """Gives lines, marks and the name of the x axis."""
+        """Return the lines, the marks and the name of the x axis."""
         right, floor = WIDTH - _RIGHT, HEIGHT - _BOTTOM
         parts = []
         for value, name in y_marks.items():
@@ -81,13 +83,13 @@ class Frame:
 
 
 def chart(parts: Sequence[str], label: str, size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:
-    """Gives the whole picture, with what it shows for those who cannot see it."""
+    """Return the whole SVG picture, with a label for screen readers."""
     box = f"0 0 {size[0]} {size[1]}"
     return element("svg", "".join(parts), viewBox=box, role="img", aria_label=label)
 
 
 def match_curves(curves: Mapping[str, Sequence[float]]) -> str:
-    """Gives the CMC curves: fraction found (0..1) at rank 1, 2, ..., by name."""
+    """Return a chart of CMC curves: fraction found (0..1) at rank 1, 2, ..., by name."""
     length = max(map(len, curves.values()))
     frame = Frame(1, length, 1)
     marks = {float(rank): str(rank) for rank in (1, 5, 10, 15, 20) if rank <= length}
@@ -110,13 +112,13 @@ def match_curves(curves: Mapping[str, Sequence[float]]) -> str:
 def distance_histogram(
     edges: np.ndarray, intra: np.ndarray, inter: np.ndarray, means: tuple[float, float]
 ) -> str:
-    """Gives both histograms, their means and the margin between these.
+    """Return a chart of both histograms, their means and the margin between the means.
 
     Args:
         edges: ``[b + 1]``.
         intra: ``[b]``, fraction of the pairs of one identity.
         inter: ``[b]``, fraction of the pairs of two.
-        means: Of both kinds.
+        means: Mean distance of each kind.
     """
     top = float(max(intra.max(), inter.max())) * 1.25 or 1.0
     frame = Frame(float(edges[0]), float(edges[-1]), top)
@@ -143,7 +145,7 @@ def _margin(frame: Frame, means: tuple[float, float], top: float) -> list[str]:
     y = frame.y(top * 0.9)
     parts.append(element("line", x1=places[0], x2=places[1], y1=y, y2=y, class_="margin"))
     delta = f"δ = {means[1] - means[0]:.4f}"
-    # Beside the lines: between them there is seldom room for a text.
+    # The text is beside the lines, because there is rarely room between them.
     at_left = sum(places) / 2 > WIDTH / 2
     x = min(places) - 6 if at_left else max(places) + 6
     anchor = "end" if at_left else "start"
@@ -151,12 +153,12 @@ def _margin(frame: Frame, means: tuple[float, float], top: float) -> list[str]:
 
 
 def training_curve(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
-    """Gives one curve with its least, largest and last value.
+    """Return a chart of one curve with its smallest, largest and last value.
 
     Args:
-        name: What it shows.
+        name: Name of the curve.
         steps: Iterations, ascending.
-        values: Finite, one for each.
+        values: Finite values, one per iteration.
     """
     width, height = _SMALL
     low, high = min(values), max(values)
@@ -177,7 +179,7 @@ def training_curve(name: str, steps: Sequence[float], values: Sequence[float]) -
 
 
 def scatter(points: np.ndarray, facts: Sequence[Mapping[str, object]]) -> str:
-    """Gives the map: a circle or square for each tracklet; the page's script colors it.
+    """Return the map: a circle or square for each tracklet; the page's script colors it.
 
     Args:
         points: ``[m, 2]`` in 0..1.
@@ -215,7 +217,7 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _ticks(low: float, high: float, most: int = 9) -> dict[float, str]:
-    """Gives a few round numbers between two."""
+    """Return a few round numbers between two values, with their labels."""
     step = 10.0 ** math.floor(math.log10((high - low) or 1))
     wide = (step / 10, step / 5, step / 4, step / 2, step)
     step = next(each for each in wide if (high - low) / each <= most or each == step)

@@ -1,22 +1,22 @@
-"""What is counted while rankings pass by, a block of queries after the other."""
+"""Counts over rankings that are processed in blocks of queries."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-_FINE = 4096  # bins in which distances are counted before the range is known
+_FINE = 4096  # bins of the counts, before the displayed range is known
 
 
 @dataclass
 class Distances:
-    """Counts distances of one kind of pairs in fine bins.
+    """Histogram of the distances of one kind of pairs, in fine bins.
 
     Attributes:
-        upper: End of the last bin; the first begins at 0.
+        upper: End of the last bin; the first starts at 0.
         counts: ``[4096]`` pairs per bin.
         total: Sum of the distances.
-        pairs: How many there are.
+        pairs: Number of pairs.
     """
 
     upper: float
@@ -25,7 +25,7 @@ class Distances:
     pairs: int = 0
 
     def add(self, distances: np.ndarray) -> None:
-        """Counts distances, ``[m]``."""
+        """Count distances, ``[m]``."""
         places = (distances * (_FINE / self.upper)).astype(np.int64).clip(0, _FINE - 1)
         self.counts += np.bincount(places, minlength=_FINE)
         self.total += float(distances.sum(dtype=np.float64))
@@ -33,18 +33,18 @@ class Distances:
 
     @property
     def mean(self) -> float:
-        """Gives the mean distance; NaN if there is no pair."""
+        """Return the mean distance; NaN if there is no pair."""
         return self.total / self.pairs if self.pairs else float("nan")
 
 
 class CameraPairs(NamedTuple):
-    """Holds how many matches stand among the nearest, by camera of query and of gallery.
+    """Number of matches among the nearest, by camera of query and of gallery.
 
     Attributes:
         rows: Cameras of the queries.
         columns: Cameras of the gallery.
         found: ``[rows, columns]``, matches among the nearest.
-        matches: ``[rows, columns]``, matches that the protocol leaves in.
+        matches: ``[rows, columns]``, matches that the protocol keeps.
     """
 
     rows: np.ndarray
@@ -54,11 +54,11 @@ class CameraPairs(NamedTuple):
 
 
 def nearest_of(distances: np.ndarray, count: int) -> np.ndarray:
-    """Gives the places of the nearest, ties in the order of the gallery.
+    """Return the positions of the nearest, ties in the order of the gallery.
 
     Args:
-        distances: ``[g]``; infinite where a tracklet is left out.
-        count: At most so many.
+        distances: ``[g]``; infinite where the protocol excludes a tracklet.
+        count: Maximum number of positions.
     """
     if count < len(distances):
         kept = np.flatnonzero(distances <= np.partition(distances, count - 1)[count - 1])

@@ -1,4 +1,4 @@
-"""One small picture of each tracklet, as many and as large as fit into the page."""
+"""Thumbnails of tracklets, as many and as large as fit into the page."""
 
 import base64
 import logging
@@ -14,19 +14,19 @@ from ..data.layout import FRAMES, LayoutError, Tracklet, read_frames
 
 logger = logging.getLogger(__name__)
 
-_HEIGHTS = (144, 112, 88, 64)  # pixels; the largest that fits is taken
+_HEIGHTS = (144, 112, 88, 64)  # pixels; the largest that fits is used
 _QUALITY = 72
 _SAMPLE = 24  # tracklets from which the sizes are estimated
 
 
 class Thumbnails(NamedTuple):
-    """Holds pictures of tracklets.
+    """Thumbnails of tracklets.
 
     Attributes:
         pictures: JPEG in base64, by position in the partition.
-        height: Of the pictures, in pixels.
-        wanted: Tracklets that the page shows.
-        damaged: Tracklets whose frames could not be read.
+        height: Height of the pictures, in pixels.
+        wanted: Number of tracklets that the page shows.
+        damaged: Number of tracklets whose frames could not be read.
     """
 
     pictures: dict[int, str]
@@ -42,15 +42,15 @@ def make_thumbnails(
     budget: int,
     stream: str = FRAMES,
 ) -> Thumbnails:
-    """Gives the middle frame of tracklets, re-encoded.
+    """Return the middle frames of tracklets, re-encoded.
 
     Args:
-        root: Of the prepared data.
-        tracklets: Of the partition.
-        wanted: Positions, the most important first; where the pictures do not fit even at the
+        root: Folder of the prepared data.
+        tracklets: Tracklets of the partition.
+        wanted: Positions, the most important first; if the pictures do not fit even at the
             smallest size, the last ones have none.
-        budget: Bytes of all pictures, in base64.
-        stream: Which file of each tracklet.
+        budget: Maximum bytes of all pictures, in base64.
+        stream: Name of the file to read in each tracklet.
     """
     height = _height_that_fits(root, tracklets, wanted, budget, stream)
     pictures: dict[int, str] = {}
@@ -68,7 +68,7 @@ def make_thumbnails(
 
 
 def thumbnail(root: Path, tracklet: Tracklet, height: int, stream: str = FRAMES) -> str | None:
-    """Gives the middle frame as JPEG in base64, None if it cannot be read."""
+    """Return the middle frame as JPEG in base64; None if it cannot be read."""
     try:
         (frame,) = read_frames(root / tracklet.path, [tracklet.frames // 2], stream)
         pixels = decode(frame)
@@ -79,7 +79,7 @@ def thumbnail(root: Path, tracklet: Tracklet, height: int, stream: str = FRAMES)
 
 
 def encoded(pixels: np.ndarray, height: int) -> str:
-    """Gives pixels ``[h, w, 3]``, RGB, as JPEG in base64, never larger than they are."""
+    """Return pixels ``[h, w, 3]``, RGB, as JPEG in base64, shrunk to ``height`` if higher."""
     height = min(height, pixels.shape[0])
     width = max(1, min(2 * height, round(pixels.shape[1] * height / pixels.shape[0])))
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
