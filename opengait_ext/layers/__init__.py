@@ -1,1 +1,1 @@
-"""Layers that models share; torch only, no host, no loss."""
+"""Layers that several models use. They depend on torch only, and on no host or loss."""

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 class NonLocal(nn.Module):
-    """Adds to each position what it finds at all others; starts as the identity.
+    """Non-local attention over the positions of a map; starts as the identity.
 
     The weight of a pair of positions is the inner product of their two embeddings divided by
-    the number of positions (no softmax), and the added map ends in a batch normalization whose
+    the number of positions (no softmax). The added map passes a batch normalization whose
     weight and bias start at zero. This is the block of AGW, with half the channels inside as
     in Wang et al. (AGW's own code has one channel inside: ``reduction = channels``).
 
-    The product of three matrices is taken in the order that costs less; both give one result.
+    The product of three matrices is computed in the cheaper order; the result is the same.
 
     Source: Wang et al., "Non-local Neural Networks", CVPR 2018,
     https://arxiv.org/abs/1711.07971; Ye et al., "Deep Learning for Person Re-Identification:
@@ -34,18 +34,18 @@ class NonLocal(nn.Module):
         self.query = nn.Conv2d(channels, inner, 1)
         self.key = nn.Conv2d(channels, inner, 1)
         self.value = nn.Conv2d(channels, inner, 1)
-        self.out = nn.Conv2d(inner, channels, 1, bias=False)  # the normalization has the bias
+        self.out = nn.Conv2d(inner, channels, 1, bias=False)  # the normalization has a bias
         self.bn = nn.BatchNorm2d(channels)
         nn.init.zeros_(self.bn.weight)
         nn.init.zeros_(self.bn.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Adds the attended map to ``[n, c, h, w]``."""
+        """Add the attended map to ``[n, c, h, w]``."""
         query = self.query(features).flatten(2)  # [n, inner, h * w]
         key = self.key(features).flatten(2)
         value = self.value(features).flatten(2)
         inner, positions = query.shape[1:]
-        key = key / positions  # first, so that half precision sums means and not totals
+        key = key / positions  # first, so that in half precision the sums do not overflow
         if positions < inner:
             found = value @ (key.transpose(1, 2) @ query)
         else:
@@ -55,10 +55,10 @@ class NonLocal(nn.Module):
 
 
 class AttentionFusion(nn.Module):
-    """Mixes two maps by weights of their own for each channel and pixel, which add up to one.
+    """Weighted sum of two maps; the weights of each channel and pixel add up to one.
 
-    Three convolutions (1x1 down to ``channels // squeeze``, 3x3, 1x1 up) look at both maps and
-    give a score to each; the softmax over the two scores weighs the two entries.
+    Three convolutions (1x1 down to ``channels // squeeze``, 3x3, 1x1 up) of both maps compute a
+    score for each; the softmax over the two scores weights the two entries.
 
     Source: Fan et al., "SkeletonGait: Gait Recognition Using Skeleton Maps", AAAI 2024,
     https://arxiv.org/abs/2311.13444 (the attention fusion of SkeletonGait++).
@@ -81,15 +81,15 @@ class AttentionFusion(nn.Module):
         )
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Mixes two maps ``[n, c, h, w]`` into one."""
+        """Mix two maps ``[n, c, h, w]`` into one."""
         scores = self.conv(torch.cat([first, second], dim=1))  # [n, 2 c, h, w]
-        # The score of channel c for stream i is output 2 c + i: the order of the released weights.
+        # Output 2 c + i is the score of channel c for stream i: the order of the released weights.
         weights = scores.unflatten(1, (-1, 2)).softmax(dim=2)  # [n, c, 2, h, w]
         return first * weights[:, :, 0] + second * weights[:, :, 1]
 
 
 def _look(channels: int, width: int, size: int) -> Iterator[nn.Module]:
-    """Give a convolution of odd size that keeps height and width, normalized, without a bias."""
+    """Yield a convolution without bias that keeps height and width, a normalization, a ReLU."""
     yield nn.Conv2d(channels, width, size, padding=size // 2, bias=False)
     yield nn.BatchNorm2d(width)
     yield nn.ReLU(inplace=True)

@@ -1,8 +1,9 @@
 """Bilinear interpolation with exact weights.
 
-torch computes where a pixel lies between two others in the precision of the pixels: in float32, the
-weights of the last of 448 pixels are wrong by 1e-5, a hundred times the rounding of the pixels, and
-a network in training makes a hundred times more of it. Here the weights follow from whole numbers.
+torch computes the position of a pixel between two others in the precision of the pixels. In
+float32, the weights of the last of 448 pixels are off by 1e-5, a hundred times the rounding error
+of the pixels, and a network in training amplifies that a hundred times. Here the weights are
+computed from integers.
 """
 
 from collections.abc import Sequence
@@ -14,19 +15,19 @@ from torch import Tensor
 def between(
     few: int, many: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return between which two of ``few`` pixels of a line each of ``many`` lies.
+    """Return, for each of ``many`` pixels of a line, its two neighbors among ``few`` pixels.
 
     Args:
-        few: Pixels of the line that is read.
-        many: Pixels of the line that is made; may be fewer.
-        dtype: Of the shares.
-        device: Of all three.
+        few: Number of pixels of the input line.
+        many: Number of pixels of the output line; may be smaller than ``few``.
+        dtype: Data type of the weights.
+        device: Device of all three results.
 
     Returns:
-        The first and the second pixel, ``[many]`` int64 each, and the share of the second from 0
-        to 1, ``[many]``.
+        The first and the second neighbor, int64 ``[many]`` each, and the weight of the second from
+        0 to 1, ``[many]``.
     """
-    # Lists, because torch.compile fails at the same steps on tensors.
+    # Lists, because torch.compile fails on the same steps with tensors.
     positions = [max((2 * pixel + 1) * few - many, 0) for pixel in range(many)]  # times 2 * many
     first = [position // (2 * many) for position in positions]
     second = [min(pixel + 1, few - 1) for pixel in first]
@@ -39,7 +40,7 @@ def between(
 
 
 def resized(pictures: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring pictures to a size, as ``torch.nn.functional.interpolate`` does in exact arithmetic.
+    """Resize pictures, as ``torch.nn.functional.interpolate`` would in exact arithmetic.
 
     Args:
         pictures: ``[f, c, h, w]``.
@@ -51,7 +52,7 @@ def resized(pictures: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _stretched(pictures: Tensor, pixels: int, axis: int) -> Tensor:
-    """Bring one axis of pictures to so many pixels."""
+    """Resize one axis of pictures."""
     line = pictures.shape[axis], pixels, pictures.dtype, pictures.device
     first, second, share = between(*line)
     share = share.view(-1, *(1,) * (pictures.dim() - axis - 1))

@@ -1,4 +1,4 @@
-"""Training without one of two maps, so that neither is relied on alone. Letter: ``f`` frames."""
+"""Dropout of one of two maps in whole tracklets. Letter: ``f`` frames."""
 
 import random
 from collections.abc import Sequence
@@ -16,20 +16,21 @@ def black_out(
     share: float,
     processes: Processes | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sets one of two maps to zero in some tracklets, so that neither is relied on alone.
+    """Set one of two maps to zero in some tracklets, so that a model does not rely on one alone.
 
-    ``round(share * n)`` of the n tracklets are drawn, then for each of them the map that is
-    set to zero in all of its frames, by Python's generator, in this order.
+    Python's random generator draws ``round(share * n)`` of the n tracklets, then for each of them
+    which map is set to zero in all of its frames.
 
     Args:
         first: ``[f, c, h, w]``.
         second: ``[f, c, h, w]``.
-        lengths: Frames of each tracklet.
-        share: Of the tracklets.
-        processes: Those that share the batch, if there are several; n then counts all of theirs.
+        lengths: Number of frames of each tracklet.
+        share: Fraction of the tracklets.
+        processes: Processes that share the batch, if there are several; n then counts the
+            tracklets of all of them.
 
     Returns:
-        Both maps; where they are kept, their gradient is kept as well.
+        Both maps; the gradient flows where they are kept.
     """
     before, n = 0, len(lengths)
     if processes is not None:

@@ -1,4 +1,4 @@
-"""Cuts both streams into strips, which enhance the other's global vector: LGE and PBMGE.
+"""Enhancement of each stream's global vector by the stripes of the other: LGE and PBMGE.
 
 Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
 Visible-Infrared Person Re-Identification" (DinoGRL), ACM MM 2025,
@@ -18,32 +18,32 @@ from .set_norms import SetNorms, joinable
 
 
 class LocalGlobalEnhancement(nn.Module):
-    """Updates a global vector by one strip after the other (LGE, Eq. 11-16).
+    """Update of a global vector by one stripe after the other (LGE, Eq. 11-16).
 
     A vector of ``c`` numbers is read as a sequence of length ``c`` with one channel;
-    ``query``, ``key`` and ``value`` lift it to ``d`` channels. Of the affinity of every
-    entry of the global vector with every entry of the strip, ``f`` ``[c, c]``, the
-    positive part ``relu(f)`` carries what the strip confirms and the negative part
-    ``relu(-f)`` what it contradicts::
+    ``query``, ``key`` and ``value`` lift it to ``d`` channels. ``f`` ``[c, c]`` is the affinity
+    of every entry of the global vector with every entry of the stripe. Its positive part
+    ``relu(f)`` carries what the stripe confirms, its negative part ``relu(-f)`` what it
+    contradicts::
 
         f = query(x)^T key(strip) / c
         x = x + positive(value(strip) relu(f)) - negative(value(strip) relu(-f))
 
-    The paper's Eq. 11-15 leave the sizes and the way back from ``d`` channels open. Without a
-    way back, Eq. 14 is ``value relu(f) - value relu(-f)``, which is ``value f``: linear in ``f``,
-    so the split would change nothing. Here, as in the authors' published network, ``positive``
-    and ``negative``, which differ, bring the sums back to one channel and normalize them over
-    the batch; they start at zero, so that training starts from the unchanged vector, and the
-    query is taken anew from the updated vector at each strip.
+    The paper's Eq. 11-15 do not define the sizes, nor the way back from ``d`` channels. Without
+    a projection back, Eq. 14 is ``value relu(f) - value relu(-f)``, which is ``value f``: linear
+    in ``f``, so the split would change nothing. Here, as in the authors' published network, two
+    different projections ``positive`` and ``negative`` bring the sums back to one channel and
+    normalize them over the batch. They start at zero, so that training starts from the unchanged
+    vector. The query is computed again from the updated vector at each stripe.
 
-    No ``[d, c]`` or ``[c, c]`` array is ever made: over the entries of a strip, ``f`` is a
-    straight line (:mod:`~opengait_ext.layers.line_sums`) with numbers that follow from the
-    weights. Half precision is too coarse for its sums; they are made in float32 also under
+    No ``[d, c]`` or ``[c, c]`` array is ever allocated: over the entries of a stripe, ``f`` is a
+    straight line (:mod:`~opengait_ext.layers.line_sums`) whose slope and offset follow from the
+    weights. Half precision is too coarse for its sums; they are computed in float32 even under
     autocast.
 
     Args:
         channels: Length ``c`` of the vectors.
-        width: Channels ``d`` of query, key and value; ``c`` if not given.
+        width: Channels ``d`` of query, key and value; None: ``c``.
 
     Shape:
         - ``vector``: ``[n, c]``; ``strips``: ``[n, c, p]``, used in the order of ``p``.
@@ -64,20 +64,20 @@ class LocalGlobalEnhancement(nn.Module):
         nn.init.zeros_(self.negative_norm.weight)
 
     def forward(self, vector: Tensor, strips: Tensor) -> Tensor:
-        """Updates the vectors ``[n, c]`` by the strips ``[n, c, p]``, in their order."""
+        """Update the vectors ``[n, c]`` by the stripes ``[n, c, p]``, in their order."""
         return enhanced([self], [vector], [strips])[0]
 
 
 def enhanced(
     sets: Sequence[LocalGlobalEnhancement], vectors: Sequence[Tensor], strips: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Updates a vector by each of several sets of weights, all sets at a time.
+    """Update a vector by each of several sets of weights, all sets at once.
 
     Args:
-        sets: s modules; one may stand there several times, and its running statistics then
-            follow one place after the other.
-        vectors: ``[n, c]`` of each set.
-        strips: ``[n, c, p]`` of each set, of any number p, used in their order.
+        sets: s modules; one may occur several times, and its running statistics are then updated
+            for one place after the other.
+        vectors: ``[n, c]`` for each set.
+        strips: Stripes ``[n, c, p]`` for each set, of any number p, used in their order.
 
     Returns:
         The updated vectors.
@@ -86,11 +86,11 @@ def enhanced(
         each = zip(sets, vectors, strips, strict=True)
         return [enhanced([one], [vector], [own])[0] for one, vector, own in each]
     dtype = torch.promote_types(vectors[0].dtype, torch.float32)
-    # Sets of many strips stand first: those that are left at a step are then the first ones.
+    # Sets with many stripes come first: the sets that remain at a step are then the first ones.
     order = sorted(range(len(sets)), key=lambda place: -strips[place].shape[2])
     columns = [strips[place].unbind(2) for place in order]
     current = torch.stack([vectors[place] for place in order], dim=1).to(dtype)  # [n, s, c]
-    done: list[Tensor] = []  # of the last set first
+    done: list[Tensor] = []  # the last set first
     with torch.autocast(current.device.type, enabled=False):
         weights = _Weights([sets[place] for place in order], current.shape[2])
         for step in range(len(columns[0])):
@@ -105,11 +105,11 @@ def enhanced(
 
 
 class _Weights:
-    """Takes all that a step needs of the weights of s sets apart, once.
+    """Weights of s sets in the form that a step needs, computed once.
 
-    Of query, key and value only two 2 x 2 matrices are left: ``line``, by which slope and offset
-    of the affinity follow from q, and one that brings the sums of ``relu(f) * k`` and ``relu(f)``
-    back to one channel.
+    Query, key and value reduce to two 2 x 2 matrices: ``line``, from which slope and offset of the
+    affinity follow for each q, and one that brings the sums of ``relu(f) * k`` and ``relu(f)`` back
+    to one channel.
     """
 
     def __init__(self, sets: Sequence[LocalGlobalEnhancement], channels: int) -> None:
@@ -127,21 +127,21 @@ class _Weights:
         self.norms, self.joined = norms, SetNorms(norms) if joinable(norms) else None
 
     def updated(self, vectors: Tensor, strip: Tensor) -> Tensor:
-        """Makes a step of the first k sets, ``[n, k, c]`` both."""
+        """Return the vectors of the first k sets after one stripe; ``[n, k, c]`` in and out."""
         some = slice(strip.shape[1])
         sums = line_sums(vectors, strip, self.line[some], self.factors[some]) + self.bias[some]
         changes = self._normalized(sums.flatten(1, 2)).unflatten(1, (-1, 2))
         return vectors + (changes[:, :, 0] - changes[:, :, 1])
 
     def _normalized(self, sums: Tensor) -> Tensor:
-        """Normalizes ``[n, 2 * k, c]`` over tracklets and entries."""
+        """Normalize ``[n, 2 * k, c]`` over tracklets and entries."""
         if self.joined:
             return self.joined(sums)
         pairs = zip(self.norms, sums.split(1, dim=1), strict=False)
         return torch.cat([norm(values) for norm, values in pairs], dim=1)
 
     def follow(self, places: Sequence[int]) -> None:
-        """Moves the running statistics, in the order of the places."""
+        """Update the running statistics, in the order of the places."""
         if self.joined:
             for place in places:
                 self.joined.follow(2 * place)
@@ -149,22 +149,22 @@ class _Weights:
 
 
 class PBMGE(nn.Module):
-    """Enhances the global vectors of both streams at every granularity (PBMGE, Section 3.3).
+    """Enhancement of the global vectors of both streams at every granularity (PBMGE, Section 3.3).
 
-    At a granularity of ``b`` strips, the appearance stream's global vector is updated by
-    the ``b`` gait strips from top to bottom, and the gait stream's by the ``b`` appearance
-    strips. All granularities start from the unchanged vectors, and strips never change.
+    At a granularity of ``b`` stripes, the appearance stream's global vector is updated by
+    the ``b`` gait stripes from top to bottom, and the gait stream's by the ``b`` appearance
+    stripes. All granularities start from the unchanged vectors, and stripes never change.
 
     Args:
         channels: Length ``c`` of a part.
-        bins: Strips per level, in the order of the parts; the first is 1, the global part.
-        share_granularities: One set of weights a stream for all granularities, as in the
-            authors' published network, instead of one a granularity, as in the paper.
+        bins: Stripes per level, in the order of the parts; the first is 1, the global part.
+        share_granularities: One set of weights per stream for all granularities, as in the
+            authors' published network, instead of one per granularity, as in the paper.
 
     Shape:
         - gait, appearance: ``[n, c, p]`` with ``p = sum(bins)``.
         - Output: the global vectors of gait and of appearance, ``[n, c, g]`` each with
-          ``g = len(bins)``: the vector as it was, then enhanced at each granularity.
+          ``g = len(bins)``: the unchanged vector, then the enhanced one of each granularity.
 
     Raises:
         ValueError: If ``bins`` does not start with 1; in ``forward``, if the number of parts
@@ -186,7 +186,7 @@ class PBMGE(nn.Module):
         self.appearance = nn.ModuleList(LocalGlobalEnhancement(channels) for _ in range(sets))
 
     def forward(self, gait: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the global vectors of the parts ``[n, c, p]`` of both streams."""
+        """Return the global vectors for the parts ``[n, c, p]`` of both streams."""
         for parts in (gait, appearance):
             if parts.shape[2] != sum(self.bins):
                 raise ValueError(
@@ -200,7 +200,7 @@ class PBMGE(nn.Module):
         ]
         vectors = [start for start in starts for _ in levels]
         strips = [part for other in (appearance, gait) for part in other.split(self.bins, 2)[1:]]
-        # All granularities of both streams go through the steps together.
+        # All granularities of both streams take their steps together.
         found = enhanced(sets, vectors, strips) if sets else []
         return (
             torch.stack([starts[0], *found[: len(levels)]], dim=2),
@@ -209,13 +209,13 @@ class PBMGE(nn.Module):
 
 
 class SetToParts(nn.Module):
-    """Pools the frames of each tracklet and cuts the map into parts: what PBMGE works on.
+    """Parts of each tracklet for PBMGE: set pooling, horizontal pyramid, part linear.
 
     Args:
         channels: Channels c of a frame's map.
         part_channels: Channels d of a part.
-        bins: Strips per level.
-        statistic: What is taken of the frames of a tracklet (set pooling).
+        bins: Stripes per level.
+        statistic: Statistic over the frames of a tracklet (set pooling).
         whole_rows: See :class:`~opengait_ext.layers.pooling.HorizontalPyramid`.
 
     Shape:
@@ -237,15 +237,15 @@ class SetToParts(nn.Module):
         self.linear = PartLinear(sum(bins), channels, part_channels)
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
-        """Gives the parts of n tracklets."""
+        """Return the parts of n tracklets."""
         return self.linear(self.pyramid(self.set_pooling(features, lengths)))
 
 
 def _norms(sets: Sequence[LocalGlobalEnhancement]) -> list[nn.BatchNorm1d]:
-    """Gives both normalizations of each set."""
+    """Return both normalizations of each set."""
     return [norm for each in sets for norm in (each.positive_norm, each.negative_norm)]
 
 
 def _affine(layer: nn.Conv1d) -> Tensor:
-    """Weight and bias of a 1x1 convolution of one channel, side by side: ``[d, 2]``."""
+    """Return weight and bias of a 1x1 convolution of one channel, side by side: ``[d, 2]``."""
     return torch.stack([layer.weight.flatten(), cast(Tensor, layer.bias)], dim=1)

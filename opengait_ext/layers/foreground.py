@@ -1,12 +1,12 @@
-"""Silhouettes that choose pixels: the front end of the released DinoGRL, which is BigGait's.
+"""Silhouettes that select pixels: the front end of the released DinoGRL, which is BigGait's.
 
-Sources: what Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
-Visible-Infrared Person Re-Identification", ACM MM 2025, https://doi.org/10.1145/3746027.3755413,
-published with their paper; Ye et al., "BigGait: Learning Gait Representation You Want by Large
-Vision Models", CVPR 2024, https://arxiv.org/abs/2402.19122.
+Sources: the network published with Yang et al., "DINOv2 Driven Gait Representation Learning for
+Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
+https://doi.org/10.1145/3746027.3755413; Ye et al., "BigGait: Learning Gait Representation You Want
+by Large Vision Models", CVPR 2024, https://arxiv.org/abs/2402.19122.
 
 Where :mod:`~opengait_ext.layers.gait` follows the paper, this module follows the released
-network: the branches see the pixels of the finer grid, and the silhouette only tells which of
+network: the branches see the pixels of the finer grid, and the silhouette only selects which of
 them. Letter: ``m`` pixels of a frame, ``m = h * w`` of the maps.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .attention import AttentionFusion
 from .bilinear import resized
-from .black_out import black_out as black_out  # belongs to these branches
+from .black_out import black_out as black_out  # part of these branches
 from .gait import (
     AppearancePriorEncoder,
     GaitPriorEncoder,
@@ -30,15 +30,15 @@ from .morphology import closed
 from .synchronized import Processes, SharesBatch, is_synchronized, pooled_moments
 from .upsampling import ChosenPixels, filled, follow_moments, upsampled, upsampled_moments
 
-_EDGE = 5 / 64  # of the rows at the top, and at the bottom: 5 of the 64 of the released network
-_CHUNK = 4  # frames whose tokens are brought to the finer grid at a time
+_EDGE = 5 / 64  # fraction of the rows at the top and at the bottom, as in the released network
+_CHUNK = 4  # frames whose tokens are upsampled at a time
 
 
 def body_masks(probabilities: Tensor) -> Tensor:
-    """Takes, in each frame, the first channel, or the second if the first is the background.
+    """Return, for each frame, the first channel, or the second if the first is the background.
 
-    The first is the background if it is the likelier class in more than half of the topmost and
-    undermost rows (5 of 64 each). The columns at the left and right are not looked at.
+    The first is the background if it is the likelier class in more than half of the pixels of the
+    top and bottom rows (5 of 64 each). The left and right columns are not considered.
 
     Args:
         probabilities: ``[f, 2, h, w]``, adding up to one.
@@ -61,18 +61,18 @@ def fit_to_width(
     size: Sequence[int],
     kept_part: Literal["left", "middle"] = "left",
 ) -> Tensor:
-    """Brings pictures to one size without changing the shape of what they show.
+    """Resize pictures to one size and keep their aspect ratio.
 
-    A picture becomes as high as the size and ``int(height * ratio)`` wide, bilinear; if that is
-    too narrow, zeros are put at its left and right, if too wide, a part of it is kept.
+    A picture is resized to the target height and ``int(height * ratio)`` columns, bilinear. If that
+    is too narrow, it is padded with zeros at the left and right; if too wide, it is cropped.
 
     Args:
         frames: ``[f, c, h, w]``.
-        ratios: ``[f]``, width by height of what each picture was cut from.
-        size: Height and width to bring them to, in pixels.
-        kept_part: Of a picture that is too wide: ``left``, as the released DinoGRL, or
-            ``middle``, as OpenGait's BigGait; of an odd number of columns too many, one more
-            goes at the left.
+        ratios: ``[f]``, width divided by height of each original picture.
+        size: Target height and width, in pixels.
+        kept_part: Part that a crop keeps: ``left``, as the released DinoGRL, or ``middle``, as
+            OpenGait's BigGait; if an odd number of columns is too many, one more is cut at the
+            left.
 
     Returns:
         ``[f, c, *size]``.
@@ -80,7 +80,7 @@ def fit_to_width(
     height, width = size
     wide = (height * ratios).int().clamp(min=1)  # [f]
     fitted = frames.new_zeros(*frames.shape[:2], height, width)
-    for each in wide.unique().tolist():  # one pass for all pictures of a width
+    for each in wide.unique().tolist():  # one pass per width
         chosen = wide == each
         brought = resized(frames[chosen], (height, each))
         left, kept = max(width - each, 0) // 2, min(each, width)
@@ -95,13 +95,13 @@ def shaped_as(
     ratios: Tensor | None = None,
     kept_part: Literal["left", "middle"] = "left",
 ) -> Tensor:
-    """Bring frames to the shape of the maps, at four times their size, if they have another.
+    """Resize frames to four times the size of the maps, if their aspect ratio differs.
 
     Args:
         frames: ``[f, c, h, w]``.
         map_size: Height and width of the maps.
-        ratios: As in :func:`fit_to_width`; None: each frame is brought to the shape whole.
-        kept_part: As there.
+        ratios: As in :func:`fit_to_width`; None: each frame is resized as a whole.
+        kept_part: As in :func:`fit_to_width`.
     """
     height, width = map_size
     if frames.shape[2] * width == frames.shape[3] * height:
@@ -112,45 +112,45 @@ def shaped_as(
 
 
 class ForegroundMaps(NamedTuple):
-    """What :class:`ForegroundBranches` gives, for f frames."""
+    """Output of :class:`ForegroundBranches` for f frames."""
 
     gait: Tensor  # [f, 16, h, w], E_g, adding up to one at each pixel of the foreground
     appearance: Tensor  # [f, 16, h, w], E_a, from 0 to 1; both are 0 in the background
     silhouettes: Tensor  # [f, 1, h, w], no gradient; the foreground is where they are not 0
-    probabilities: Tensor  # [f, m, 2], of the two classes; 0 in pixels without a picture
-    # What the probabilities tell of the last tokens at the finer grid, and these: for training, and
-    # empty otherwise.
+    probabilities: Tensor  # [f, m, 2], of the two classes; 0 in padding pixels
+    # The last tokens at the finer grid as decoded from the probabilities, and the true ones; in
+    # training only, empty otherwise.
     reconstruction: Tensor  # [f, m, d]; of pictures, [1, pixels, d]
     target: Tensor
 
     def in_memory_order(self) -> Tensor:
-        """Gives the probabilities as the published codes smooth them, ``[f, 2, h, w]``.
+        """Return the probabilities in the layout that the published codes smooth, ``[f, 2, h, w]``.
 
-        ``[m, 2]`` numbers of a frame are read as ``[2, h, w]``. Both classes then stand side by
-        side in the rows of one half of the frame. In the order of the frame they would add up to
-        one in each pixel, and their sum would be smooth whatever the mask is.
+        The ``[m, 2]`` numbers of a frame are reshaped to ``[2, h, w]`` without a transpose. Both
+        classes then alternate in the rows of one half of the frame. Transposed properly, they would
+        add up to one in each pixel, and their sum would be smooth whatever the mask is.
         """
         return self.probabilities.reshape(len(self.gait), 2, *self.gait.shape[2:])
 
 
 class ForegroundBranches(SharesBatch, nn.Module):
-    """Makes silhouettes, and of the pixels within them what a frozen DINOv2 knows.
+    """Silhouettes, and gait and appearance maps of the pixels within them, from a frozen DINOv2.
 
-    The mask branch learns from its own losses alone: which pixels are taken has no gradient.
-    A batch without foreground gives maps of zeros.
+    The mask branch learns from its own losses alone: the selection of pixels has no gradient.
+    A batch without foreground has maps of zeros.
 
     Args:
         channels: Width d of the last tokens; the joined tokens have ``levels * d``.
-        levels: Blocks of the transformer that are joined.
+        levels: Number of transformer blocks whose tokens are joined.
         token_grid: Rows and columns of the tokens.
         map_size: Rows h and columns w of the maps.
-        mask_dropout: Share of the mask branch's inputs that is dropped in training.
+        mask_dropout: Fraction of the mask branch's inputs that is dropped in training.
         prior_channels: Channels of E_g and of E_a.
 
     Shape:
         - last: ``[f, t, d]``; joined: ``[f, t, levels * d]``.
-        - pictured: ``[f, m]`` bool, the pixels that show something, the others being padding,
-          which the mask branch does not see, and where no class has a share; not given: all do.
+        - pictured: ``[f, m]`` bool, false for padding. The mask branch does not see padding, and
+          both probabilities are 0 there; None: no padding.
         - Output: :class:`ForegroundMaps`.
     """
 
@@ -174,7 +174,7 @@ class ForegroundBranches(SharesBatch, nn.Module):
     def forward(
         self, last: Tensor, joined: Tensor, pictured: Tensor | None = None
     ) -> ForegroundMaps:
-        """Makes the maps of f frames from their last and their joined tokens."""
+        """Return the maps of f frames, computed from their last and their joined tokens."""
         target = reconstruction = last.new_empty(0)
         if self.training:
             target = self._pixels(last)  # [f, m, d]
@@ -184,7 +184,7 @@ class ForegroundBranches(SharesBatch, nn.Module):
                 target = target[pictured]  # [pixels of all pictures, d]
                 scores, target = self.mask(self.dropout(target)[None]), target[None]
             reconstruction = self.mask.decode(scores)
-        else:  # the branch is affine: its two numbers are brought to the finer grid
+        else:  # the branch is affine, so its two outputs are upsampled instead of its inputs
             scores = self._pixels(self.mask(last))  # [f, m, 2]
             if pictured is not None:
                 scores = scores[pictured][None]
@@ -205,12 +205,12 @@ class ForegroundBranches(SharesBatch, nn.Module):
 
     @torch.no_grad()
     def silhouettes(self, probabilities: Tensor) -> Tensor:
-        """Gives the silhouettes ``[f, 1, h, w]`` of the classes' probabilities ``[f, m, 2]``."""
+        """Return the silhouettes ``[f, 1, h, w]`` for class probabilities ``[f, m, 2]``."""
         grid = probabilities.detach().transpose(1, 2).unflatten(2, self.map_size)
         return closed(body_masks(grid))
 
     def _priors(self, joined: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives E_g and E_a of the pixels of the foreground, all frames in a row."""
+        """Return E_g and E_a of the foreground pixels, all frames in a row."""
         of_all = count = int(foreground.sum())
         if self._shared:
             of_all = self._shared.place(count, joined.device)[1]
@@ -218,11 +218,11 @@ class ForegroundBranches(SharesBatch, nn.Module):
             nothing = joined.new_zeros(count, self.prior_channels)
             return nothing, nothing
         if self.training and not self._shared and is_synchronized(self.gait_prior.norm):
-            # A host that names no processes leaves the moments to its own normalizations.
+            # A host that sets no processes synchronizes the normalizations itself.
             pixels = self._pixels(joined)[foreground][None]
             gait, appearance = self.gait_prior(pixels)[0], self.appearance_prior(pixels)[0]
             return gait.softmax(-1), appearance.sigmoid()
-        if self.training:  # statistics are those of all frames
+        if self.training:  # the statistics are those of all frames
             gait, appearance = self._encoded(joined, foreground)
         else:
             chunks = zip(joined.split(_CHUNK), foreground.split(_CHUNK), strict=True)
@@ -231,10 +231,10 @@ class ForegroundBranches(SharesBatch, nn.Module):
         return gait.softmax(-1), appearance.sigmoid()
 
     def _encoded(self, joined: Tensor, foreground: Tensor) -> Iterator[Tensor]:
-        """Gives both encoders' outputs of the foreground's pixels, ``[pixels, d]`` each.
+        """Yield both encoders' outputs for the foreground pixels, ``[pixels, d]`` each.
 
-        Normalization and linear layer are affine: they work on the tokens that pixels of the
-        foreground are made of, and the narrow result is brought to the finer grid.
+        Normalization and linear layer are affine: they run on the tokens that the foreground
+        pixels are interpolated from, and their narrow result is upsampled.
         """
         pixels = ChosenPixels(foreground, self.token_grid, self.map_size, joined.dtype)
         rows = joined.flatten(0, 1).index_select(0, pixels.tokens)  # [n, c]
@@ -244,9 +244,9 @@ class ForegroundBranches(SharesBatch, nn.Module):
     def _normalized(
         self, rows: Tensor, joined: Tensor, foreground: Tensor
     ) -> Iterator[tuple[TokenEncoder, Tensor]]:
-        """Gives both encoders, with the needed tokens ``[n, c]`` as their first layer does.
+        """Yield both encoders, each with the needed tokens ``[n, c]`` after its normalization.
 
-        In training by the moments of the foreground's pixels; no gradient goes through them.
+        In training the moments are those of the foreground pixels; no gradient flows through them.
         """
         encoders = (self.gait_prior, self.appearance_prior)
         if not self.training:
@@ -264,29 +264,29 @@ class ForegroundBranches(SharesBatch, nn.Module):
 
     @property
     def _shared(self) -> Processes | None:
-        """The other processes, if the moments are those of all of them."""
+        """Return the processes that share the batch, if the moments are those of all of them."""
         shared = self.training and is_synchronized(self.gait_prior.norm)
         return self.processes if shared else None
 
     def _pixels(self, tokens: Tensor) -> Tensor:
-        """Brings tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""
+        """Upsample tokens ``[f, t, c]`` to the finer grid of the maps, ``[f, m, c]``."""
         return upsampled(tokens, self.token_grid, self.map_size)
 
     def _map(self, pixels: Tensor, foreground: Tensor) -> Tensor:
-        """Puts pixels where they stand in their frames, zeros elsewhere: ``[f, c, h, w]``."""
+        """Put pixels back into their frames, with zeros elsewhere: ``[f, c, h, w]``."""
         maps = filled(pixels, foreground).transpose(1, 2).unflatten(2, self.map_size)
-        return maps.contiguous()  # channels-last maps are normalized less exactly
+        return maps.contiguous()  # torch normalizes channels-last maps less exactly
 
 
 class ForegroundSASG(ForegroundBranches):
-    """Makes silhouettes and gait maps as the released DinoGRL, and fuses both kinds of maps.
+    """Silhouettes and fused maps of the released DinoGRL: its counterpart of SASG.
 
     Args:
         channels: Width d of the last tokens; the joined tokens have ``levels * d``.
-        levels: Blocks of the transformer that are joined.
+        levels: Number of transformer blocks whose tokens are joined.
         token_grid: Rows and columns of the tokens.
         map_size: Rows h and columns w of the maps.
-        mask_dropout: Share of the mask branch's inputs that is dropped in training.
+        mask_dropout: Fraction of the mask branch's inputs that is dropped in training.
         prior_channels: Channels of E_g and of E_a.
         map_channels: Channels of the fused map.
     """
@@ -307,5 +307,5 @@ class ForegroundSASG(ForegroundBranches):
         self.fusion = AttentionFusion(map_channels)
 
     def fuse(self, gait: Tensor, appearance: Tensor) -> Tensor:
-        """Brings both maps together, ``[f, 16, h, w]`` each, to ``[f, 64, h, w]``."""
+        """Fuse both maps, ``[f, 16, h, w]`` each, into ``[f, 64, h, w]``."""
         return self.fusion(self.gait_stem(gait), self.appearance_stem(appearance))

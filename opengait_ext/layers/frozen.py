@@ -1,4 +1,4 @@
-"""Freezing: written once, and it holds in ``train()`` too."""
+"""Freezing of modules, also against later calls of ``train()``."""
 
 from functools import partial
 from typing import TypeVar
@@ -9,11 +9,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def freeze(module: Module) -> Module:
-    """Gives the same module, frozen: no gradient for its parameters, eval mode for good.
+    """Freeze a module and return it: no gradient for its parameters, eval mode permanently.
 
     A model calls ``train()`` on all its children; on a frozen one that call changes nothing, so
     dropout stays off and running statistics stay as they were loaded. The names of its weights
-    do not change; weights can still be loaded, and the module copied and moved.
+    do not change. Its weights can still be loaded, and the module can be copied and moved.
 
     Args:
         module: Any module; changed in place.
@@ -24,11 +24,11 @@ def freeze(module: Module) -> Module:
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Tell whether a module was frozen by :func:`freeze`."""
+    """Return whether a module was frozen by :func:`freeze`."""
     train = vars(module).get("train")
     return isinstance(train, partial) and train.func is _stay
 
 
 def _stay(module: Module, mode: bool = True) -> Module:
-    """Stands in for ``train`` of a frozen module: does nothing, whatever the mode."""
+    """Do nothing, in place of ``train`` of a frozen module."""
     return module

@@ -1,4 +1,4 @@
-"""From the tokens of a frozen DINOv2 to silhouettes and gait maps: SASG and its branches.
+"""Silhouettes and gait maps from the tokens of a frozen DINOv2: SASG and its branches.
 
 Sources: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
 Visible-Infrared Person Re-Identification", ACM MM 2025,
@@ -7,10 +7,10 @@ Learning Gait Representation You Want by Large Vision Models", CVPR 2024,
 https://arxiv.org/abs/2402.19122, from which the branches come.
 
 Here ``t`` is the number of tokens of a frame, ``t = h * w`` of the token grid, and ``d`` the
-width of the transformer. Every branch first works on tokens, and only its few output channels
-are brought to the finer grid of the maps: the paper does not say where that happens, tokens
-are fewer by four, and for the mask and the appearance branch, which are affine up to their
-last function, it is the same thing. Batch statistics are those of the tokens.
+width of the transformer. Every branch works on tokens first, and only its few output channels
+are upsampled to the finer grid of the maps. The paper does not say where to upsample. There are
+four times fewer tokens than pixels, and for the mask and the appearance branch, which are affine
+up to their last function, the result is the same. Batch statistics are those of the tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _HINT = (
 
 
 class MaskBranch(nn.Module):
-    """Cuts each frame into pedestrian and background: E_m and D_m of Eq. 4 and 5.
+    """Segmentation of each frame into pedestrian and background: E_m and D_m of Eq. 4 and 5.
 
     Args:
         channels: Width d of the tokens.
@@ -50,47 +50,47 @@ class MaskBranch(nn.Module):
         self.decoder = Linear(2, channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Gives the scores ``[f, t, 2]``."""
+        """Return the scores ``[f, t, 2]``."""
         return self.encoder(_by_token(self.norm, tokens))
 
     def decode(self, scores: Tensor) -> Tensor:
-        """Gives what the two classes tell of the tokens: ``[f, t, 2]`` to ``[f, t, d]``."""
+        """Decode the tokens ``[f, t, d]`` from the class scores ``[f, t, 2]``."""
         return self.decoder(scores.softmax(-1))
 
 
 def load_mask_branch(branch: MaskBranch, path: str | None) -> None:
-    """Loads ``model_cfg.mask_weights``, a state dict of the branch; says so if it is null."""
+    """Load ``model_cfg.mask_weights``, a state dict of the branch; warn if it is null."""
     load_or_say_random(branch, path, where="model_cfg.mask_weights", hint=_HINT)
 
 
 class TokenEncoder(nn.Sequential):
-    """Runs layers over the tokens of all frames in a row, so that each is a sample to them.
+    """Layers over the tokens of all frames in a row, so that each token is a sample.
 
-    The first layer is a normalization without weights, the second is linear; after these two
-    tokens may be brought to a finer grid and some of its pixels taken.
+    The first layer is a normalization without weights, the second is linear. After these two,
+    tokens may be upsampled to a finer grid and some of its pixels selected.
 
     Shape:
         - Input: ``[f, t, c]``. Output: ``[f, t, d]``.
     """
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Encodes ``[f, t, c]``."""
+        """Encode ``[f, t, c]``."""
         return _by_token(super().forward, tokens)
 
     @property
     def norm(self) -> nn.BatchNorm1d:
-        """Gives the first layer."""
+        """Return the first layer."""
         return cast(nn.BatchNorm1d, self[0])
 
     def finish(self, rows: Tensor) -> Tensor:
-        """Runs the layers behind the second on ``[n, width of the second]``."""
+        """Run the layers after the second on ``[n, width of the second]``."""
         for layer in list(self)[2:]:
             rows = layer(rows)
         return rows
 
 
 class GaitPriorEncoder(TokenEncoder):
-    """Gives soft body parts, shared by the modalities: E_g of Eq. 6, before its softmax.
+    """Encoder of soft body parts, shared by the modalities: E_g of Eq. 6, before its softmax.
 
     Args:
         channels: Channels c of the joined tokens.
@@ -108,7 +108,7 @@ class GaitPriorEncoder(TokenEncoder):
 
 
 class AppearancePriorEncoder(TokenEncoder):
-    """Gives maps of how the person looks: E_a of Eq. 6, before its sigmoid.
+    """Encoder of appearance maps: E_a of Eq. 6, before its sigmoid.
 
     Args:
         channels: Channels c of the joined tokens.
@@ -124,14 +124,14 @@ class AppearancePriorEncoder(TokenEncoder):
 
 
 class CentralChannel(nn.Module):
-    """Takes, in each frame, the channel whose mask stands in the center: the pedestrian.
+    """Selection, in each frame, of the channel with the central mask: the pedestrian.
 
-    How central a mask is: its mean weighted by nearness to the vertical center line (1 on the
-    line, falling straight to 0 at the left and right edge) minus its mean on the border (the
+    The centrality of a mask is its mean weighted by nearness to the vertical center line (1 on
+    the line, falling linearly to 0 at the left and right edge) minus its mean on the border (the
     outermost sixteenth of the rows and of the columns, at least one, on each side). Mirroring
-    a frame does not change that number, and a constant mask has 0. Two masks that add up to
-    one have opposite numbers, so the choice is their sign; on a tie the first is taken. The
-    choice itself has no gradient; the chosen mask has.
+    a frame does not change it, and a constant mask has 0. Two masks that add up to one have
+    opposite centralities, so the choice is their sign; on a tie the first is taken. The choice
+    itself has no gradient; the chosen mask has one.
 
     Args:
         size: Rows and columns of the masks.
@@ -153,17 +153,17 @@ class CentralChannel(nn.Module):
         self.register_buffer("weight", near / near.sum() - border / border.sum(), persistent=False)
 
     def centrality(self, masks: Tensor) -> Tensor:
-        """Tells how central each mask of ``[f, c, h, w]`` is, from -1 to 1: ``[f, c]``."""
+        """Return the centrality of each mask of ``[f, c, h, w]``, from -1 to 1: ``[f, c]``."""
         return (masks * self.weight).sum((2, 3))
 
     def forward(self, masks: Tensor) -> Tensor:
-        """Takes the central one of the masks ``[f, c, h, w]``."""
+        """Return the central one of the masks ``[f, c, h, w]``."""
         chosen = self.centrality(masks.detach()).argmax(1)  # [f]
         return masks.gather(1, chosen.view(-1, 1, 1, 1).expand(-1, 1, *masks.shape[2:]))
 
 
 class GaitMaps(NamedTuple):
-    """What SASG gives, for f frames."""
+    """Output of SASG for f frames."""
 
     maps: Tensor  # [f, 64, h, w], M of Eq. 6
     silhouettes: Tensor  # [f, 1, h, w], S of Eq. 4, from 0 to 1
@@ -172,19 +172,19 @@ class GaitMaps(NamedTuple):
 
 
 class SASG(nn.Module):
-    """Makes silhouettes and fills them with what a frozen DINOv2 knows (SASG, Figure 3).
+    """Silhouettes filled with features of a frozen DINOv2 (SASG, Figure 3).
 
     ``M = S * fusion(E_g, E_a)`` (Eq. 6), with the soft silhouette S, so that the identity
     losses of M reach E_m, E_g and E_a (the joint learning of Eq. 10).
 
     Args:
         channels: Width d of the last tokens; the joined tokens have ``levels * d``.
-        levels: Blocks of the transformer that are joined.
+        levels: Number of transformer blocks whose tokens are joined.
         token_grid: Rows and columns of the tokens.
         map_size: Rows and columns of the maps.
         joint_learning: False stops the gradient of M at S, E_g and E_a, which then learn from
             the mask, smoothness and diversity losses alone; no such loss reaches E_a, which
-            stays as it is drawn.
+            keeps its random weights.
         prior_channels: Channels of E_g and of E_a.
         map_channels: Channels of M.
 
@@ -216,7 +216,7 @@ class SASG(nn.Module):
         self.fusion = AttentionFusion(map_channels)
 
     def forward(self, last: Tensor, joined: Tensor) -> GaitMaps:
-        """Makes the maps of f frames from their last and their joined tokens."""
+        """Return the maps of f frames, computed from their last and their joined tokens."""
         scores = self.mask(last)
         silhouettes = self.silhouettes(scores)  # Eq. 4
         reconstruction = self._grid(self.mask.decode(scores))  # Eq. 5
@@ -226,7 +226,7 @@ class SASG(nn.Module):
         return GaitMaps(maps, silhouettes, gait, reconstruction)
 
     def silhouettes(self, scores: Tensor) -> Tensor:
-        """Gives the soft silhouettes ``[f, 1, h, w]`` of the mask branch's scores."""
+        """Return the soft silhouettes ``[f, 1, h, w]`` for the mask branch's scores."""
         return self.central(self._map(scores).softmax(1))
 
     def _enrich(self, silhouettes: Tensor, gait: Tensor, appearance: Tensor) -> Tensor:
@@ -235,17 +235,17 @@ class SASG(nn.Module):
         return silhouettes * self.fusion(self.gait_stem(gait), self.appearance_stem(appearance))
 
     def _grid(self, tokens: Tensor) -> Tensor:
-        """Puts the tokens ``[f, t, c]`` back where they stood in the frame."""
+        """Put the tokens ``[f, t, c]`` back to their positions in the frame."""
         return tokens.transpose(1, 2).unflatten(2, self.token_grid)  # [f, c, rows, columns]
 
     def _map(self, tokens: Tensor) -> Tensor:
-        """Brings ``[f, t, c]`` to the finer grid of the maps ``[f, c, h, w]``."""
-        grid = self._grid(tokens).contiguous()  # channels-last maps are normalized less exactly
+        """Upsample ``[f, t, c]`` to the finer grid of the maps ``[f, c, h, w]``."""
+        grid = self._grid(tokens).contiguous()  # torch normalizes channels-last maps less exactly
         return functional.interpolate(grid, self.map_size, mode="bilinear")
 
 
 def prior_stem(channels: int, width: int) -> nn.Sequential:
-    """Gives the layers that bring one prior to the width of the maps, at full resolution."""
+    """Return the layers that bring one prior to the width of the maps, at full resolution."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1, bias=False),
         nn.BatchNorm2d(width),
@@ -255,5 +255,5 @@ def prior_stem(channels: int, width: int) -> nn.Sequential:
 
 
 def _by_token(layer: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
-    """Applies a layer for ``[n, c]`` to all tokens ``[f, t, c]``."""
+    """Apply a layer for ``[n, c]`` to all tokens ``[f, t, c]``."""
     return layer(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])

@@ -1,4 +1,4 @@
-"""GaitBase for two streams of maps: what BigGait learns gait with. Letters: see README, "Shapes".
+"""GaitBase with two streams of maps, as in BigGait. Letters: see README, "Shapes".
 
 Sources: Fan et al., "OpenGait: Revisiting Gait Recognition Toward Better Practicality", CVPR 2023,
 https://arxiv.org/abs/2211.06597 (GaitBase); Ye et al., "BigGait: Learning Gait Representation You
@@ -16,18 +16,18 @@ from .gait import prior_stem
 from .parts import PartBNNeck, PartLinear
 from .pooling import HorizontalPyramid, SetPooling
 
-STRIDES = (2, 2, 1)  # of the three stages behind the fusion
+STRIDES = (2, 2, 1)  # of the three stages after the fusion
 
 
 class ResNet9Stages(nn.Sequential):
-    """Gives the feature map of GaitBase's last three stages, of residual blocks.
+    """The last three stages of GaitBase, made of residual blocks.
 
     The parameters have torchvision's names (``layer2.0.conv1.weight`` ...). As in torchvision, a
-    stage that halves the map or changes the channels does so in its first block, whose way around
-    the two convolutions then is a 1 x 1 convolution with a normalization.
+    stage that halves the map or changes the channels does so in its first block, whose shortcut
+    then is a 1 x 1 convolution with a normalization.
 
     Args:
-        channels: Of the map that comes in, and behind each of the three stages.
+        channels: Channels of the input map, and after each of the three stages.
         blocks: Residual blocks of each of the three stages.
 
     Shape:
@@ -45,27 +45,27 @@ class ResNet9Stages(nn.Sequential):
 
 
 class GaitParts(NamedTuple):
-    """What :class:`TwoStreamGaitBase` gives, for n tracklets."""
+    """Output of :class:`TwoStreamGaitBase` for n tracklets."""
 
     embeddings: Tensor  # [n, d, p]
     logits: Tensor  # [n, k, p], cosines
 
 
 class TwoStreamGaitBase(nn.Module):
-    """Gives an embedding for each horizontal strip of two maps that show the same frames.
+    """Embeddings of horizontal stripes from two maps of the same frames.
 
-    Each map goes through a stem of its own (a convolution and a residual block at full size), an
-    attention mixes them channel by channel and pixel by pixel, three residual stages follow; then
-    the maximum over the frames, a pyramid of strips, and for each strip a matrix and a
-    normalization with a classifier of its own.
+    Each map passes a stem of its own (a convolution and a residual block at full size). An
+    attention mixes both by channel and pixel, and three residual stages follow. Then come the
+    maximum over the frames, a pyramid of stripes, and for each stripe a linear map, a
+    normalization and a classifier of its own.
 
     Args:
         inputs: Channels of each of the two maps.
         classes: Training identities k.
-        channels: Behind the stems, and behind each of the three stages.
+        channels: Channels after the stems, and after each of the three stages.
         blocks: Residual blocks of each of the three stages.
-        bins: Strips per level; each divides a sixteenth of the pixels of a map.
-        part_channels: Channels d of a strip's embedding.
+        bins: Stripes per level; each divides a sixteenth of the pixels of a map.
+        part_channels: Channels d of a stripe's embedding.
 
     Shape:
         - first, second: ``[f, inputs, h, w]``, the frames of all tracklets in a row.
@@ -96,7 +96,7 @@ class TwoStreamGaitBase(nn.Module):
         self.neck = PartBNNeck(sum(bins), part_channels, classes)
 
     def forward(self, first: Tensor, second: Tensor, lengths: Sequence[int]) -> GaitParts:
-        """Gives embeddings and logits of n tracklets from their two maps."""
+        """Return embeddings and logits of n tracklets, computed from their two maps."""
         fused = self.fusion(self.gait_stem(first), self.appearance_stem(second))
         maps = self.set_pooling(self.stages(fused), lengths)  # [n, c, h / 4, w / 4]
         embeddings = self.linear(self.pyramid(maps))  # [n, d, p]
@@ -104,11 +104,11 @@ class TwoStreamGaitBase(nn.Module):
 
 
 def start_as_opengait(network: nn.Module) -> None:
-    """Draws all weights of a network anew, as OpenGait does.
+    """Initialize all weights of a network as OpenGait does.
 
-    Convolutions and linear layers by Xavier's uniform rule, their shifts zero; the factors of
-    batch normalizations around one (deviation 0.02), their shifts zero; the matrices of all strips
-    by the same rule, but read as one array, which makes them far smaller than each by itself (see
+    Convolutions and linear layers: Xavier uniform weights, zero biases. Batch normalizations:
+    weights around one (standard deviation 0.02), zero biases. Matrices of all stripes: Xavier
+    uniform over the whole array, which makes them far smaller than matrix by matrix (see
     :class:`~opengait_ext.layers.parts.PartLinear`).
 
     Args:
@@ -127,7 +127,7 @@ def start_as_opengait(network: nn.Module) -> None:
 
 
 def _block(before: int, after: int, stride: int) -> nn.Module:
-    """Gives a residual block of two 3 x 3 convolutions, ``before`` to ``after`` channels."""
+    """Return a residual block of two 3 x 3 convolutions, ``before`` to ``after`` channels."""
     around = None
     if stride != 1 or before != after:
         around = nn.Sequential(

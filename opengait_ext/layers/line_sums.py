@@ -1,11 +1,11 @@
-"""Sums of the positive and of the negative part of a straight line over the entries of a strip.
+"""Sums of the positive and of the negative part of a straight line over the entries of a stripe.
 
-What LGE (:mod:`~opengait_ext.layers.enhancement`) needs of the affinities of a global vector's
-entries ``q`` with a strip's entries ``k``: ``f = slope * k + offset``, where slope and offset are
-straight lines over ``q``. ``relu(f)`` keeps the entries on one side of ``-offset / slope``. With
-the strip sorted once, the sums over the kept entries are differences of running sums: exact, in
-``c log c`` steps, and no ``[c, c]`` array is made. Letters: n tracklets, s sets of weights, c
-entries of a vector.
+LGE (:mod:`~opengait_ext.layers.enhancement`) needs these sums of the affinities of a global
+vector's entries ``q`` with a stripe's entries ``k``: ``f = slope * k + offset``, where slope and
+offset are straight lines over ``q``. ``relu(f)`` keeps the entries on one side of
+``-offset / slope``. With the stripe sorted once, the sums over the kept entries are differences of
+running sums: exact, in ``c log c`` steps, and no ``[c, c]`` array is allocated. Letters: n
+tracklets, s sets of weights, c entries of a vector.
 """
 
 from typing import Any
@@ -15,20 +15,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_SQUARES, _ENTRIES = 0, 1  # places of the running sums; behind them stands the number of entries
+_SQUARES, _ENTRIES = 0, 1  # indices of the running sums; the number of entries comes after them
 
 
 def line_factors(line: Tensor, mixing: Tensor) -> Tensor:
-    """Gives what :func:`line_sums` needs of the weights, once for all strips.
+    """Return the factors for :func:`line_sums`, computed once for all stripes.
 
     Args:
-        line: ``slope = line[:, 0, 0] * q + line[:, 0, 1]``, and ``offset`` by ``line[:, 1]`` in
-            the same way: ``[s, 2, 2]``.
+        line: ``[s, 2, 2]``: ``slope = line[:, 0, 0] * q + line[:, 0, 1]``, and ``offset`` from
+            ``line[:, 1]`` in the same way.
         mixing: ``[s, 2, 2]``, for ``relu(f)`` and for ``relu(-f)``: the weights of the sums of
             ``relu(f) * k`` and of ``relu(f)``.
 
     Returns:
-        ``[s, 2, 3, 2]``: for both sides, what the sums of ``k * k``, ``k`` and 1 count, each a
+        ``[s, 2, 3, 2]``: for both sides, the weights of the sums of ``k * k``, ``k`` and 1, each a
         straight line over q.
     """
     products = mixing[..., None, None] * line[:, None, None]  # [s, 2, 2, 2, 2]
@@ -38,16 +38,16 @@ def line_factors(line: Tensor, mixing: Tensor) -> Tensor:
 
 
 def line_sums(vector: Tensor, strip: Tensor, line: Tensor, factors: Tensor) -> Tensor:
-    """Gives weighted sums of ``relu(f) * k`` and ``relu(f)``, and of ``relu(-f)`` likewise.
+    """Return weighted sums of ``relu(f) * k`` and ``relu(f)``, and of ``relu(-f)`` likewise.
 
-    The first derivatives are exact: moving the limit between the entries that are kept and
-    dropped changes nothing, as the line is zero there.
+    The first derivatives are exact: moving the limit between kept and dropped entries changes
+    nothing, because the line is zero there.
 
     Args:
         vector: The numbers q, ``[n, s, c]``.
         strip: The numbers k in any order, ``[n, s, c]``.
-        line: ``[s, 2, 2]``; it tells which entries are kept, and has no gradient here.
-        factors: What :func:`line_factors` gives.
+        line: ``[s, 2, 2]``; it selects the entries to keep, and has no gradient here.
+        factors: The result of :func:`line_factors`.
 
     Returns:
         ``[n, s, 2, c]``, for each q.
@@ -57,7 +57,7 @@ def line_sums(vector: Tensor, strip: Tensor, line: Tensor, factors: Tensor) -> T
 
 
 class _LineSums(torch.autograd.Function):
-    """Both passes by hand: they are bound by the number of small operations."""
+    """Both passes written by hand, because the number of small operations limits their speed."""
 
     @staticmethod
     def forward(ctx: Any, vector: Tensor, strip: Tensor, line: Tensor, factors: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class _LineSums(torch.autograd.Function):
 
         slope = line[:, 0, :1] * vector + line[:, 0, 1:]  # [n, s, c]
         offset = line[:, 1, :1] * vector + line[:, 1, 1:]
-        # How many entries lie below the limit; a flat line has it at plus or minus infinity.
+        # Number of entries below the limit; the limit of a flat line is plus or minus infinity.
         limit = torch.searchsorted(entries, -offset / slope)
         rising = ~torch.signbit(slope)[:, :, None]
         below = running.gather(3, _twice(limit))
@@ -100,24 +100,24 @@ class _LineSums(torch.autograd.Function):
         running = entries.new_zeros(*by_kept.shape[:3], entries.shape[2] + 1)
         running.scatter_add_(3, _twice(limit), torch.where(rising, -by_kept, by_kept))
         running[..., -1] += torch.where(rising, by_kept, 0).sum(3) - by_side[:, :, 1].sum(3)
-        by_term = running[..., 1:].flip(3).cumsum(3).flip(3)  # a term is in all sums behind it
+        by_term = running[..., 1:].flip(3).cumsum(3).flip(3)  # a term is part of all later sums
         by_entry = 2 * entries * by_term[:, :, _SQUARES] + by_term[:, :, _ENTRIES]
         of_strip = torch.empty_like(entries).scatter_(2, order, by_entry)
         return of_vector, of_strip, None, of_factors
 
 
 def _argsort(values: Tensor) -> Tensor:
-    """Sorts the last dimension; on the processor by numpy, which is four times as fast there."""
+    """Return the order that sorts the last dimension; on the CPU by numpy, four times as fast."""
     if values.device.type == "cpu":
         return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1))
     return values.argsort(-1)
 
 
 def _twice(limit: Tensor) -> Tensor:
-    """Gives the limits ``[n, s, c]`` for both running sums, ``[n, s, 2, c]``."""
+    """Return the limits ``[n, s, c]`` for both running sums, ``[n, s, 2, c]``."""
     return limit[:, :, None].expand(-1, -1, 2, -1)
 
 
 def _weights(factors: Tensor, vector: Tensor) -> Tensor:
-    """Gives what each sum counts for each q, ``[n, s, 2, m, c]``, by ``[s, 2, m, 2]``."""
+    """Return the weight of each sum for each q, ``[n, s, 2, m, c]``, from ``[s, 2, m, 2]``."""
     return factors[..., :1] * vector[:, :, None, None] + factors[..., 1:]

@@ -1,4 +1,4 @@
-"""Filters of fixed kernel over maps. Shape letters: see README, "Shapes"."""
+"""Filters with fixed kernels over maps. Shape letters: see README, "Shapes"."""
 
 from typing import Literal
 
@@ -8,16 +8,16 @@ from torch.nn import functional
 
 
 class Sobel(nn.Module):
-    """Gives how fast a map changes along the width and along the height, per channel.
+    """Sobel filter: the change of a map along its width and along its height, per channel.
 
-    The kernels are ``[1, 0, -1]`` along one axis times ``[1, 2, 1]`` along the other; a ramp
-    that rises by one a pixel gives 8 in absolute value.
+    The kernels are ``[1, 0, -1]`` along one axis times ``[1, 2, 1]`` along the other. For a ramp
+    that rises by one per pixel the output is 8 in absolute value.
 
     Source: Sobel and Feldman, "A 3x3 Isotropic Gradient Operator for Image Processing", 1968.
 
     Args:
-        border: What lies outside the map: ``replicate`` (its nearest pixel, so that a constant
-            map changes nowhere) or ``zeros``.
+        border: Padding outside the map: ``replicate`` (the nearest pixel, so that a constant map
+            has no change) or ``zeros``.
 
     Shape:
         - Input: ``[f, c, h, w]``.
@@ -34,7 +34,7 @@ class Sobel(nn.Module):
         self.register_buffer("kernels", kernels, persistent=False)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Filters ``[f, c, h, w]`` along x and along y."""
+        """Filter ``[f, c, h, w]`` along x and along y."""
         channels = maps.shape[1]
         kernels = self.kernels.to(maps.dtype).repeat(channels, 1, 1, 1)  # [2 c, 1, 3, 3]
         framed = functional.pad(maps, (1, 1, 1, 1), mode=self.mode)
@@ -44,10 +44,10 @@ class Sobel(nn.Module):
 
 
 def closed(masks: Tensor) -> Tensor:
-    """Closes the gaps of soft masks: 1 inside, the probability in a seam, and 0 outside.
+    """Close the gaps of soft masks: 1 inside, the probability in a seam, and 0 outside.
 
-    What is likely the body is dilated by 3 x 3 pixels; inside is what an erosion of that by
-    5 x 5 leaves, the seam is what it takes away. What lies outside the frame never counts.
+    The likely body (the rounded mask) is dilated by 3 x 3 pixels. The inside is what an erosion of
+    that by 5 x 5 leaves, the seam what it removes. Pixels outside the frame never count.
 
     Args:
         masks: ``[f, 1, h, w]``, from 0 to 1.

@@ -1,4 +1,4 @@
-"""Layers with weights of their own for each part. Shape letters: see README, "Shapes"."""
+"""Layers with separate weights for each part. Shape letters: see README, "Shapes"."""
 
 import torch
 from torch import Tensor, nn
@@ -8,20 +8,20 @@ from .synchronized import is_synchronized
 
 
 class PartLinear(nn.Module):
-    """Maps the vector of each part by a matrix of its own, without a bias.
+    """Linear map of each part's vector by a matrix of its own, without bias.
 
-    Each matrix starts by Xavier's uniform rule. (OpenGait's and the released DinoGRL's part
-    layers apply the rule to the whole ``[p, c, d]`` tensor, which torch reads as a convolution:
-    a bound of 0.0034 instead of 0.051 for 31 parts and 2048 to 256 channels. An optimizer with
-    steps of a given size, like Adam, then overturns the layer in its first steps.)
+    Each matrix is initialized by Xavier's uniform rule. (OpenGait's and the released DinoGRL's
+    part layers apply the rule to the whole ``[p, c, d]`` tensor, which torch takes for a
+    convolution: a bound of 0.0034 instead of 0.051 for 31 parts and 2048 to 256 channels. An
+    optimizer with steps of a fixed size, like Adam, then overwrites the layer in its first steps.)
 
     Source: Fu et al., "Horizontal Pyramid Matching for Person Re-identification",
     AAAI 2019, https://arxiv.org/abs/1804.05275.
 
     Args:
         parts: Number of parts p.
-        in_channels: Channels c of a part's vector before.
-        out_channels: Channels d after.
+        in_channels: Input channels c of a part's vector.
+        out_channels: Output channels d.
 
     Shape:
         - Input: ``[n, c, p]``.
@@ -34,19 +34,19 @@ class PartLinear(nn.Module):
         start_each_matrix(self.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps ``[n, c, p]`` to ``[n, d, p]``."""
+        """Map ``[n, c, p]`` to ``[n, d, p]``."""
         return _by_part(features, self.weight)
 
 
 class PartBNNeck(nn.Module):
-    """Normalizes the vector of each part, and classifies it by a classifier of its own.
+    """Batch normalization and classifier of each part (BNNeck).
 
-    Batch normalization over the ``d * p`` entries (index ``channel * p + part``); then either
-    a linear classifier, as in AGW, whose logits have no bound, or, with ``cosine``, the cosines
+    The ``d * p`` entries (index ``channel * p + part``) are normalized over the batch. Then comes
+    either a linear classifier, as in AGW, with unbounded logits, or, with ``cosine``, the cosines
     to a prototype of each identity, which a loss multiplies by a scale (OpenGait's form).
 
     Source: Luo et al., "A Strong Baseline and Batch Normalization Neck for Deep Person
-    Re-identification", TMM 2020, https://arxiv.org/abs/1906.08332; one neck a part as in
+    Re-identification", TMM 2020, https://arxiv.org/abs/1906.08332; one neck per part as in
     Fan et al., "GaitPart", CVPR 2020.
 
     Args:
@@ -71,12 +71,12 @@ class PartBNNeck(nn.Module):
         self.weight = nn.Parameter(torch.empty(parts, channels, classes))
         if cosine:
             start_each_matrix(self.weight)
-        else:  # as AGW: no shift, so that the classifier's planes pass through the origin
+        else:  # as in AGW: no bias, so that the classifier's planes pass through the origin
             nn.init.normal_(self.weight, std=0.001)
             self.bn.bias.requires_grad_(False)
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps ``[n, d, p]`` to features ``[n, d, p]`` and logits ``[n, k, p]``."""
+        """Map ``[n, d, p]`` to features ``[n, d, p]`` and logits ``[n, k, p]``."""
         check_batch(embeddings, self)
         features = self.bn(embeddings.flatten(1)).view(embeddings.shape)  # [n, d, p]
         if not self.cosine:
@@ -86,13 +86,13 @@ class PartBNNeck(nn.Module):
 
 
 def start_each_matrix(weight: Tensor) -> None:
-    """Draws each of the matrices ``[p, c, d]`` by Xavier's uniform rule, in place."""
+    """Initialize each of the matrices ``[p, c, d]`` by Xavier's uniform rule, in place."""
     for matrix in weight:
         nn.init.xavier_uniform_(matrix)
 
 
 def check_batch(embeddings: Tensor, neck: nn.Module) -> None:
-    """Refuses to train a neck on one tracklet, whose variance over the batch is not defined.
+    """Refuse to train a neck on one tracklet, because its variance over the batch is undefined.
 
     Raises:
         ValueError: If ``neck`` is in train mode and ``embeddings`` ``[n, ...]`` has n = 1.
@@ -105,5 +105,5 @@ def check_batch(embeddings: Tensor, neck: nn.Module) -> None:
 
 
 def _by_part(features: Tensor, weight: Tensor) -> Tensor:
-    """Multiplies ``[n, c, p]`` by ``[p, c, d]``, part by part: ``[n, d, p]``."""
+    """Multiply ``[n, c, p]`` by ``[p, c, d]``, part by part: ``[n, d, p]``."""
     return torch.bmm(features.permute(2, 0, 1), weight).permute(1, 2, 0)

@@ -11,7 +11,7 @@ Statistic = Literal["max", "mean", "attention"]
 
 
 class HorizontalPyramid(nn.Module):
-    """Pools a feature map into horizontal stripes, at several heights of stripe.
+    """Pooling of a feature map into horizontal stripes of several heights.
 
     A level of ``b`` bins cuts the map into ``b`` stripes of equal height; each stripe
     becomes one part, the sum of its mean and its maximum.
@@ -21,8 +21,8 @@ class HorizontalPyramid(nn.Module):
 
     Args:
         bins: Stripes per level; the parts come out in this order.
-        whole_rows: False lets a stripe begin within a row, as OpenGait's pooling does: only the
-            number of pixels has to divide.
+        whole_rows: False lets a stripe start within a row, as OpenGait's pooling does: then only
+            the number of pixels must be divisible.
 
     Shape:
         - Input: ``[n, c, h, w]``; every number of bins divides ``h``, or ``h * w``.
@@ -42,7 +42,7 @@ class HorizontalPyramid(nn.Module):
             )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pools ``[n, c, h, w]`` into ``[n, c, p]``."""
+        """Pool ``[n, c, h, w]`` into ``[n, c, p]``."""
         n, c, h, w = features.shape
         uneven = [bins for bins in self.bins if (h if self.whole_rows else h * w) % bins]
         if uneven:
@@ -55,21 +55,21 @@ class HorizontalPyramid(nn.Module):
 
 
 class GeneralizedMean(nn.Module):
-    """Pools a feature map into a vector by a mean of learnable power (GeM).
+    """Generalized mean with a learnable power (GeM): pools a feature map into a vector.
 
     ``mean(x ** p) ** (1 / p)`` over the pixels: the mean for p = 1, near the maximum for
-    large p. It is computed through logarithms, in float32 at least, so that no power of a
-    small or large activation leaves the range of the number.
+    large p. It is computed with logarithms, in float32 at least, so that no power of a small or
+    large activation underflows or overflows.
 
     Source: Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation",
     TPAMI 2019, https://arxiv.org/abs/1711.02512.
 
     Args:
-        p: Power at the start.
-        eps: Activations below this count as this.
+        p: Initial power.
+        eps: Lower bound to which activations are clamped.
 
     Shape:
-        - Input: ``[n, c, h, w]``, activations that are not negative.
+        - Input: ``[n, c, h, w]``, non-negative activations.
         - Output: ``[n, c]``.
     """
 
@@ -79,24 +79,24 @@ class GeneralizedMean(nn.Module):
         self.eps = eps
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pools ``[n, c, h, w]`` into ``[n, c]``."""
+        """Pool ``[n, c, h, w]`` into ``[n, c]``."""
         wide = features.flatten(2).to(torch.promote_types(features.dtype, torch.float32))
         sums = torch.logsumexp(wide.clamp(min=self.eps).log() * self.p, dim=-1)  # [n, c]
         return ((sums - math.log(wide.shape[-1])) / self.p).exp()
 
 
 class SetPooling(nn.Module):
-    """Pools the frames of each tracklet into one feature, whatever their order and number.
+    """Pooling of the frames of each tracklet into one feature, whatever their order and number.
 
-    ``attention`` weighs every entry of every frame, sees the set through its maximum, mean and
-    median, adds the weighted features to the features, and takes the maximum of the frames.
+    ``attention`` weights every entry of every frame, given the maximum, mean and median of the set,
+    adds the weighted features to the features, and takes the maximum over the frames.
 
     Source: Chao et al., "GaitSet: Regarding Gait as a Set for Cross-View Gait Recognition",
     AAAI 2019, https://arxiv.org/abs/1811.06186.
 
     Args:
-        statistic: What is taken of the frames: ``max``, ``mean`` or ``attention``.
-        channels: Channels c of a frame's feature; needed for ``attention`` only.
+        statistic: Statistic over the frames: ``max``, ``mean`` or ``attention``.
+        channels: Channels c of a frame's feature; only needed for ``attention``.
 
     Shape:
         - features: ``[f, c, ...]``, the frames of all tracklets in a row.
@@ -116,13 +116,13 @@ class SetPooling(nn.Module):
             raise ValueError(f"set pooling by attention needs its channels, got {channels}")
         self.statistic = statistic
         if statistic == "attention":
-            # One 1x1 convolution of (frame, max, mean, median), cut in two: the part that sees
-            # the set is computed once a set, not once a frame.
+            # One 1x1 convolution of (frame, max, mean, median), split in two: the half that
+            # sees the set is computed once per set, not once per frame.
             self.of_frame = nn.Conv1d(channels, channels, 1)
             self.of_set = nn.Conv1d(3 * channels, channels, 1, bias=False)
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Pools ``[f, c, ...]`` into ``[n, c, ...]``."""
+        """Pool ``[f, c, ...]`` into ``[n, c, ...]``."""
         frames = features.shape[0]
         if not lengths or sum(lengths) != frames or min(lengths) < 1:
             raise ValueError(
@@ -135,7 +135,7 @@ class SetPooling(nn.Module):
         return torch.cat([self._pool(piece.unsqueeze(0)) for piece in pieces])
 
     def _pool(self, sets: Tensor) -> Tensor:
-        """Pools sets of equal size: ``[n, s, c, ...]`` into ``[n, c, ...]``."""
+        """Pool sets of equal size: ``[n, s, c, ...]`` into ``[n, c, ...]``."""
         if self.statistic == "mean":
             return sets.mean(1)
         if self.statistic == "attention":
@@ -143,7 +143,7 @@ class SetPooling(nn.Module):
         return sets.amax(1)
 
     def _attend(self, sets: Tensor) -> Tensor:
-        """Weighs the frames of each set: ``[n, s, c, ...]`` in and out."""
+        """Weight the frames of each set: ``[n, s, c, ...]`` in and out."""
         n, s, c = sets.shape[:3]
         flat = sets.reshape(n, s, c, -1)  # [n, s, c, pixels]
         statistics = (flat.amax(1), flat.mean(1), flat.median(1).values)

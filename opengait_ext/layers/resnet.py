@@ -1,4 +1,4 @@
-"""ResNets whose first layers are apart for each modality. Shape letters: see README, "Shapes"."""
+"""ResNets with a separate stem per modality. Shape letters: see README, "Shapes"."""
 
 import logging
 import pickle
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 def resnet_stem(relu: bool = True) -> nn.Sequential:
-    """Gives the first layers of a ResNet, which all its depths share.
+    """Return the first layers of a ResNet, which are the same for all depths.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
     https://arxiv.org/abs/1512.03385.
 
     Args:
-        relu: Without it, the maximum is taken of the normalized map itself (DinoGRL's released
-            weights are made for that).
+        relu: False applies the max pooling to the normalized map itself, which DinoGRL's released
+            weights need.
 
     Shape:
         - Input: ``[f, 3, h, w]``.
@@ -50,9 +50,9 @@ def resnet_stem(relu: bool = True) -> nn.Sequential:
 
 
 class ResNetStages(nn.Module):
-    """Gives the feature map of a ResNet's four stages, with non-local blocks where asked.
+    """The four stages of a ResNet, with optional non-local blocks.
 
-    The parameters of the stages have torchvision's names (``layer1.0.conv1.weight`` ...).
+    The parameters have torchvision's names (``layer1.0.conv1.weight`` ...).
 
     Source: He et al., CVPR 2016, https://arxiv.org/abs/1512.03385; the placing of the
     non-local blocks: Ye et al., TPAMI 2022, https://arxiv.org/abs/2001.04193.
@@ -60,15 +60,15 @@ class ResNetStages(nn.Module):
     Args:
         name: ``resnet18``, ``resnet34`` or ``resnet50``.
         last_stride: Stride of the last stage: 1 keeps a finer map, 2 is the original.
-        non_local: Non-local blocks of each of the four stages: so many of its last residual
-            blocks are followed by one.
+        non_local: Number of non-local blocks in each of the four stages; one follows each of the
+            stage's last residual blocks.
 
     Shape:
         - Input: ``[f, 64, h, w]``, from :func:`resnet_stem`.
         - Output: ``[f, channels, h / 4, w / 4]`` for a last stride of 1, else ``h / 8, w / 8``.
 
     Raises:
-        ValueError: If the name is unknown, or a stage has fewer blocks than ``non_local`` asks.
+        ValueError: If the name is unknown, or a stage has fewer blocks than ``non_local`` needs.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ResNetStages(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Gives the last stage's map of ``[f, 64, h, w]``."""
+        """Return the last stage's map for ``[f, 64, h, w]``."""
         extras = iter(self.non_local)
         for stage, count in zip(self._stages(), self.non_local_counts, strict=True):
             for number, block in enumerate(stage):
@@ -104,16 +104,16 @@ class ResNetStages(nn.Module):
         return features
 
     def load_pretrained(self, source: str | None, where: str) -> None:
-        """Loads a pretrained ResNet into the stages, see :meth:`TwoStreamResNet.load_pretrained`.
+        """Load a pretrained ResNet into the stages, see :meth:`TwoStreamResNet.load_pretrained`.
 
         Raises:
-            UserError: If the weights cannot be had, or do not fit.
+            UserError: If the weights are not available, or do not fit.
         """
         if source is not None:
             self.fill_from(_pretrained(self.name, source, where))
 
     def fill_from(self, whole: nn.Module) -> None:
-        """Copies the stages of a torchvision ResNet of the same name."""
+        """Copy the stages of a torchvision ResNet of the same name."""
         for number, stage in enumerate(self._stages(), start=1):
             stage.load_state_dict(whole.get_submodule(f"layer{number}").state_dict())
 
@@ -133,12 +133,12 @@ class ResNetStages(nn.Module):
 
 
 class TwoStreamResNet(nn.Module):
-    """Gives feature maps of frames of two modalities: a stem for each, then shared stages.
+    """ResNet with a stem for each modality, then shared stages.
 
     With one modality there is one stem, and the network is a plain ResNet.
 
-    All frames of a batch go through the shared stages at once, so in training their batch
-    normalization sees both modalities together; each stem normalizes its own modality.
+    All frames of a batch pass the shared stages at once, so in training their batch
+    normalizations see both modalities together. Each stem normalizes its own modality.
 
     Source: Ye et al., "Deep Learning for Person Re-Identification: A Survey and Outlook",
     TPAMI 2022, https://arxiv.org/abs/2001.04193 (the two-stream network of AGW).
@@ -146,9 +146,9 @@ class TwoStreamResNet(nn.Module):
     Args:
         name: ``resnet18``, ``resnet34`` or ``resnet50``.
         last_stride: Stride of the last stage.
-        non_local: Non-local blocks of each stage, see :class:`ResNetStages`.
+        non_local: Number of non-local blocks in each stage, see :class:`ResNetStages`.
         stem_relu: Whether the stems have their ReLU, see :func:`resnet_stem`.
-        modalities: Which have a stem: ``visible``, ``infrared``, or both.
+        modalities: Modalities with a stem: ``visible``, ``infrared``, or both.
 
     Shape:
         - frames: ``[f, 3, h, w]``; infrared: ``[f]`` bool, in any order.
@@ -180,11 +180,11 @@ class TwoStreamResNet(nn.Module):
         self.channels = self.stages.channels
 
     def forward(self, frames: Tensor, infrared: Tensor) -> Tensor:
-        """Gives the maps ``[f, channels, h / 16, w / 16]`` of the frames."""
+        """Return the maps ``[f, channels, h / 16, w / 16]`` of the frames."""
         return self.stages(self._stem(frames, infrared))
 
     def _stem(self, frames: Tensor, infrared: Tensor) -> Tensor:
-        """Sends each frame through the stem of its modality: ``[f, 64, h / 4, w / 4]``."""
+        """Pass each frame through the stem of its modality: ``[f, 64, h / 4, w / 4]``."""
         visible_at = (~infrared).nonzero().squeeze(1).to(frames.device)
         infrared_at = infrared.nonzero().squeeze(1).to(frames.device)
         self._check_modalities(len(visible_at), len(infrared_at))
@@ -193,14 +193,14 @@ class TwoStreamResNet(nn.Module):
         if self._is_alone("visible", visible_at):
             return self.infrared_stem(frames)
         maps = (self.visible_stem(frames[visible_at]), self.infrared_stem(frames[infrared_at]))
-        # argsort of the order in which the frames went in = where each frame's map now is.
+        # The argsort of the frames' order of input is the position of each frame's map.
         return torch.cat(maps)[torch.cat([visible_at, infrared_at]).argsort()]
 
     def _is_alone(self, other: Modality, frames: Tensor) -> bool:
-        """Tell whether the stem of the other modality, which has these frames, is left out.
+        """Return whether the stem of the other modality, which has these frames, is skipped.
 
-        One whose moments are those of all processes is called without frames as well: another
-        process may have some.
+        A stem with synchronized moments is called even without frames, because another process may
+        have some.
         """
         if len(frames) or other not in self.modalities:
             return not len(frames)
@@ -208,18 +208,18 @@ class TwoStreamResNet(nn.Module):
         return not (norm.training and is_synchronized(norm))
 
     def load_pretrained(self, source: str | None, where: str) -> None:
-        """Loads one pretrained ResNet into both stems and the stages.
+        """Load one pretrained ResNet into both stems and the stages.
 
-        The non-local blocks keep their start.
+        The non-local blocks keep their initial weights.
 
         Args:
             source: ``imagenet`` for torchvision's first ImageNet weights, the path of a
-                state dict with torchvision's names (its classifier is left out), or None to
-                keep the random start.
-            where: Key of the config that asks for it, for messages.
+                state dict with torchvision's names (its classifier is ignored), or None to
+                keep random weights.
+            where: Key of the config that names the source, for messages.
 
         Raises:
-            UserError: If the weights cannot be had, or do not fit.
+            UserError: If the weights are not available, or do not fit.
         """
         if source is None:
             return
@@ -231,7 +231,7 @@ class TwoStreamResNet(nn.Module):
         self.stages.fill_from(whole)
 
     def _check_modalities(self, *counts: int) -> None:
-        """Refuses frames that have no stem; so many there are of each of ``MODALITIES``."""
+        """Refuse frames of a modality without a stem, given the count of each modality."""
         for modality, count in zip(MODALITIES, counts, strict=True):
             if count and modality not in self.modalities:
                 raise ValueError(
@@ -242,7 +242,7 @@ class TwoStreamResNet(nn.Module):
 
 
 def _pretrained(name: str, source: str, where: str) -> nn.Module:
-    """Gives a torchvision ResNet without its classifier, filled from ``source``."""
+    """Return a torchvision ResNet without its classifier, with the weights of ``source``."""
     whole = getattr(torchvision.models, name)(weights=None)
     whole.fc = nn.Identity()
     if source != "imagenet":
@@ -264,6 +264,6 @@ def _pretrained(name: str, source: str, where: str) -> nn.Module:
 
 
 def _width(stage: nn.Sequential) -> int:
-    """Gives the channels of a stage's output."""
+    """Return the channels of a stage's output."""
     convolutions = [module for module in stage[-1].modules() if isinstance(module, nn.Conv2d)]
     return convolutions[-1].out_channels

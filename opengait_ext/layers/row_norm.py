@@ -1,8 +1,8 @@
-"""Batch normalization of many rows by statistics that are as exact as float32 allows.
+"""Batch normalization of many rows with accurate statistics in float32.
 
-For ``[n, c]`` torch's kernel on the CPU adds the rows one by one in float32. Of the pixels of a
-batch, 50,000 or 400,000, the sums lose up to three digits, and a network in training makes a
-hundred times more of that. Here they are added in groups.
+For ``[n, c]`` torch's kernel on the CPU adds the rows one by one in float32. Over the pixels of a
+batch, 50,000 or 400,000, the sums lose up to three digits, and a network in training amplifies
+that a hundred times. Here they are added in groups.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _GROUP = 512  # rows whose squares stay in the cache
 
 
 class RowNorm(nn.BatchNorm1d):
-    """Normalize the columns of ``[n, c]`` as ``nn.BatchNorm1d`` without weights does."""
+    """Batch normalization of ``[n, c]`` without weights, like ``nn.BatchNorm1d``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=False)
@@ -34,14 +34,14 @@ class RowNorm(nn.BatchNorm1d):
 
 
 def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance of the columns of ``[n, c]``, ``[c]`` each; divided by n."""
+    """Return mean and variance (divided by n) of the columns of ``[n, c]``, ``[c]`` each."""
     mean = rows.mean(0)
     squares = [(group - mean).square_().sum(0) for group in rows.split(_GROUP)]
     return mean, torch.stack(squares).sum(0) / len(rows)
 
 
 class _Normalized(torch.autograd.Function):
-    """A batch normalization in training whose statistics are given."""
+    """Batch normalization in training with given statistics."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:

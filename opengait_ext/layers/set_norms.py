@@ -1,4 +1,4 @@
-"""Several batch normalizations of one channel each, applied in one operation."""
+"""Several single-channel batch normalizations, applied in one operation."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 def joinable(norms: Sequence[nn.BatchNorm1d]) -> bool:
-    """Tells whether :class:`SetNorms` can do the work of these modules."""
+    """Return whether :class:`SetNorms` can replace these modules."""
     return all(
         type(norm) is nn.BatchNorm1d and norm.momentum and norm.training == norms[0].training
         for norm in norms
@@ -17,13 +17,13 @@ def joinable(norms: Sequence[nn.BatchNorm1d]) -> bool:
 
 
 class SetNorms:
-    """Normalizes m channels by m modules of one channel each, several times in a row.
+    """Normalization of m channels by m single-channel modules, called several times in a row.
 
-    In training the running statistics stay as they are until :meth:`follow`, so that the modules
-    can move theirs in another order than that of the calls.
+    In training the running statistics do not change until :meth:`follow`, so that the modules can
+    update theirs in another order than that of the calls.
 
     Args:
-        norms: m modules that are :func:`joinable`; a module may stand there several times.
+        norms: m modules that are :func:`joinable`; a module may occur several times.
     """
 
     def __init__(self, norms: Sequence[nn.BatchNorm1d]) -> None:
@@ -33,14 +33,14 @@ class SetNorms:
         self.training, self.eps = norms[0].training, norms[0].eps
         self.means = torch.cat([cast(Tensor, norm.running_mean) for norm in norms])
         self.variances = torch.cat([cast(Tensor, norm.running_var) for norm in norms])
-        self.seen: list[tuple[Tensor, Tensor]] = []  # of each call
+        self.seen: list[tuple[Tensor, Tensor]] = []  # statistics of each call
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Normalizes ``[n, k, c]`` by the first k modules."""
+        """Normalize ``[n, k, c]`` by the first k modules."""
         some = slice(values.shape[1])
         weight, bias = self.weight[some], self.bias[some]
         mean, variance = self.means[some].clone(), self.variances[some].clone()
-        # Those that follow by a share of 1 are the statistics of this batch.
+        # With a momentum of 1, the running statistics become those of this batch.
         share = 1.0 if self.training else 0.0
         result = functional.batch_norm(
             values, mean, variance, weight, bias, self.training, share, self.eps
@@ -50,13 +50,13 @@ class SetNorms:
 
     @torch.no_grad()
     def follow(self, place: int) -> None:
-        """Moves the running statistics of the module at a place by all calls that it was in."""
+        """Update the running statistics of the module at a place by all calls that included it."""
         norm = self.norms[place]
         share = cast(float, norm.momentum)
         calls = [stats for stats in self.seen if len(stats[0]) > place]
         if not (self.training and calls):
             return
-        later = torch.arange(len(calls) - 1, -1, -1).to(self.means)  # calls behind each
+        later = torch.arange(len(calls) - 1, -1, -1).to(self.means)  # number of calls after each
         cast(Tensor, norm.num_batches_tracked).add_(len(calls))
         for running, kind in ((norm.running_mean, 0), (norm.running_var, 1)):
             values = torch.stack([stats[kind][place] for stats in calls])

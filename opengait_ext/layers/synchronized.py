@@ -1,11 +1,11 @@
-"""Layers that treat the shares of several processes as one batch.
+"""Layers that treat the batches of several processes as one batch.
 
-A batch that several processes share shall teach what it teaches in one process. Two kinds of layers
-look beyond a process's own rows: batch normalizations, whose moments are those of all rows, and
-layers that draw random numbers, which draw for all rows in the same order and keep their share.
-All processes therefore call such a layer equally often, also with no rows at all.
+Training on a batch that several processes share must equal training in one process. Two kinds of
+layers depend on the rows of other processes: batch normalizations, whose moments are those of all
+rows, and layers that draw random numbers, which draw for all rows in the same order and keep their
+own. All processes must therefore call such a layer equally often, even with no rows at all.
 
-torch's ``SyncBatchNorm`` is for CUDA alone; the one here computes the same on any device.
+torch's ``SyncBatchNorm`` runs on CUDA only; the one here computes the same on any device.
 """
 
 import math
@@ -23,39 +23,41 @@ _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Processes(Protocol):
-    """What a layer asks of the processes that share a batch."""
+    """Interface to the processes that share a batch."""
 
     def gathered(self, values: Tensor) -> Tensor:
-        """Return the equally large tensors of all processes, stacked, without a gradient."""
+        """Return the tensors of all processes, equal in shape, stacked, without gradient."""
 
     def place(self, rows: int, device: torch.device) -> tuple[int, int]:
-        """Return how many rows stand before those of this process, and how many all have."""
+        """Return the number of rows before those of this process, and the number of all rows."""
 
 
 class SharesBatch:
-    """A module that asks for the other processes; none unless a host sets them."""
+    """Mixin of modules that depend on the other processes; None unless a host sets them."""
 
     processes: Processes | None = None
 
 
 class SynchronizedBatchNorm(_BatchNorm):
-    """Normalizes by the moments of the rows of all processes, as one process would.
+    """Batch normalization with the moments of the rows of all processes.
 
-    The processes speak to each other once forward, of their moments, and once backward. A process
-    may have any number of rows, also none. In eval mode it is the normalization that it replaces.
+    The processes exchange their moments once in the forward pass, and sums of gradients once in
+    the backward pass. A process may have any number of rows, even none. In eval mode the layer
+    equals the normalization that it replaces.
 
     Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015,
     https://arxiv.org/abs/1502.03167.
 
     Args:
-        norm: The normalization to replace; parameters and running statistics become this one's.
-        processes: Those that share a batch.
+        norm: The normalization to replace; its parameters and running statistics are taken over.
+        processes: The processes that share a batch.
 
     Shape:
         - ``[n, c, ...]``, in and out.
 
     Raises:
-        ValueError: In ``forward``, in training, if all processes together have one value a channel.
+        ValueError: In ``forward``, in training, if all processes together have one value per
+            channel.
     """
 
     def __init__(self, norm: _BatchNorm, processes: Processes) -> None:
@@ -98,7 +100,7 @@ class SynchronizedBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics."""
+        """Update the running statistics."""
         if self.running_mean is None or self.running_var is None:
             return
         assert self.num_batches_tracked is not None
@@ -111,11 +113,11 @@ class SynchronizedBatchNorm(_BatchNorm):
 
 
 class SharedDropout(nn.Module):
-    """Drops what one process would drop in the batch of all, the rows being the first dimension.
+    """Dropout that drops what one process would drop in the joint batch; rows come first.
 
     Args:
-        dropout: Any of torch's that multiply by a random mask.
-        processes: Those that share a batch; their generators are in the same state.
+        dropout: One of torch's dropout layers that multiply by a random mask.
+        processes: The processes that share a batch; their generators are in the same state.
 
     Shape:
         - ``[n, ...]``, in and out.
@@ -137,15 +139,15 @@ class SharedDropout(nn.Module):
 
 
 def share_batches(module: nn.Module, processes: Processes, norms: bool) -> nn.Module:
-    """Let the layers of a model treat the shares of several processes as one batch.
+    """Let the layers of a model treat the batches of several processes as one batch.
 
     Args:
-        module: Is changed in place; its state dict keeps its keys. What is frozen stays as it is.
-        processes: Those that share a batch.
-        norms: Whether batch normalizations take the moments of all rows too.
+        module: Changed in place; its state dict keeps its keys. Frozen parts do not change.
+        processes: The processes that share a batch.
+        norms: Whether batch normalizations also use the moments of all rows.
 
     Returns:
-        The module, or what takes its place.
+        The module, or its replacement.
     """
     if is_frozen(module):
         return module
@@ -161,7 +163,7 @@ def share_batches(module: nn.Module, processes: Processes, norms: bool) -> nn.Mo
 
 
 def is_synchronized(norm: nn.Module) -> bool:
-    """Tell whether a normalization takes the moments of all processes."""
+    """Return whether a normalization uses the moments of all processes."""
     return isinstance(norm, (SynchronizedBatchNorm, nn.SyncBatchNorm))
 
 
@@ -171,22 +173,22 @@ def pooled_moments(
     """Return mean, variance and number of the samples of all processes.
 
     Args:
-        mean: ``[c]``, of this process's samples; of any value if it has none.
-        variance: ``[c]``, divided by the number of samples.
-        count: That number.
-        processes: Those that share a batch; at least one has a sample.
+        mean: ``[c]``, mean of this process's samples; any value if it has none.
+        variance: ``[c]``, their variance, divided by the number of samples.
+        count: Number of this process's samples.
+        processes: The processes that share a batch; at least one has a sample.
     """
     own = torch.stack([torch.full_like(mean, count), mean, variance]).double()
     counts, means, variances = processes.gathered(own if count else torch.zeros_like(own)).unbind(1)
     shares = counts / counts.sum(0)  # [processes, c]
     pooled = (shares * means).sum(0)
-    # About the common mean: no digits are lost where it is large.
+    # Around the common mean, so that no digits are lost where it is large.
     spread = (shares * (variances + (means - pooled).square())).sum(0)
     return pooled.to(mean.dtype), spread.to(variance.dtype), int(counts[:, 0].sum())
 
 
 def _moments(values: Tensor, processes: Processes) -> tuple[Tensor, Tensor, int]:
-    """Return mean and variance ``[c]`` of ``[n, c, ...]`` in all processes, and how many values."""
+    """Return mean, variance ``[c]`` and number of values of ``[n, c, ...]`` in all processes."""
     values = values.detach()
     values = values.to(torch.promote_types(values.dtype, torch.float32))
     dims = _all_but_channels(values)
@@ -240,12 +242,12 @@ class _Normalized(torch.autograd.Function):
 
 
 def _standardized(values: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
-    """Return ``[n, c, ...]`` minus the mean, times the factor, of each channel."""
+    """Return ``[n, c, ...]`` minus the mean, times the factor, per channel."""
     return (values.to(mean.dtype) - _over_channels(mean, values)) * _over_channels(factor, values)
 
 
 def _over_channels(numbers: Tensor, like: Tensor) -> Tensor:
-    """Bring ``[c]`` to the second of as many dimensions as ``like`` has."""
+    """Reshape ``[c]`` so that it broadcasts over the channels of ``like``."""
     return numbers.view(1, -1, *[1] * (like.dim() - 2))
 
 
@@ -254,9 +256,9 @@ def _all_but_channels(values: Tensor) -> list[int]:
 
 
 def _ones(values: Tensor, rows: int) -> Tensor:
-    """Return ones of so many rows like those of ``values``, in the same order of memory."""
+    """Return ones with the given number of rows, in the memory layout of ``values``."""
     shape = [rows, *values.shape[1:]]
-    # The stride of a single row tells nothing: rows follow each other.
+    # The stride of a single row is arbitrary; assume that rows follow each other.
     strides = [math.inf if len(values) == 1 else values.stride(0), *values.stride()[1:]]
     order = sorted(range(values.dim()), key=lambda dim: -strides[dim])
     ones = values.new_ones([shape[dim] for dim in order])

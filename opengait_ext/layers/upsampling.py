@@ -1,9 +1,9 @@
-"""Moments of maps that are brought to a finer grid, without making the fine maps.
+"""Bilinear upsampling of tokens, and moments of upsampled maps without computing these maps.
 
-Bilinear interpolation gives each pixel of the fine grid a mean of at most four neighboring tokens,
-whose weights are one product of a row's and a column's weight. A sum over chosen pixels, of values
-or of their squares, is therefore a weighted sum over the tokens, or over pairs of neighbors: the
-fine map, several times as large, is never made.
+In bilinear interpolation, each pixel of the fine grid is a weighted mean of at most four
+neighboring tokens, and each weight is the product of a row weight and a column weight. A sum over
+chosen pixels, of values or of their squares, is therefore a weighted sum over the tokens, or over
+pairs of neighbors. The fine map, several times as large, is never computed.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from torch.nn import functional
 
 from .bilinear import between
 
-_CHUNK = 1  # frames at a time, whose tokens then stay in the cache
+_CHUNK = 1  # frames at a time, so that their tokens stay in the cache
 _NEIGHBORS = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))  # rows down and columns to the right
 
 
 def upsampled(tokens: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
-    """Brings the tokens ``[f, t, c]`` of a grid to the pixels of a finer one, ``[f, m, c]``."""
+    """Upsample the tokens ``[f, t, c]`` of a grid to the pixels of a finer one, ``[f, m, c]``."""
     coarse = tokens.transpose(1, 2).unflatten(2, tuple(grid))  # [f, c, rows, columns]
     fine = functional.interpolate(coarse, tuple(size), mode="bilinear")
-    # Of one frame alone torch would choose another order, in which a dropout draws otherwise.
+    # For a single frame torch would choose another memory layout, and dropout would differ.
     return fine.flatten(2).transpose(1, 2).contiguous()
 
 
 class ChosenPixels:
-    """Makes chosen pixels of a finer grid of the tokens that they lie between, and no others.
+    """Bilinear interpolation of chosen pixels of a finer grid, and of no others.
 
     Args:
         chosen: ``[f, m]`` bool.
         grid: Rows and columns of the tokens.
         size: Rows and columns of the finer grid.
-        dtype: Of the tokens; half precision counts as float32.
+        dtype: Data type of the tokens; half precision counts as float32.
 
     Attributes:
-        tokens: Which tokens are needed, of those of all frames in a row, ``[n]`` int64.
+        tokens: Indices of the needed tokens among those of all frames in a row, int64 ``[n]``.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ChosenPixels:
         self._corners = (needed.cumsum(0) - 1)[corners]  # among the needed tokens
 
     def of(self, rows: Tensor) -> Tensor:
-        """Gives the pixels ``[pixels, c]`` of the needed tokens ``[n, c]``."""
+        """Return the pixels ``[pixels, c]``, computed from the needed tokens ``[n, c]``."""
         shares = self._shares.to(rows.dtype)
         return functional.embedding_bag(self._corners, rows, mode="sum", per_sample_weights=shares)
 
@@ -73,7 +73,7 @@ class ChosenPixels:
 def upsampled_moments(
     tokens: Tensor, grid: Sequence[int], size: Sequence[int], chosen: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gives mean and variance of each channel over chosen pixels of the finer grid.
+    """Return mean and variance of each channel over chosen pixels of the finer grid.
 
     Args:
         tokens: ``[f, t, c]``, t tokens in row order.
@@ -87,7 +87,7 @@ def upsampled_moments(
     dtype = torch.promote_types(tokens.dtype, torch.float32)
     weights = chosen.view(-1, *size).to(dtype)
     rows, columns = (_weights(n, m, weights) for n, m in zip(grid, size, strict=True))
-    # Any number near the mean will do: it keeps the digits that the square would lose.
+    # Any number near the mean works: it keeps the digits that the square would lose.
     origin = tokens[0].to(dtype).mean(0)
     first, second = torch.zeros_like(origin), torch.zeros_like(origin)
     for some, kept in zip(tokens.split(_CHUNK), weights.split(_CHUNK), strict=True):
@@ -100,7 +100,7 @@ def upsampled_moments(
 
 
 def _sum_of_squares(values: Tensor, kept: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Sums the squares ``[c]`` of the kept pixels over pairs of tokens ``[f, y, x, c]``."""
+    """Return the sums ``[c]`` of squares of the kept pixels, from pairs of tokens."""
     height, width = values.shape[1:3]
     total = values.new_zeros(values.shape[3])
     for down, right in _NEIGHBORS:
@@ -111,18 +111,18 @@ def _sum_of_squares(values: Tensor, kept: Tensor, rows: Tensor, columns: Tensor)
         shifted = slice(max(right, 0), width + min(right, 0))
         weight = (one_row * other_row).t() @ kept @ (columns[:, left] * columns[:, shifted])
         pairs = values[:, : height - down, left] * values[:, down:, shifted]
-        factor = 1 if (down, right) == (0, 0) else 2  # each pair of two stands for both orders
+        factor = 1 if (down, right) == (0, 0) else 2  # a pair of two tokens counts in both orders
         total += factor * _weighted(pairs, weight)
     return total
 
 
 def _weighted(values: Tensor, weight: Tensor) -> Tensor:
-    """Sums ``[f, y, x, c]``, weighted by ``[f, y, x]``: ``[c]``."""
+    """Return the sum of ``[f, y, x, c]``, weighted by ``[f, y, x]``: ``[c]``."""
     return weight.flatten() @ values.flatten(0, 2)
 
 
 def _weights(tokens: int, pixels: int, like: Tensor) -> Tensor:
-    """Gives what each token of a line gives to each pixel, ``[pixels, tokens]``."""
+    """Return the weight of each token of a line in each pixel, ``[pixels, tokens]``."""
     first, second, share = between(tokens, pixels, like.dtype, like.device)
     one_hot = torch.eye(tokens, dtype=like.dtype, device=like.device)
     return torch.lerp(one_hot[first], one_hot[second], share[:, None])
@@ -130,13 +130,13 @@ def _weights(tokens: int, pixels: int, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def follow_moments(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Moves the running statistics of a normalization, as a pass in training does.
+    """Update the running statistics of a normalization, as a forward pass in training does.
 
     Args:
-        norm: With running statistics.
-        mean: ``[c]``.
-        variance: ``[c]``, divided by the number of samples.
-        count: That number, at least 2.
+        norm: A normalization with running statistics; changed in place.
+        mean: ``[c]``, mean of the batch.
+        variance: ``[c]``, variance of the batch, divided by the number of samples.
+        count: Number of samples, at least 2.
     """
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -148,7 +148,7 @@ def follow_moments(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: 
 
 
 def filled(pixels: Tensor, chosen: Tensor) -> Tensor:
-    """Puts ``[pixels, c]`` where ``chosen`` ``[f, m]`` is true, zeros elsewhere: ``[f, m, c]``."""
+    """Put ``[pixels, c]`` where ``chosen`` ``[f, m]`` is true, zeros elsewhere: ``[f, m, c]``."""
     filled = pixels.new_zeros(*chosen.shape, pixels.shape[1])
     filled[chosen] = pixels
     return filled

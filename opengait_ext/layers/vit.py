@@ -1,4 +1,4 @@
-"""A vision transformer with DINOv2's weights, names and numbers. Letters: see README, "Shapes"."""
+"""Vision transformer compatible with DINOv2's weights. Letters: see README, "Shapes"."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,14 +21,14 @@ _OFFSET = 0.1  # DINOv2 adds it to the number of tokens before it resamples the 
 
 @dataclass(frozen=True)
 class DINOv2:
-    """Sizes of the frozen transformer; they must be those of its weights.
+    """Sizes of the frozen transformer; they must match its weights.
 
     Attributes:
         embed_dim: Channels of a token.
-        depth: Blocks.
+        depth: Number of blocks.
         num_heads: Attention heads of a block.
         patch_size: Side of a patch, in pixels.
-        input_size: Height and width to which frames are brought, in pixels.
+        input_size: Height and width to which frames are resized, in pixels.
         pretrain_grid: Side of the position table, in tokens.
         taps: Blocks whose tokens are joined, counted from 0.
     """
@@ -43,7 +43,7 @@ class DINOv2:
 
 
 def frozen_dinov2(sizes: DINOv2 | Mapping[str, Any]) -> "VisionTransformer":
-    """Return a transformer of these sizes that is never trained.
+    """Return a frozen transformer of these sizes.
 
     Raises:
         ValueError: If the sizes contradict each other, or the heads are not DINOv2's.
@@ -54,20 +54,20 @@ def frozen_dinov2(sizes: DINOv2 | Mapping[str, Any]) -> "VisionTransformer":
 
 
 def load_dinov2(module: nn.Module, path: str | None) -> None:
-    """Load ``model_cfg.dinov2_weights``: Meta's names, timm's or Hugging Face's; warn if null."""
+    """Load ``model_cfg.dinov2_weights``, under any library's names; warn if it is null."""
     load_or_say_random(
         module, path, where="model_cfg.dinov2_weights", hint=_HINT, translate=metas_names
     )
 
 
 class VisionTransformer(nn.Module):
-    """Gives the patch tokens of frames: those of the last block, and those of chosen blocks.
+    """Vision transformer that returns the patch tokens of the last block and of chosen blocks.
 
     The modules are named as in the files of DINOv2 (``dinov2_vits14_pretrain.pth`` and its
-    larger siblings without registers), so these load without a change of names.
+    larger siblings without registers), so that these load without renaming.
 
     Source: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision",
-    TMLR 2024, https://arxiv.org/abs/2304.07193. Which tokens are taken, and the joint
+    TMLR 2024, https://arxiv.org/abs/2304.07193. The choice of tokens, and the joint
     normalization of the chosen blocks: Ye et al., "BigGait: Learning Gait Representation You
     Want by Large Vision Models", CVPR 2024, https://arxiv.org/abs/2402.19122.
 
@@ -75,14 +75,14 @@ class VisionTransformer(nn.Module):
         embed_dim: Channels d of a token.
         depth: Number of blocks.
         num_heads: Attention heads of a block; divides ``embed_dim``.
-        image_size: Height and width in pixels to which frames are brought; multiples of
+        image_size: Height and width in pixels to which frames are resized; multiples of
             ``patch_size``.
         patch_size: Side of a patch in pixels.
         pretrain_grid: Side of the position table in tokens (37 in Meta's files); it is
             resampled to the grid of the frames.
         taps: The chosen blocks, counted from 0, in the order of the output.
         mlp_ratio: Hidden channels of a block's perceptron, in multiples of ``embed_dim``.
-        layer_scale: Start value of the factors on the two branches of a block.
+        layer_scale: Initial value of the factors on the two branches of a block.
 
     Shape:
         - Input: ``[f, 3, h, w]``, normalized by ImageNet's mean and standard deviation; any
@@ -126,7 +126,7 @@ class VisionTransformer(nn.Module):
         self._init_weights()
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the tokens ``last`` and ``mid`` of frames ``[f, 3, h, w]``, as said above."""
+        """Return the tokens ``last`` and ``mid`` of frames ``[f, 3, h, w]``."""
         tokens = self._embed(resized(frames, self.image_size), None)  # [f, 1 + t, d]
         tapped: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
@@ -137,11 +137,11 @@ class VisionTransformer(nn.Module):
         return self.norm(tokens[:, 1:]), functional.layer_norm(mid, mid.shape[-1:], eps=_EPS)
 
     def encode(self, frames: Tensor, masked: Tensor | None = None) -> Tensor:
-        """Gives all tokens of frames of any size, the class token first, for pre-training.
+        """Return all tokens of frames of any size, the class token first, for pre-training.
 
         Args:
             frames: ``[f, 3, h, w]``, h and w multiples of the patch size; not resized.
-            masked: ``[f, t]`` bool: patches to replace by the mask token; None for none.
+            masked: ``[f, t]`` bool, patches to replace by the mask token; None: none.
 
         Returns:
             ``[f, 1 + t, d]`` after the final normalization.
@@ -152,16 +152,17 @@ class VisionTransformer(nn.Module):
         return self.norm(tokens)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Gives the position table for a grid of h x w tokens, ``[1, 1 + h * w, d]``.
+        """Return the position table for a grid of h x w tokens, ``[1, 1 + h * w, d]``.
 
-        Resampled as Meta's code does: bicubic in float32, by the factors ``(h + 0.1) / side``
-        and ``(w + 0.1) / side``, which also place the samples. Done once for a grid as long as
-        the table stays the same, and at each call while it is trained.
+        The table is resampled as in Meta's code: bicubic in float32, by the factors
+        ``(h + 0.1) / side`` and ``(w + 0.1) / side``, which also define the sampling positions. The
+        result is cached per grid as long as the table does not change; a table in training is
+        resampled at each call.
         """
         if self.pos_embed.requires_grad:
             return self._resample(grid)
         table = self.pos_embed
-        state = (id(table), table._version, table.device, table.dtype)  # changes when it does
+        state = (id(table), table._version, table.device, table.dtype)  # changes with the table
         if grid not in self._positions or self._positions[grid][0] != state:
             self._positions[grid] = (state, self._resample(grid).detach())
         return self._positions[grid][1]
@@ -196,7 +197,7 @@ class VisionTransformer(nn.Module):
 
 
 class _PatchEmbed(nn.Module):
-    """Maps each patch of ``[f, 3, h, w]`` to a token: ``[f, d, h / patch, w / patch]``."""
+    """Linear map of each patch of ``[f, 3, h, w]`` to a token: ``[f, d, h / patch, w / patch]``."""
 
     def __init__(self, embed_dim: int, patch_size: int) -> None:
         super().__init__()
@@ -224,7 +225,7 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Lets every token of a frame look at every other, in several heads."""
+    """Multi-head self-attention over the tokens of a frame."""
 
     def __init__(self, embed_dim: int, num_heads: int) -> None:
         super().__init__()
@@ -240,7 +241,7 @@ class _Attention(nn.Module):
 
 
 class _LayerScale(nn.Module):
-    """Multiplies each channel by a learned factor."""
+    """Multiplication of each channel by a learned factor."""
 
     def __init__(self, embed_dim: int, start: float) -> None:
         super().__init__()
@@ -270,7 +271,7 @@ def _check_sizes(
     patch_size: int,
     taps: tuple[int, ...],
 ) -> None:
-    """Raises a ValueError that says which sizes of a ViT do not fit."""
+    """Raise a ValueError if sizes of a ViT do not fit together."""
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim {embed_dim} does not divide by num_heads {num_heads}")
     if len(image_size) != 2 or any(side < patch_size or side % patch_size for side in image_size):
