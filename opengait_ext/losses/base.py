@@ -1,4 +1,4 @@
-"""What every loss has in common, in either host."""
+"""Base class of all losses, for every host."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ Result = tuple[Tensor, dict[str, Tensor]]
 
 
 class BaseLoss(nn.Module):
-    """Gives ``(loss, info)``: a scalar with a gradient, and detached numbers for the log.
+    """A loss that returns ``(loss, info)``: a scalar with a gradient, and numbers for the log.
 
     The host multiplies the loss by its weight and calls ``forward`` with keyword arguments,
     the tensors that the model lists under the loss's ``log_prefix``.
@@ -18,8 +18,8 @@ class BaseLoss(nn.Module):
 
     # True: the loss compares tracklets with each other, so the host gathers the batch of all
     # processes first.
-    # False: it is a mean over the rows of its tensors' first dimension, so the host weighs the
-    # losses of several processes by their rows.
+    # False: the loss is a mean over the rows of its tensors' first dimension, so the host weights
+    # the losses of several processes by their rows.
     pairwise: bool = False
 
     def __init__(self, loss_term_weight: float = 1.0) -> None:
@@ -28,5 +28,5 @@ class BaseLoss(nn.Module):
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """Gives a tensor in float32, or as it is if it is wider."""
+    """Return a tensor in float32, or unchanged if it is wider."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -8,7 +8,7 @@ from .base import BaseLoss, Result, wide
 
 
 class CrossEntropyLoss(BaseLoss):
-    """Gives the mean cross-entropy of the parts' identity logits, labels smoothed.
+    """Mean cross-entropy of the identity logits of all parts, with label smoothing.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
     CVPR 2016, https://arxiv.org/abs/1512.00567 (label smoothing); Wang et al., "NormFace",
@@ -16,13 +16,13 @@ class CrossEntropyLoss(BaseLoss):
 
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses.
-        scale: Factor of the logits: 16 for cosines, 1 for logits without a bound.
-        label_smoothing: Share of the target that all identities get alike, 0 to 1.
+        scale: Factor of the logits: 16 for cosines, 1 for unbounded logits.
+        label_smoothing: Fraction of the target that is spread evenly over all identities, 0 to 1.
 
     Shape:
         - logits: ``[n, k, p]``; labels: ``[n]``, from 0 to ``k - 1``.
         - Output: a scalar, the mean over ``n * p``, computed in float32 at least; info has
-          ``loss`` and ``accuracy``, the share of ``n * p`` whose largest logit is the label's.
+          ``loss`` and ``accuracy``, the fraction of ``n * p`` whose largest logit is the label's.
 
     Raises:
         ValueError: If a number is out of range; in ``forward``, if the shapes do not fit.
@@ -40,7 +40,7 @@ class CrossEntropyLoss(BaseLoss):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Result:
-        """Compares logits ``[n, k, p]`` with labels ``[n]``."""
+        """Compare logits ``[n, k, p]`` with labels ``[n]``."""
         if logits.ndim != 3 or labels.shape != logits.shape[:1]:
             raise ValueError(
                 f"logits {list(logits.shape)} and labels {list(labels.shape)}: expected [n, k, p] "

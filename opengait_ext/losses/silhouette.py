@@ -1,4 +1,4 @@
-"""What keeps DinoGRL's silhouettes and soft body parts in order: Eq. 5, 7 and 8.
+"""Losses of DinoGRL's silhouettes and soft body parts: Eq. 5, 7 and 8.
 
 Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
 Visible-Infrared Person Re-Identification" (DinoGRL), ACM MM 2025,
@@ -16,23 +16,23 @@ from .base import BaseLoss, Result, wide
 
 
 class MaskLoss(BaseLoss):
-    """Gives how far the features decoded from the masks are from the true ones (Eq. 5).
+    """Distance of the features decoded from the masks to the true ones (Eq. 5).
 
-    Per frame the Euclidean length of the difference over all its entries, then the mean over
-    the frames. Written so, it grows with the number of entries: for 512 tokens of 384
-    channels it is 443 times the typical difference of one entry, and so is what it says to E_m
-    beside the identity losses. With ``normalized`` it is divided by the square root of that
-    number, which makes it the root mean square difference of a frame: the scale of the mean
-    squared error in the authors' published code, at any size of image or transformer.
+    The loss is the Euclidean length of a frame's difference over all its entries, averaged over
+    the frames. In this form it grows with the number of entries: for 512 tokens of 384 channels
+    it is 443 times the typical difference of one entry, and so is its weight in E_m against the
+    identity losses. With ``normalized`` it is divided by the square root of that number, which
+    makes it the root mean square difference of a frame: the scale of the mean squared error in
+    the authors' published code, at any size of image or transformer.
 
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 1).
-        normalized: Whether to divide; False is Eq. 5 to the letter.
-        squared: Whether to take the square of the (divided) length; with ``normalized`` this is
-            the mean squared error of the published code.
+        normalized: Whether to divide; False is Eq. 5 taken literally.
+        squared: Whether to square the (divided) length; with ``normalized`` this is the mean
+            squared error of the published code.
 
     Shape:
-        - reconstruction, target: ``[f, ...]``, equal.
+        - reconstruction, target: ``[f, ...]``, of equal shape.
 
     Raises:
         ValueError: In ``forward``, if the two shapes differ.
@@ -46,7 +46,7 @@ class MaskLoss(BaseLoss):
         self.squared = squared
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Result:
-        """Compares ``[f, ...]`` with its target."""
+        """Compare ``[f, ...]`` with its target."""
         if reconstruction.shape != target.shape:
             raise ValueError(
                 f"reconstruction {list(reconstruction.shape)}, target {list(target.shape)}: "
@@ -65,19 +65,19 @@ class MaskLoss(BaseLoss):
 
 
 class SmoothnessLoss(BaseLoss):
-    """Gives how fast maps change from pixel to pixel (Eq. 7).
+    """Mean change of maps from pixel to pixel (Eq. 7).
 
-    The absolute answers of the two Sobel filters, added, each channel by itself; the mean over
-    pixels and channels, then over frames. Outside the map its nearest pixel is repeated, so
-    that the border of the image is not taken for an edge. Eq. 7 does not say how the answers of
-    a frame become one number; read as a sum, it is ``normalized: false``.
+    The loss adds the absolute outputs of the two Sobel filters, per channel, and averages them
+    over pixels and channels, then over frames. Outside the map its nearest pixel is repeated, so
+    that the border of the image does not count as an edge. Eq. 7 does not say how the outputs of
+    a frame become one number; if it means their sum, set ``normalized: false``.
 
-    The published code differs twice: it adds the channels up before it filters them (and still
-    divides by their number), and it takes what lies outside the map for zeros.
+    The published code differs twice: it sums the channels before it filters them (and still
+    divides by their number), and it pads the map with zeros.
 
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 2).
-        border: What lies outside the map, see :class:`~opengait_ext.layers.morphology.Sobel`.
+        border: Padding outside the map, see :class:`~opengait_ext.layers.morphology.Sobel`.
         sum_channels: Whether to filter the sum of the channels instead of each of them.
         normalized: Whether to divide by the pixels and channels of a frame.
 
@@ -98,7 +98,7 @@ class SmoothnessLoss(BaseLoss):
         self.normalized = normalized
 
     def forward(self, maps: Tensor) -> Result:
-        """Measures the maps ``[f, c, h, w]``."""
+        """Measure the maps ``[f, c, h, w]``."""
         maps = wide(maps)
         filtered = maps.sum(1, keepdim=True) if self.sum_channels else maps
         with torch.autocast(maps.device.type, enabled=False):
@@ -109,18 +109,18 @@ class SmoothnessLoss(BaseLoss):
 
 
 class DiversityLoss(BaseLoss):
-    """Gives how unevenly the channels of a map are used (Eq. 8).
+    """Unevenness of the use of a map's channels (Eq. 8).
 
-    A channel's share is its sum over the frame divided by the sum of all channels; the loss is
-    ``log2(c)`` minus the entropy of the shares in bits, per frame, then the mean. 0 if all
-    channels are used alike, ``log2(c)`` if one is used alone, or none.
+    A channel's share is its sum over the frame divided by the sum of all channels. The loss is
+    ``log2(c)`` minus the entropy of the shares in bits, per frame, averaged over the frames. It is
+    0 if all channels are used equally, and ``log2(c)`` if only one channel is used, or none.
 
     Args:
         loss_term_weight: Factor of this loss in the sum of all losses (lambda 3).
         eps: Added to the sum and inside the logarithm; the value of the published code.
 
     Shape:
-        - maps: ``[f, c, h, w]``, not negative.
+        - maps: ``[f, c, h, w]``, non-negative.
 
     Raises:
         ValueError: If ``eps`` is not above 0.
@@ -133,7 +133,7 @@ class DiversityLoss(BaseLoss):
         self.eps = eps
 
     def forward(self, maps: Tensor) -> Result:
-        """Measures the maps ``[f, c, h, w]``."""
+        """Measure the maps ``[f, c, h, w]``."""
         used = wide(maps).sum((2, 3))  # [f, c]
         shares = used / (used.sum(1, keepdim=True) + self.eps)
         entropy = -(shares * (shares + self.eps).log2()).sum(1)  # [f]

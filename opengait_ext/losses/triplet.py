@@ -1,4 +1,4 @@
-"""The batch-all triplet loss, for each part."""
+"""Batch-all triplet loss, for each part."""
 
 import torch
 from torch import Tensor
@@ -8,11 +8,11 @@ from .base import BaseLoss, Result, wide
 
 
 class TripletLoss(BaseLoss):
-    """Gives the mean violation of ``d(anchor, positive) + margin <= d(anchor, negative)``.
+    """Mean violation of ``d(anchor, positive) + margin <= d(anchor, negative)``.
 
-    All triplets of the batch count, of both modalities: for each part the mean of the violated
-    ones, then the mean over the parts. Identities may occur in any numbers; a batch without a
-    triplet gives 0, with a gradient of 0.
+    All triplets of the batch count, across both modalities: the loss is the mean over the violated
+    triplets of each part, averaged over the parts. Identities may have any number of tracklets. The
+    loss of a batch without a triplet is 0, with a gradient of 0.
 
     Memory: the terms are ``[p, pairs, n]`` for ``pairs`` of anchor and positive, not
     ``[p, n, n, n]``: 1 MB for 32 tracklets of 4 identities and 35 parts, 64 MB for 256
@@ -26,16 +26,16 @@ class TripletLoss(BaseLoss):
         loss_term_weight: Factor of this loss in the sum of all losses.
         margin: Distance by which negatives should be farther than positives.
         squared: Whether distances are squared Euclidean instead of Euclidean.
-        anchor_is_positive: Whether an anchor counts as a positive of itself, at distance 0,
-            as in OpenGait and in DinoGRL's released code.
-        normalized: Whether embeddings are brought to unit length first, so that distances have a
-            bound (2, or 4 if squared). Squared distances need it, or a low rate: their gradient
-            grows with the length of the embeddings, which has no bound.
+        anchor_is_positive: Whether an anchor counts as its own positive, at distance 0, as in
+            OpenGait and in DinoGRL's released code.
+        normalized: Whether to normalize embeddings to unit length first, so that distances are
+            bounded (by 2, or 4 if squared). Squared distances need it, or a low learning rate:
+            their gradient grows with the length of the embeddings, which is unbounded.
 
     Shape:
         - embeddings: ``[n, d, p]``; labels: ``[n]``.
-        - Output: a scalar, computed in float32 at least; info has ``loss``, ``violated`` (share
-          of the triplets that are) and ``mean_distance`` (over all pairs).
+        - Output: a scalar, computed in float32 at least; info has ``loss``, ``violated`` (fraction
+          of violated triplets) and ``mean_distance`` (over all pairs).
 
     Raises:
         ValueError: In ``forward``, if the shapes do not fit.
@@ -58,7 +58,7 @@ class TripletLoss(BaseLoss):
         self.normalized = normalized
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Result:
-        """Compares embeddings ``[n, d, p]`` of tracklets with labels ``[n]``."""
+        """Compare embeddings ``[n, d, p]`` of tracklets with labels ``[n]``."""
         if embeddings.ndim != 3 or labels.shape != embeddings.shape[:1]:
             raise ValueError(
                 f"embeddings {list(embeddings.shape)} and labels {list(labels.shape)}: expected "
@@ -71,7 +71,7 @@ class TripletLoss(BaseLoss):
             return self._compare(distances, labels)
 
     def _compare(self, distances: Tensor, labels: Tensor) -> Result:
-        """Gives the loss of distances ``[p, n, n]``."""
+        """Return the loss for distances ``[p, n, n]``."""
         same = labels.unsqueeze(1) == labels.unsqueeze(0)  # [n, n]
         positive = same.clone() if self.anchor_is_positive else same.clone().fill_diagonal_(False)
         anchors, positives = positive.nonzero(as_tuple=True)  # [pairs] each
@@ -90,20 +90,20 @@ class TripletLoss(BaseLoss):
 
 
 def pair_distances(embeddings: Tensor, squared: bool = False) -> Tensor:
-    """Gives the distances of all pairs of tracklets, part by part.
+    """Return the distances of all pairs of tracklets, part by part.
 
-    Equal embeddings have distance 0 and a gradient of 0 there, where the derivative of the
-    root does not exist.
+    Equal embeddings have distance 0 and a gradient of 0, although the derivative of the root does
+    not exist there.
 
     Args:
         embeddings: ``[n, d, p]``, float32 or wider.
-        squared: Whether to leave the root out.
+        squared: Whether to omit the root.
 
     Returns:
         Distances ``[p, n, n]``.
     """
     points = embeddings.permute(2, 0, 1)  # [p, n, d]
-    # Distances do not change when all points move; near the origin less is lost to rounding.
+    # Moving all points does not change distances; near the origin rounding errors are smaller.
     points = points - points.detach().mean(1, keepdim=True)
     squares = points.square().sum(2)  # [p, n]
     products = torch.bmm(points, points.transpose(1, 2))
