@@ -1,4 +1,4 @@
-"""Models, one file a paper. To add one: a file, two lines here, a config, a test."""
+"""Models, one file per paper. To add one: a file, two lines here, a config, a test."""
 
 from ..registry import Registry
 from .agw import AGW

@@ -1,4 +1,4 @@
-"""AGW, the image baseline of visible-infrared re-identification, over the frames of a tracklet."""
+"""AGW, the image baseline of visible-infrared re-identification, extended to tracklets."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,16 +21,17 @@ from .base import (
 
 
 class AGW(BaseModel):
-    """Gives one embedding a tracklet, from its appearance alone.
+    """One embedding per tracklet, from its appearance alone.
 
-    A ResNet with a stem for each modality and non-local blocks gives a map of each frame; the
-    set of frames is pooled, then the map by a generalized mean; a normalization without shift
-    stands between the triplet loss (before it) and the classifier, which both modalities share.
+    A ResNet with a stem for each modality and non-local blocks computes a map of each frame. The
+    maps of a tracklet are pooled over the frames, then over space by a generalized mean. A batch
+    normalization without bias separates the triplet loss (before it) from the classifier (after
+    it), which both modalities share.
 
     Source: Ye et al., "Deep Learning for Person Re-Identification: A Survey and Outlook",
     TPAMI 2022, https://arxiv.org/abs/2001.04193. Pooling over frames is added as in
-    Chao et al., "GaitSet", AAAI 2019. The weighted triplet of AGW is a matter of ``loss_cfg``.
-    The logits have no bound, so the cross-entropy's ``scale`` is 1.
+    Chao et al., "GaitSet", AAAI 2019. AGW's weighted triplet loss would be set in ``loss_cfg``.
+    The logits are unbounded, so the cross-entropy's ``scale`` is 1.
 
     Shape:
         - ``training_feat``: ``appearance_id`` with logits ``[n, k, 1]``,
@@ -51,18 +52,19 @@ class AGW(BaseModel):
         set_pooling: Statistic = "max",
         modalities: Sequence[Modality] = MODALITIES,
     ) -> None:
-        """Makes the layers.
+        """Build the layers.
 
         Args:
             num_identities: Identities k of the training set.
             image_size: Height and width of a frame, in pixels.
             backbone: Depth of the ResNet.
             backbone_weights: ``imagenet``, the path of a torchvision state dict, or null for
-                a random start.
-            non_local: Non-local blocks in each of the four stages; null is AGW's 0, 2, 3, 0.
+                random weights.
+            non_local: Number of non-local blocks in each of the four stages; null: AGW's
+                0, 2, 3, 0.
             stem_relu: Whether the stems have their ReLU.
-            set_pooling: Statistic of the frames of a tracklet.
-            modalities: Which have a stem: ``visible``, ``infrared``, or both.
+            set_pooling: Statistic over the frames of a tracklet.
+            modalities: Modalities with a stem: ``visible``, ``infrared``, or both.
 
         Raises:
             ValueError: If ``image_size`` is not two numbers.
@@ -77,19 +79,20 @@ class AGW(BaseModel):
         self.set_pooling = SetPooling(set_pooling, channels)
         self.pooling = GeneralizedMean()
         self.neck = nn.BatchNorm1d(channels)
-        self.neck.bias.requires_grad_(False)  # no shift: the classifier's planes pass the origin
+        self.neck.bias.requires_grad_(False)  # no bias: the classifier's planes pass the origin
         self.classifier = nn.Linear(channels, num_identities, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
 
     def init_parameters(self) -> None:
-        """Loads the backbone's pretrained weights."""
+        """Load the backbone's pretrained weights."""
         self.encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Gives logits and embeddings of a batch of tracklets.
+        """Return logits and embeddings of a batch of tracklets.
 
         Raises:
-            ValueError: If the frames have not ``image_size``, or in training for one tracklet.
+            ValueError: If the size of the frames is not ``image_size``, or in training for one
+                tracklet.
         """
         frames, lengths = frames_of(inputs)
         check_frame_size(frames, self.image_size)
@@ -107,7 +110,7 @@ class AGW(BaseModel):
     def _supervised(
         self, pooled: Tensor, normal: Tensor, labels: Tensor
     ) -> dict[str, dict[str, Tensor]]:
-        """Gives what the losses compare, by their ``log_prefix``."""
+        """Return the arguments of the losses, by ``log_prefix``."""
         logits = self.classifier(normal)
         return {
             "appearance_id": {"logits": logits.unsqueeze(2), "labels": labels},

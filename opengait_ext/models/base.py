@@ -1,4 +1,4 @@
-"""The contract between a model and its host, whichever host that is."""
+"""The interface between a model and its host."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +12,14 @@ Inputs = tuple[list[Tensor], Tensor, list[str], list[str], Tensor | None]
 Outputs = dict[str, dict[str, Any]]
 
 PICTURES = 8  # frames that visual_summary shows
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in 0..1
-INFRARED_TYPE = "ir"  # the name of the folder, which OpenGait hands on as the type of a sequence
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for RGB in 0..1
+INFRARED_TYPE = "ir"  # the folder's name, which OpenGait passes on as the type of a sequence
 
 
 class BaseModel(SharesBatch, nn.Module):
-    """Holds what a model is, apart from who trains it.
+    """Base class of all models, independent of the host that trains them.
 
-    A subclass writes ``build`` (its signature is the schema of ``model_cfg``) and
+    A subclass implements ``build`` (its signature is the schema of ``model_cfg``) and
     ``forward``, and loads pretrained weights in ``init_parameters``, which the host
     calls after ``build_network``.
 
@@ -33,33 +33,33 @@ class BaseModel(SharesBatch, nn.Module):
     """
 
     iteration: int = 0
-    # Beginnings of the state-dict keys that only training uses: a checkpoint may lack them.
+    # Prefixes of state-dict keys that only training uses: a checkpoint may lack them.
     training_only: tuple[str, ...] = ()
-    # Submodules that are never trained, and whose forward pass changes nothing but its result: the
-    # host may call them in another, faster form. Each takes tensors of frames, without gradient.
+    # Submodules that are never trained and whose forward pass has no side effects: the host may
+    # replace them by a faster form. Each takes tensors of frames, without gradient.
     frozen_parts: tuple[str, ...] = ()
 
-    # Keys of ``model_cfg`` that only a test reads: a trained model may be tested with other values.
+    # Keys of ``model_cfg`` that only a test uses: a trained model may be tested with other values.
     test_only: tuple[str, ...] = ()
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
-        """Builds the network from a config section (the name by which OpenGait calls it)."""
+        """Build the network from a config section (OpenGait calls the method by this name)."""
         self.build(**{key: value for key, value in model_cfg.items() if key != "model"})
 
     def build(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the layers; each model has its own signature."""
+        """Build the layers; each model has its own signature."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is built")
 
     def init_parameters(self) -> None:
-        """Loads pretrained weights; the host calls it once after ``build_network``."""
+        """Load pretrained weights; the host calls it once after ``build_network``."""
 
     @classmethod
     def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
-        """Return the keys of ``model_cfg`` that change nothing beside the others, and why.
+        """Return the keys of ``model_cfg`` that have no effect given the others, and why.
 
         Args:
-            model_cfg: The section.
-            total_iter: Iterations of the training.
+            model_cfg: The config's section.
+            total_iter: Number of training iterations.
         """
         return {}
 
@@ -67,17 +67,17 @@ class BaseModel(SharesBatch, nn.Module):
     def idle_losses(
         cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, str]:
-        """Return the losses that can train nothing in this model, by ``log_prefix``, and why.
+        """Return the losses that have no effect in this model, by ``log_prefix``, and why.
 
         Args:
-            model_cfg: The section.
+            model_cfg: The config's section.
             losses: The entries of ``loss_cfg`` by ``log_prefix``.
         """
         return {}
 
 
 def frames_of(inputs: Inputs) -> tuple[Tensor, list[int]]:
-    """Gives all frames of a batch in a row, and how many belong to each tracklet.
+    """Return all frames of a batch in a row, and the number of frames of each tracklet.
 
     Returns:
         Frames ``[f, 3, h, w]`` and n lengths, whose sum is ``f``.
@@ -90,11 +90,11 @@ def frames_of(inputs: Inputs) -> tuple[Tensor, list[int]]:
 
 
 def infrared_frames(inputs: Inputs, lengths: Sequence[int]) -> Tensor:
-    """Tells which frames of a batch are infrared.
+    """Return which frames of a batch are infrared.
 
     Args:
-        inputs: What ``forward`` is given.
-        lengths: Frames of each tracklet, as :func:`frames_of` gives them.
+        inputs: The argument of ``forward``.
+        lengths: Number of frames of each tracklet, from :func:`frames_of`.
 
     Returns:
         ``[f]`` bool, on the device of the frames.
@@ -112,11 +112,11 @@ def check_size(name: str, size: Sequence[int], unit: int = 1) -> None:
 
     Args:
         name: Its key in ``model_cfg``.
-        size: What stands there.
-        unit: Both are multiples of it.
+        size: The value of the key.
+        unit: Both numbers must be multiples of it.
 
     Raises:
-        ValueError: With the key, and what was expected.
+        ValueError: If it is not; the message has the key and the expected form.
     """
     if len(size) != 2 or any(side < unit or side % unit for side in size):
         multiples = f", multiples of {unit}" if unit > 1 else ""
@@ -128,12 +128,12 @@ def check_bins(bins: Sequence[int], cells: int, made: str, name: str) -> None:
 
     Args:
         bins: Stripes per level.
-        cells: What is divided: the map's rows, or its pixels.
-        made: How the map comes about, for the message.
-        name: The key that decides its size.
+        cells: Number of the map's rows, or of its pixels, that the bins must divide.
+        made: Origin of the map, for the message.
+        name: The key that determines the map's size.
 
     Raises:
-        ValueError: With the bins that do not fit.
+        ValueError: If a number of bins does not divide ``cells``; the message names it.
     """
     uneven = [count for count in bins if count < 1 or cells % count]
     if uneven or not bins:
@@ -144,10 +144,10 @@ def check_bins(bins: Sequence[int], cells: int, made: str, name: str) -> None:
 
 
 def check_frame_size(frames: Tensor, image_size: Sequence[int]) -> None:
-    """Refuses frames ``[f, 3, h, w]`` that have another height and width than the model.
+    """Refuse frames ``[f, 3, h, w]`` whose size is not the model's.
 
     Raises:
-        ValueError: With both sizes, and where to change them.
+        ValueError: If the sizes differ; the message has both, and the keys that change them.
     """
     size = list(frames.shape[-2:])
     if size != list(image_size):
@@ -158,19 +158,19 @@ def check_frame_size(frames: Tensor, image_size: Sequence[int]) -> None:
 
 
 def pictures_of(frames: Tensor) -> Tensor:
-    """Gives the first of the normalized frames as pictures ``[m, 3, h, w]`` from 0 to 1."""
+    """Return the first of the normalized frames as pictures ``[m, 3, h, w]`` from 0 to 1."""
     few = frames[:PICTURES].detach().float()
     mean, deviation = (few.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (few * deviation + mean).clamp(0, 1)
 
 
 def gait_pictures(frames: Tensor, silhouettes: Tensor, gait: Tensor) -> dict[str, Tensor]:
-    """Gives what a model that makes silhouettes shows, of the first frames, from 0 to 1.
+    """Return pictures, from 0 to 1, of the first frames with their silhouettes and gait maps.
 
     Args:
         frames: ``[f, 3, h, w]``, normalized.
         silhouettes: ``[f, 1, ...]``.
-        gait: ``[f, c, ...]``, adding up to one; shown with its channels in three groups.
+        gait: ``[f, c, ...]``, adding up to one; its channels are shown in three groups.
     """
     groups = gait[:PICTURES].detach().chunk(3, dim=1)
     return {

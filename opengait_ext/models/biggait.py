@@ -1,4 +1,4 @@
-"""BigGait: gait from what a frozen DINOv2 knows of each frame, without silhouettes given."""
+"""BigGait: gait from features of a frozen DINOv2, without given silhouettes."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -31,36 +31,35 @@ from .base import (
     gait_pictures,
 )
 
-_PRIOR_CHANNELS = 16  # of the gait map, and of the appearance map
-_BLACK = 1e-3  # how far a normalized value of 0 may be off by rounding; a value of 1 is farther
+_PRIOR_CHANNELS = 16  # channels of the gait map, and of the appearance map
+_BLACK = 1e-3  # above the rounding error of a normalized 0, and below a pixel value of 1
 
 
 class BigGait(BaseModel):
-    """Gives 16 embeddings a tracklet, of horizontal strips of what it finds in the foreground.
+    """16 embeddings per tracklet, one per horizontal stripe of its foreground maps.
 
-    A branch without labels cuts each frame into two classes by the tokens of a frozen DINOv2; of
-    the pixels that it takes for the pedestrian, two more branches make a gait map (soft body
-    parts) and an appearance map, which a GaitBase of two streams learns from. In training one of
-    the two maps is blacked out in a fifth of the tracklets. It is the front end on which DinoGRL
-    builds, and it knows no modality: visible and infrared frames are treated alike.
+    A mask branch without labels divides each frame into two classes by the tokens of a frozen
+    DINOv2. From the pixels of the pedestrian class, two more branches compute a gait map (soft
+    body parts) and an appearance map, from which a two-stream GaitBase learns. In training one of
+    the two maps is blacked out in a fifth of the tracklets. DinoGRL builds on this front end. The
+    model does not use the modality: visible and infrared frames are treated alike.
 
-    The mask branch learns during the first ``mask_iterations`` iterations; then ``mask_weights``
-    take its place, if given, and it rests to the end. A checkpoint of a later iteration holds the
-    branch as it rests, so going on from there loads nothing; a test never does.
+    The mask branch is trained for the first ``mask_iterations`` iterations. Then ``mask_weights``
+    replace its weights, if given, and it is frozen to the end. A checkpoint of a later iteration
+    holds the frozen branch, so resuming from it loads no ``mask_weights``; nor does a test.
 
-    This follows what the authors published with OpenGait and not the paper, where they differ.
-    Chosen here, because neither has to do with what is computed:
+    Where the paper and the code that the authors published with OpenGait differ, this follows the
+    code. Own choices, which do not change what is computed:
 
-    - Frames may come with the ratios of width to height of what they were cut from, as a second
-      input, as OpenGait gives them; then padding is left out of the mask branch, and frames of
-      another shape than the maps' are padded or cut in the middle. Without them, each frame is
-      brought to the shape of the maps whole, and shows something everywhere but in padding that
-      ``padding`` lets be told.
-    - The four losses of mask and gait map are losses of ``loss_cfg``, with their factors there.
-    - The pictures show the gait map in three groups of channels; the published model shows the
+    - A second input may hold the ratio of width to height of each original picture, as in
+      OpenGait. Then the mask branch does not see padding, and frames whose aspect ratio is not the
+      maps' are padded or cropped in the middle. Without ratios, each frame is resized as a whole,
+      and only the columns that ``padding`` detects count as padding.
+    - The four losses of mask and gait map are configured, with their weights, in ``loss_cfg``.
+    - The pictures show the gait map in three groups of channels. The published model shows the
       principal components of both maps, which it computes in each iteration.
-    - ``mask_weights`` are read once before the training too, so that a file that does not fit is
-      refused then and not in the middle.
+    - ``mask_weights`` are also read once before the training, so that a file that does not fit is
+      rejected then and not in the middle.
 
     Source: Ye et al., "BigGait: Learning Gait Representation You Want by Large Vision Models",
     CVPR 2024, https://arxiv.org/abs/2402.19122, and their model in OpenGait.
@@ -69,26 +68,26 @@ class BigGait(BaseModel):
         num_identities: Identities k of the training set.
         image_size: Height and width of a frame, in pixels.
         dinov2: Sizes of the frozen transformer.
-        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
-        mask_weights: Path of a state dict of the mask branch; null: it rests as it has learned.
-        mask_iterations: Training iterations in which the mask branch learns; 0: it never does.
+        dinov2_weights: Path of its weights, with Meta's, timm's or Hugging Face's names; null:
+            random weights (tests only).
+        mask_weights: Path of a state dict of the mask branch; null: it keeps its trained weights.
+        mask_iterations: Number of iterations that train the mask branch; 0: it is never trained.
         map_size: Height and width of silhouettes and maps; multiples of 4. Frames of another
-            shape than theirs are brought to four times this size for the transformer.
-        channels: Of GaitBase, behind the stems and behind each of the three stages.
+            aspect ratio are resized to four times this size for the transformer.
+        channels: Channels of GaitBase, after the stems and after each of the three stages.
         blocks: Residual blocks of each of the three stages.
-        bins: Strips per level.
+        bins: Stripes per level.
         part_channels: Channels d of an embedding.
-        mask_dropout: Share of the mask branch's inputs that is dropped while it learns.
-        blackout: Share of the tracklets that lose one of their two maps in training.
-        padding: How the padding of frames without ratios is told: ``black``, columns at their left
-            and right that are black from top to bottom, as OpenGait pads them; ``none``: there is
-            none.
+        mask_dropout: Fraction of the mask branch's inputs that is dropped while it is trained.
+        blackout: Fraction of the tracklets that lose one of their two maps in training.
+        padding: Padding of frames without ratios: ``black``, columns at their left and right that
+            are black from top to bottom, as OpenGait pads them; ``none``: there is none.
 
     Shape:
-        - frames as said at :class:`~opengait_ext.models.base.BaseModel`; ratios, if there is a
+        - frames: see :class:`~opengait_ext.models.base.BaseModel`; ratios, if there is a
           second input, ``[n, s]``, or ``[1, f]`` with ``lengths``.
         - ``training_feat``: ``triplet`` with embeddings ``[n, d, p]`` and ``softmax`` with logits
-          (cosines) ``[n, k, p]``, of ``p = sum(bins)`` strips; ``shape_mse`` with ``[pixels, c]``;
+          (cosines) ``[n, k, p]``, of ``p = sum(bins)`` stripes; ``shape_mse`` with ``[pixels, c]``;
           ``shape_connect``, ``part_connect`` and ``part_diversity`` with maps ``[f, c, h, w]``.
         - ``inference_feat``: embeddings ``[n, d, p]``.
     """
@@ -114,7 +113,7 @@ class BigGait(BaseModel):
         blackout: float = 0.2,
         padding: Literal["none", "black"] = "none",
     ) -> None:
-        """Makes the layers; the arguments are explained at the class."""
+        """Build the layers; see the class for the arguments."""
         _check_sizes(image_size, map_size, channels, blocks, bins)
         self.image_size, self.map_size = list(image_size), list(map_size)
         self.dinov2_weights, self.mask_weights = dinov2_weights, mask_weights
@@ -128,14 +127,14 @@ class BigGait(BaseModel):
         self.gait_net = TwoStreamGaitBase(
             _PRIOR_CHANNELS, num_identities, channels, blocks, bins, part_channels
         )
-        start_as_opengait(self)  # before the transformer, which has a start of its own
+        start_as_opengait(self)  # before the transformer, which has its own initialization
         self.dinov2 = dino
-        if not mask_iterations:  # said here, so that no optimizer gets it
+        if not mask_iterations:  # here, so that no optimizer gets its parameters
             freeze(self.branches.mask)
 
     @classmethod
     def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
-        """Return what is about a mask branch that never learns, or never comes to rest."""
+        """Return the keys about a mask branch that is never trained, or never frozen."""
         begins_rest = model_cfg.get("mask_iterations", 500)
         if not begins_rest:
             return {"mask_dropout": "mask_iterations is 0: the mask branch never learns"}
@@ -150,24 +149,24 @@ class BigGait(BaseModel):
     def idle_losses(
         cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, str]:
-        """Return the losses of the mask branch, if it never learns."""
+        """Return the losses of the mask branch, if it is never trained."""
         if model_cfg.get("mask_iterations", 500):
             return {}
         reason = "mask_iterations is 0: the mask branch never learns"
         return dict.fromkeys(("shape_connect", "shape_mse"), reason)
 
     def init_parameters(self) -> None:
-        """Loads the weights of DINOv2, and looks whether those of the mask branch fit."""
+        """Load the weights of DINOv2, and check that those of the mask branch fit."""
         load_dinov2(self.dinov2, self.dinov2_weights)
         load_mask_branch(copy.deepcopy(self.branches.mask), self.mask_weights)
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Gives what is trained, shown and compared, of a batch of tracklets.
+        """Return the inputs of the losses, the pictures and the embeddings of a batch.
 
         Raises:
-            ValueError: If the frames have not ``image_size``, if there are not as many ratios as
-                frames, or in training for one tracklet.
-            UserError: If ``mask_weights`` are due and cannot be loaded.
+            ValueError: If the size of the frames is not ``image_size``, if the number of ratios is
+                not that of the frames, or in training for one tracklet.
+            UserError: If ``mask_weights`` are needed now and cannot be loaded.
         """
         if self.training:
             self._rest_mask_branch()
@@ -194,11 +193,11 @@ class BigGait(BaseModel):
         }
 
     def maps(self, frames: Tensor, ratios: Tensor | None = None) -> ForegroundMaps:
-        """Gives silhouettes and both maps of normalized frames.
+        """Return silhouettes and both maps of normalized frames.
 
         Args:
             frames: ``[f, 3, h, w]``.
-            ratios: ``[f]``, width by height of what each frame was cut from, if that is known.
+            ratios: ``[f]``, width divided by height of each original picture; None: unknown.
         """
         shown = ratios
         if ratios is None and self.padding == "black":
@@ -213,7 +212,7 @@ class BigGait(BaseModel):
         return self.branches(last, joined, pictured)
 
     def _rest_mask_branch(self) -> None:
-        """Lets the mask branch rest from the iteration on at which it shall."""
+        """Freeze the mask branch once ``mask_iterations`` are done."""
         if self.iteration < self.mask_iterations:
             return
         if self.iteration == self.mask_iterations and self.mask_weights is not None:
@@ -223,10 +222,10 @@ class BigGait(BaseModel):
 
 
 def _of_maps(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
-    """Gives what the losses of mask and gait map compare, by ``log_prefix``."""
+    """Return the arguments of the losses of mask and gait map, by ``log_prefix``."""
     return {
         "shape_connect": {"maps": made.in_memory_order()},
-        # Pixels, not frames, are the entries of the mean: frames may show unequal numbers of them.
+        # The mean is over pixels, not frames: frames may have unequal numbers of pixels.
         "shape_mse": {
             "reconstruction": made.reconstruction.flatten(0, 1),
             "target": made.target.flatten(0, 1),
@@ -237,7 +236,7 @@ def _of_maps(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
 
 
 def _ratios_of(inputs: Inputs, frames: int) -> Tensor | None:
-    """Gives the ratio of each frame, if the batch has them as its second input."""
+    """Return the ratio of each frame; None if the batch has no second input."""
     if len(inputs[0]) < 2:
         return None
     ratios = inputs[0][1].flatten()
@@ -250,11 +249,11 @@ def _ratios_of(inputs: Inputs, frames: int) -> Tensor | None:
 
 
 def _ratios_within_black(frames: Tensor) -> Tensor:
-    """Gives width by height of what stands between black columns, ``[f]``."""
+    """Return width divided by height of the region between black columns, ``[f]``."""
     height, width = frames.shape[2:]
     mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     bright = (frames + mean / deviation).abs().amax((1, 2)) > _BLACK  # [f, w]
-    bright[~bright.any(1)] = True  # a frame that is black all over is no padding
+    bright[~bright.any(1)] = True  # an all-black frame is not padding
     first, after = bright.int().argmax(1), width - bright.flip(1).int().argmax(1)
     return (after - first) / height
 

@@ -1,4 +1,4 @@
-"""DinoGRL: gait from a frozen DINOv2, and appearance, each made better by the other."""
+"""DinoGRL: gait from a frozen DINOv2, and appearance, each enhanced by the other."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,36 +28,37 @@ from .base import (
 
 
 class DinoGRL(BaseModel):
-    """Gives several embeddings a tracklet, from its gait and from its appearance.
+    """Several embeddings per tracklet, from its gait and from its appearance.
 
     Figure 2 of the paper: the tokens of a frozen DINOv2 become silhouettes and gait maps
-    (SASG), from which a ResNet learns gait; a second ResNet, after AGW, learns appearance from
-    the frames. Both are pooled over the frames and cut into strips, and at each granularity
-    the global vector of either stream is enhanced by the strips of the other (PBMGE). The
-    original and the enhanced global vectors are supervised; behind their batch normalization,
-    as in AGW, they are compared.
+    (SASG), from which a ResNet learns gait. A second ResNet, as in AGW, learns appearance from
+    the frames. Both are pooled over the frames and divided into stripes, and at each granularity
+    the global vector of either stream is enhanced by the stripes of the other (PBMGE). The
+    original and the enhanced global vectors are supervised; after their batch normalization,
+    as in AGW, they are the embeddings.
 
-    Where the paper is silent:
+    Choices where the paper is silent:
 
     - Taps: "the 2nd, 5th, 8th, and final blocks" are counted from 0, as in BigGait, and their
-      joined tokens are normalized together, without weights.
+      joined tokens are normalized jointly, without weights.
     - The mask's normalization: that of Eq. 4 has no weights, and its statistics are those of all
       tokens of the batch; the length of Eq. 5 is taken over all tokens and channels of a frame
       (:class:`~opengait_ext.losses.silhouette.MaskLoss` can divide it by their number).
-    - Which of the two channels is the "spatially centered" one:
+    - The choice of the "spatially centered" channel:
       :class:`~opengait_ext.layers.gait.CentralChannel`.
-    - Gait maps have a quarter of the image's size, as the appearance stream has behind its stem.
-      E_g and E_a are BigGait's; each has a stem of its own before the fusion. The gait encoder is
-      the stages of a ResNet.
-    - A strip's vector is the sum of its mean and its maximum, brought to ``part_channels``; PBMGE
-      works on these.
-    - LGE's output projections: Eq. 11-15 leave open how the sums of Eq. 14 come back to the size of
+    - Gait maps have a quarter of the image's size, like the appearance stream after its stem.
+      E_g and E_a are BigGait's; each has a stem of its own before the fusion. The gait encoder
+      consists of the stages of a ResNet.
+    - A stripe's vector is the sum of its mean and its maximum, projected to ``part_channels``;
+      PBMGE works on these.
+    - LGE's output projections: Eq. 11-15 do not say how the sums of Eq. 14 come back to the size of
       the vector. Taken literally, ``V relu(M) - V relu(-M)`` is ``V M``, linear in M, and the split
-      into what a strip confirms and contradicts means nothing. A projection and a normalization of
-      its own for each side, as in the authors' published network, make it meaningful. The query is
-      taken anew from the updated vector at each strip, where Eq. 15 updates the query itself.
-    - A classifier stands behind a batch normalization, as in AGW; what is compared is what comes
-      out of that, each part brought to unit length.
+      into what a stripe confirms and contradicts has no effect. Separate projections and
+      normalizations for the two sides, as in the authors' published network, give it an effect. The
+      query is computed again from the updated vector at each stripe, where Eq. 15 updates the query
+      itself.
+    - A batch normalization precedes the classifier, as in AGW; its output is the embedding, each
+      part normalized to unit length.
 
     Source: Yang et al., "DINOv2 Driven Gait Representation Learning for Video-Based
     Visible-Infrared Person Re-Identification", ACM MM 2025,
@@ -67,26 +68,29 @@ class DinoGRL(BaseModel):
         num_identities: Identities k of the training set.
         image_size: Height and width of a frame, in pixels; multiples of 16.
         dinov2: Sizes of the frozen transformer.
-        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
-        mask_weights: Path of a state dict of the mask branch; null: random.
+        dinov2_weights: Path of its weights, with Meta's, timm's or Hugging Face's names; null:
+            random weights (tests only).
+        mask_weights: Path of a state dict of the mask branch; null: random weights.
         backbone: Depth of the ResNets of both streams.
-        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random.
-        non_local: Non-local blocks in each of the four stages of the appearance stream.
+        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random
+            weights.
+        non_local: Number of non-local blocks in each of the four stages of the appearance stream.
         stem_relu: Whether the stems of the appearance stream have their ReLU.
-        set_pooling: Statistic of the frames of a tracklet.
-        bins: Strips per level, the first 1; each divides ``image_size[0] / 16``.
+        set_pooling: Statistic over the frames of a tracklet.
+        bins: Stripes per level, the first 1; each divides ``image_size[0] / 16``.
         part_channels: Channels d of a part.
-        share_granularities: One set of PBMGE's weights a stream, not one a granularity.
+        share_granularities: One set of PBMGE's weights per stream, not one per granularity.
         joint_learning: Whether the identity losses reach SASG (Table 6).
-        enhancement: Without it there are no strips, and one global vector a stream (Table 3).
-        classifier: Of the global vectors: linear as in Eq. 2, or cosines (with a loss of scale 16).
-        embedding_parts: What is compared: the global vectors alone, or the parts of the
-            pyramid too.
-        normalize_embeddings: Whether each part is brought to unit length, so that both streams
-            weigh alike in a distance; the paper does not say that it does.
-        modalities: Which have a stem in the appearance stream: ``visible``, ``infrared``, or both.
-            One alone is for data of one modality, as those of gait recognition are; all else
-            stays as it is.
+        enhancement: False removes the stripes and leaves one global vector per stream (Table 3).
+        classifier: Classifier of the global vectors: ``linear`` as in Eq. 2, or ``cosine`` (with a
+            loss of scale 16).
+        embedding_parts: Parts of the embedding: the global vectors alone, or also the parts of
+            the pyramid.
+        normalize_embeddings: Whether to normalize each part to unit length, so that both streams
+            have equal weight in a distance; the paper does not mention it.
+        modalities: Modalities with a stem in the appearance stream: ``visible``, ``infrared``, or
+            both. One alone is for data of one modality, such as those of gait recognition;
+            nothing else changes.
 
     Shape:
         - ``training_feat``, for each stream, ``gait`` and ``appearance``: ``*_id`` with logits
@@ -121,7 +125,7 @@ class DinoGRL(BaseModel):
         normalize_embeddings: bool = True,
         modalities: Sequence[Modality] = MODALITIES,
     ) -> None:
-        """Makes the layers; the arguments are explained at the class."""
+        """Build the layers; see the class for the arguments."""
         bins = list(bins) if enhancement else [1]
         check_size("image_size", image_size, 16)
         rows = image_size[0] // 16
@@ -152,7 +156,7 @@ class DinoGRL(BaseModel):
 
     @classmethod
     def idle(cls, model_cfg: Mapping[str, Any], total_iter: int) -> Mapping[str, str]:
-        """Return the keys that are about strips, if there are none."""
+        """Return the keys about stripes, if there are no stripes."""
         if model_cfg.get("enhancement", True):
             return {}
         return dict.fromkeys(("bins", "share_granularities"), "enhancement is false")
@@ -161,23 +165,24 @@ class DinoGRL(BaseModel):
     def idle_losses(
         cls, model_cfg: Mapping[str, Any], losses: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, str]:
-        """Return the smoothness of a sum that is 1 everywhere, if that is asked for."""
+        """Return the smoothness loss if it filters the sum of the channels, which is always 1."""
         if not losses.get("smoothness", {}).get("sum_channels"):
             return {}
         return {"smoothness": "sum_channels: the channels of a gait map add up to 1 everywhere"}
 
     def init_parameters(self) -> None:
-        """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
+        """Load the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
         load_dinov2(self.dinov2, self.dinov2_weights)
         load_mask_branch(self.sasg.mask, self.mask_weights)
         for encoder in (self.gait_encoder, self.appearance_encoder):
             encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Gives what is trained, shown and compared, of a batch of tracklets.
+        """Return the inputs of the losses, the pictures and the embeddings of a batch.
 
         Raises:
-            ValueError: If the frames have not ``image_size``, or in training for one tracklet.
+            ValueError: If the size of the frames is not ``image_size``, or in training for one
+                tracklet.
         """
         frames, lengths = frames_of(inputs)
         check_frame_size(frames, self.image_size)
@@ -210,17 +215,17 @@ class DinoGRL(BaseModel):
         }
 
     def sasg_maps(self, frames: Tensor) -> GaitMaps:
-        """Gives silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
+        """Return silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
         return self.sasg(*self._tokens(frames))
 
     def _tokens(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens of the last block, and of all tapped blocks joined; never trained."""
+        """Return the tokens of the last block, and the joined ones of all tapped blocks; frozen."""
         with torch.no_grad():
             return self.dinov2(frames)
 
 
 def _of_silhouettes(made: GaitMaps, last: Tensor) -> dict[str, dict[str, Tensor]]:
-    """What L_mask, L_smo and L_div compare (Eq. 5, 7, 8)."""
+    """Return the arguments of L_mask, L_smo and L_div (Eq. 5, 7, 8)."""
     target = last.transpose(1, 2).reshape(made.reconstruction.shape)
     return {
         "mask": {"reconstruction": made.reconstruction, "target": target},

@@ -1,4 +1,4 @@
-"""DinoGRL as its authors' published code computes it, for their checkpoints and their numbers."""
+"""DinoGRL as in its authors' published code, for their checkpoints and scores."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,14 +27,14 @@ from .base import (
 
 
 class DinoGRLReleased(BaseModel):
-    """Gives 35 embeddings a stream of each tracklet: the network behind the published numbers.
+    """35 embeddings per stream of each tracklet: the network behind the published scores.
 
-    The same idea as ``DinoGRL``, which follows the paper, in another network. Here the silhouette
-    only chooses pixels, and no identity loss reaches the branch that makes it; gait and
-    appearance maps are fused behind a stem each; in training, one of the two maps is blacked out
-    in a fifth of the tracklets; one set of PBMGE's weights a stream serves all granularities; and
-    all parts of the pyramid are supervised and compared, with the enhanced vectors beside them.
-    What else differs is said in ``configs/dinogrl_released_vcm.yaml``.
+    Same idea as ``DinoGRL``, which follows the paper, but another network. Here the silhouette
+    only selects pixels, and no identity loss reaches the mask branch. Gait and appearance maps are
+    fused after a stem each. In training, one of the two maps is blacked out in a fifth of the
+    tracklets. One set of PBMGE's weights per stream serves all granularities. All parts of the
+    pyramid and the enhanced vectors are supervised, and all are embeddings.
+    ``configs/dinogrl_released_vcm.yaml`` lists the other differences.
 
     Source: the code and checkpoints that belong to Yang et al., "DINOv2 Driven Gait
     Representation Learning for Video-Based Visible-Infrared Person Re-Identification",
@@ -44,18 +44,20 @@ class DinoGRLReleased(BaseModel):
         num_identities: Identities k of the training set.
         image_size: Height and width of a frame, in pixels; multiples of 16.
         dinov2: Sizes of the frozen transformer.
-        dinov2_weights: Path of its weights, under Meta's names; null: random, and of no use.
-        mask_weights: Path of a state dict of the mask branch; null: random.
+        dinov2_weights: Path of its weights, with Meta's, timm's or Hugging Face's names; null:
+            random weights (tests only).
+        mask_weights: Path of a state dict of the mask branch; null: random weights.
         backbone: Depth of the ResNets of both streams.
-        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random.
+        backbone_weights: ``imagenet``, the path of a torchvision state dict, or null: random
+            weights.
         stem_relu: Whether the stems of the appearance stream have their ReLU; the published
             network has none.
-        map_size: Height and width of silhouettes and gait maps; multiples of 4. Frames of
-            another shape than theirs are brought to four times this size for the transformer.
-        bins: Strips per level, the first 1.
+        map_size: Height and width of silhouettes and gait maps; multiples of 4. Frames of another
+            aspect ratio are resized to four times this size for the transformer.
+        bins: Stripes per level, the first 1.
         part_channels: Channels d of a part.
-        mask_dropout: Share of the mask branch's inputs that is dropped in training.
-        blackout: Share of the tracklets that lose one of their two maps in training.
+        mask_dropout: Fraction of the mask branch's inputs that is dropped in training.
+        blackout: Fraction of the tracklets that lose one of their two maps in training.
 
     Shape:
         - ``training_feat``, for each stream, ``gait`` and ``appearance``: ``*_id`` with logits
@@ -85,7 +87,7 @@ class DinoGRLReleased(BaseModel):
         mask_dropout: float = 0.5,
         blackout: float = 0.2,
     ) -> None:
-        """Makes the layers; the arguments are explained at the class."""
+        """Build the layers; see the class for the arguments."""
         for name, size, unit in (("image_size", image_size, 16), ("map_size", map_size, 4)):
             check_size(name, size, unit)
             pixels = size[0] // unit * (size[1] // unit)
@@ -110,20 +112,21 @@ class DinoGRLReleased(BaseModel):
         self.necks = nn.ModuleDict({"gait": neck(), "appearance": neck()})
         linears = (self.gait_parts.linear, self.appearance_parts.linear)
         for weight in (layer.get_parameter("weight") for layer in (*linears, *self.necks.values())):
-            nn.init.xavier_uniform_(weight)  # of all parts' matrices as one array
+            nn.init.xavier_uniform_(weight)  # over all parts' matrices as one array
 
     def init_parameters(self) -> None:
-        """Loads the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
+        """Load the pretrained weights of DINOv2, of the mask branch and of the ResNets."""
         load_dinov2(self.dinov2, self.dinov2_weights)
         load_mask_branch(self.sasg.mask, self.mask_weights)
         for encoder in (self.gait_encoder, self.appearance_encoder):
             encoder.load_pretrained(self.backbone_weights, "model_cfg.backbone_weights")
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Gives what is trained, shown and compared, of a batch of tracklets.
+        """Return the inputs of the losses, the pictures and the embeddings of a batch.
 
         Raises:
-            ValueError: If the frames have not ``image_size``, or in training for one tracklet.
+            ValueError: If the size of the frames is not ``image_size``, or in training for one
+                tracklet.
         """
         frames, lengths = frames_of(inputs)
         check_frame_size(frames, self.image_size)
@@ -157,7 +160,7 @@ class DinoGRLReleased(BaseModel):
         }
 
     def sasg_maps(self, frames: Tensor) -> ForegroundMaps:
-        """Gives silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
+        """Return silhouettes and gait maps of normalized frames ``[f, 3, h, w]``."""
         with torch.no_grad():
             last, joined = self.dinov2(
                 shaped_as(frames, self.map_size)
@@ -166,7 +169,7 @@ class DinoGRLReleased(BaseModel):
 
 
 def compared_of(made: ForegroundMaps) -> dict[str, dict[str, Tensor]]:
-    """Gives what the losses of silhouettes and gait maps compare, by ``log_prefix``."""
+    """Return the arguments of the losses of silhouettes and gait maps, by ``log_prefix``."""
     return {
         "mask": {"reconstruction": made.reconstruction, "target": made.target},
         "mask_smoothness": {"maps": made.in_memory_order()},
