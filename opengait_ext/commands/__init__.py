@@ -1,1 +1,1 @@
-"""Commands of ``opengait-ext``, one module each; see ``cli``."""
+"""Commands of ``opengait-ext``, one module per command; see ``cli``."""

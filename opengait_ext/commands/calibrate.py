@@ -1,4 +1,4 @@
-"""``opengait-ext calibrate``: the distance from which on two tracklets are two persons."""
+"""``opengait-ext calibrate``: the distance threshold that separates persons."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ _MOST_SAMPLES = 100_000
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("model", metavar="RUN", help="the folder of a run, or a checkpoint (.pt)")
     add(
         "--far",
@@ -36,10 +36,11 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Calibrates; writes ``calibration.json`` beside the checkpoint.
+    """Calibrate a model and write ``calibration.json`` beside the checkpoint.
 
     Raises:
-        UserError: If the split was trained on, has no pairs, or the data are missing.
+        UserError: If the model was trained on the split, the split has no pairs, or the data are
+            missing.
     """
     from ..api import load
     from ..data.layout import read_partition
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def described(content: dict[str, Any]) -> list[str]:
-    """Gives lines that tell a calibration."""
+    """Return a calibration as lines of text."""
     low, high = content["threshold_interval"]
     tar_low, tar_high = content["tar_interval"]
     percent = round(100 * content["interval"])
@@ -103,7 +104,7 @@ def described(content: dict[str, Any]) -> list[str]:
 
 
 def _check_same_data(model: "Embedder", partition: "Partition", path: Path) -> None:
-    """Refuse data that merely stand where the config says that those of the training do."""
+    """Refuse data that differ from those of the training, at the path that the config names."""
     before, now = model.trained_on.get("source"), partition.source.get("digest")
     if before and now and before != now:
         raise UserError(
@@ -116,7 +117,7 @@ def _check_same_data(model: "Embedder", partition: "Partition", path: Path) -> N
 def _pairs(
     model: "Embedder", root: Path, partition: "Partition", split: str, place: str
 ) -> "Pairs":
-    """Pairs the infrared with the visible tracklets of a split's tasks."""
+    """Return the pairs of infrared and visible tracklets of a split's tasks."""
     import numpy as np
 
     from ..data.layout import INFRARED, VISIBLE

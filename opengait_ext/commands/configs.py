@@ -1,4 +1,4 @@
-"""``opengait-ext configs``: the configs that come with the package, and every key of a config."""
+"""``opengait-ext configs``: the configs of the package, and every key of a config."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ HELP = "list the configs that come with the package; show one, or every key ther
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments to its parser."""
     add(
         "action",
         nargs="?",
@@ -27,10 +27,10 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is asked for.
+    """Print the list of configs, one config, or all keys.
 
     Raises:
-        UserError: If the arguments do not fit each other, or there is no such config.
+        UserError: If the arguments do not fit together, or there is no such config.
     """
     if (arguments.action == "show") != (arguments.name is not None):
         raise UserError("expected: configs, configs show NAME [--all], or configs keys")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _listed() -> str:
-    """Return a line a config: name, model, data and what its head says first."""
+    """Return one line per config: name, model, data and description."""
     from ..config import load_config
 
     rows = [("NAME", "MODEL", "DATA", "DESCRIPTION")]
@@ -65,13 +65,13 @@ def _listed() -> str:
 
 
 def _description(path: Path) -> str:
-    """Return the first line of a config's head."""
+    """Return the first line of a config's head comment."""
     first = path.read_text(encoding="utf-8").split("\n", 1)[0]
     return first.removeprefix("#").strip()
 
 
 def _shown(path: Path, every: bool) -> str:
-    """Return a config as it stands in its file, or with every default."""
+    """Return the text of a config's file, or the config with every default."""
     text = path.read_text(encoding="utf-8")
     if not every:
         return text

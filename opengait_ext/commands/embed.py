@@ -1,4 +1,4 @@
-"""``opengait-ext embed``: tracklets to embeddings, into a file or a gallery."""
+"""``opengait-ext embed``: embeddings of tracklets, written to a file or a gallery."""
 
 import argparse
 import sys
@@ -20,11 +20,11 @@ _OTHER_FILES = (
     *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".npy", ".pt", ".pth", ".pkl", ".mat", ".h5"),
     *(".hdf5", ".parquet", ".xlsx", ".zip", ".f32", ".bin", ".yaml", ".html"),
 )
-_SHARE = 512  # tracklets that are appended at a time: what a kill can cost
+_SHARE = 512  # tracklets that are appended at a time: the most that a kill can lose
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("model", metavar="RUN", help="the folder of a run, or a checkpoint (.pt)")
     add("--data", metavar="DIR", help="prepared data, the folder of partition.json")
     add("--split", default="test", help="train, val, test or all (default: test)")
@@ -53,10 +53,11 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Embeds; tracklets that the gallery has already are left out.
+    """Embed tracklets, except those that the gallery already holds.
 
     Raises:
-        UserError: If the arguments do not fit each other, or as the model and the target say.
+        UserError: If the arguments do not fit together, or the model, the data or the target
+            cannot be used.
     """
     check_target(arguments.target)
     if (arguments.data is None) == (arguments.frames is None):
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_target(target: str) -> None:
-    """Refuse a target that names a file of another form than ``.npz``."""
+    """Refuse a target that is a file of another format than ``.npz``."""
     suffix = Path(target).suffix
     if suffix.lower() in _OTHER_FILES or suffix != ".npz" == suffix.lower():
         raise UserError(
@@ -91,7 +92,7 @@ def check_target(target: str) -> None:
 
 
 def mark_of(model: "Embedder", embeddings: Any) -> "ModelMark":
-    """Gives the mark of embeddings ``[n, d, p]`` of a model."""
+    """Return the mark of embeddings ``[n, d, p]`` of a model."""
     from ..gallery import ModelMark
 
     d, p = embeddings.shape[1:]
@@ -99,7 +100,7 @@ def mark_of(model: "Embedder", embeddings: Any) -> "ModelMark":
 
 
 def check_time(time: str | None) -> None:
-    """Refuses a time that is not in ISO form."""
+    """Refuse a time that is not in ISO 8601 format."""
     from datetime import datetime
 
     try:
@@ -165,14 +166,14 @@ def _embed_prepared(model: "Embedder", arguments: argparse.Namespace) -> None:
 
 
 def camera_names(source: "Mapping[str, Any]") -> dict[int, str]:
-    """Return the names that the user gave to cameras, by their numbers; other data have none."""
+    """Return the user's camera names by camera number; empty for data without such names."""
     cameras = source.get("cameras")
     found = cameras.items() if isinstance(cameras, dict) else ()
     return {n: name for name, n in found if isinstance(n, int) and name != str(n)}
 
 
 def _camera_of(word: str | None) -> tuple[int | None, str | None]:
-    """Return number and name of a camera; a number has no name."""
+    """Return number and name of a camera: a number has no name, a name no number."""
     if word is None:
         return None, None
     return (int(word), None) if word.isdecimal() else (None, word)
@@ -195,7 +196,7 @@ def _chosen(tracklets: "list[Tracklet]", arguments: argparse.Namespace) -> "Iter
 
 
 def _keep(model: "Embedder", embeddings: Any, records: "list[Record]", target: str) -> None:
-    """Writes embeddings to a file, or appends them to a gallery, which is made if need be."""
+    """Write embeddings to a file, or append them to a gallery, created if necessary."""
     mark = mark_of(model, embeddings)
     if target.endswith(".npz"):
         from ..gallery.files import EmbeddingFile, write_embeddings

@@ -1,4 +1,4 @@
-"""``opengait-ext index``: what a gallery holds; adding to it and taking out of it."""
+"""``opengait-ext index``: show the content of a gallery, add to it and remove from it."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ HELP = "make a gallery, add embeddings to it, take a person out, or see what it 
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("gallery", metavar="GALLERY", help="the folder; --add makes it if it is not there")
     add("--add", nargs="+", default=[], metavar="FILE.npz", help="embeddings to append")
     add("--remove", metavar="PID", help="take all tracklets of an identity out of every search")
@@ -24,7 +24,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Changes a gallery and tells what it then holds.
+    """Change a gallery and print its content.
 
     Raises:
         GalleryError: If something cannot be added or removed.
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def described(gallery: "Gallery") -> list[str]:
-    """Gives lines that say what a gallery holds."""
+    """Return the content of a gallery as lines of text."""
     records = [gallery.records[row] for row in gallery.rows_of()]
     modalities = Counter(record.modality for record in records)
     cameras = {record.camid if record.camera is None else record.camera for record in records}

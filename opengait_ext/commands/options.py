@@ -1,4 +1,4 @@
-"""Values of options that several commands take."""
+"""Types of options that several commands share."""
 
 from argparse import ArgumentTypeError
 
@@ -6,10 +6,10 @@ from ..data.words import WORDS, modality_of
 
 
 def modality(word: str) -> str:
-    """Return ``visible`` or ``infrared`` for any word of the vocabulary.
+    """Return ``visible`` or ``infrared`` for any known word for a modality.
 
     Raises:
-        ArgumentTypeError: If the word is none of it.
+        ArgumentTypeError: If the word is unknown.
     """
     found = modality_of(word)
     if found is None:
@@ -21,7 +21,7 @@ def among(word: str) -> str:
     """Return ``other``, ``any``, ``visible`` or ``infrared``.
 
     Raises:
-        ArgumentTypeError: If the word is none of these, or of the vocabulary of modalities.
+        ArgumentTypeError: If the word is none of these, nor another word for a modality.
     """
     if word in ("other", "any"):
         return word

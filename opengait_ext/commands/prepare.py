@@ -8,7 +8,7 @@ HELP = "prepare a data set or your own recordings for training, testing and sear
 
 
 def main(words: list[str]) -> int:
-    """Run the preparation that the first word names, and return its exit status."""
+    """Run the preparation that the first word names and return its exit status."""
     parser = argparse.ArgumentParser(prog="opengait-ext prepare", description=HELP)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, program in PREPARE.items():

@@ -1,4 +1,4 @@
-"""``opengait-ext report``: one page of a tested run."""
+"""``opengait-ext report``: an HTML report of a tested run."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ HELP = "write one HTML page of a tested run: curves, rank lists, distances, map,
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("run_folder", type=Path, metavar="RUN", help="output/<dataset>/<model>/<save_name>")
     add("--target", type=Path, metavar="FILE", help="the page (default: RUN/test/report.html)")
     add("--data", type=Path, metavar="ROOT", help="the prepared data (default: as tested)")
@@ -20,10 +20,10 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the page and prints its name.
+    """Write the report and print its path.
 
     Raises:
-        UserError: If the run cannot be shown; the message says what is missing.
+        UserError: If something for the report is missing; the message says what.
     """
     from ..data.layout import atomic_write
     from ..report.page import make_page

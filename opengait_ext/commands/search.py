@@ -1,4 +1,4 @@
-"""``opengait-ext search``: who of the gallery is this, or nobody?"""
+"""``opengait-ext search``: the gallery tracklets nearest to a query."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ HELP = "search a gallery by a new tracklet, across modalities"
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("gallery", metavar="GALLERY", help="the folder of a gallery")
     add(
         "--query",
@@ -58,10 +58,10 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Searches and tells what was found.
+    """Search the gallery and report the matches.
 
     Raises:
-        UserError: If the query cannot be embedded or the gallery not be searched.
+        UserError: If the query cannot be embedded or the gallery cannot be searched.
     """
     if arguments.thumbnails and not arguments.thumbnails.endswith((".html", ".png")):
         raise UserError(f"--thumbnails: expected .html or .png, found {arguments.thumbnails}")
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _query(gallery: "Gallery", arguments: argparse.Namespace) -> "EmbeddingFile":
-    """Gives the queries with their embeddings, from a file or by the gallery's model."""
+    """Return the queries with their embeddings, from a file or by the gallery's model."""
     from ..gallery.files import EmbeddingFile, read_embeddings
     from ..gallery.records import GalleryError
 
@@ -129,7 +129,7 @@ def _query(gallery: "Gallery", arguments: argparse.Namespace) -> "EmbeddingFile"
 def _embedded(
     model: Any, folder: Path, modality: str | None, range16: Any = None
 ) -> tuple[Any, Any]:
-    """Embeds one folder; a prepared tracklet's path tells identity, modality and camera."""
+    """Embed one folder; of a prepared tracklet, the path has identity, modality and camera."""
     from ..data.layout import PACKED, PICKLED, Partition, Tracklet, count_frames
     from ..data.words import modality_of
     from ..gallery import Record
@@ -153,7 +153,7 @@ def _embedded(
 
 
 def _threshold(gallery: "Gallery", checkpoint: str, given: float | None) -> dict[str, Any] | None:
-    """Gives the threshold and where it comes from; None if there is none."""
+    """Return the threshold and its source; None if there is none."""
     from ..gallery.calibration import read_calibration
 
     if given is not None:

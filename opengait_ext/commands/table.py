@@ -1,4 +1,4 @@
-"""``opengait-ext table``: runs side by side."""
+"""``opengait-ext table``: a table that compares runs."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ HELP = "put tested runs side by side: mean and spread over the seeds of each con
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
-    """Says what the command takes."""
+    """Add the command's arguments to its parser."""
     add("places", nargs="+", metavar="PLACE", help="metrics.json files, folders or patterns")
     add("--format", choices=("text", "markdown", "latex", "csv"), default="text")
     add("--published", action="store_true", help="also print published numbers, marked as such")
@@ -23,11 +23,11 @@ def add_arguments(add: Callable[..., Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the tables; returns 1 if a file could not be read, else 0.
+    """Print the tables and return 1 if a file could not be read, else 0.
 
     Raises:
-        RecordError: If nothing could be read; with ``--strict`` also if a file is damaged or
-            the runs were not all measured in the same way.
+        RecordError: If no file could be read; with ``--strict`` also if a file is damaged or the
+            runs were not all measured in the same way.
     """
     from ..report.comparison import compare
     from ..report.formats import written
