@@ -1,11 +1,11 @@
-"""Reads the command line, picks the host and starts the run.
+"""Launcher: parse the command line, choose the host and start the run.
 
     python -m opengait.main --cfgs dinogrl_synth
 
-Nothing heavy is imported before the arguments are read, so ``--help`` answers at once.
+Slow imports come after the arguments are parsed, so that ``--help`` answers at once.
 """
 
-from opengait_ext.quiet import be_quiet_from_here  # isort: skip  (first: others take time)
+from opengait_ext.quiet import be_quiet_from_here  # isort: skip  (first, because other imports take time)
 
 if __name__ == "__main__":
     be_quiet_from_here()
@@ -27,11 +27,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def arguments_of(command: Sequence[str] | None, phase: Phase | None = None) -> argparse.Namespace:
-    """Read the command line; the first four options are OpenGait's.
+    """Parse the command line; the first four options are OpenGait's.
 
     Args:
-        command: Its words; None: those of the process.
-        phase: Of ``opengait-ext train`` and ``test``, in the place of ``--phase``.
+        command: The words of the command line; None: those of the process.
+        phase: Phase of ``opengait-ext train`` or ``test``, in place of ``--phase``.
     """
     doing = {"train": "Train", "test": "Test"}.get(phase or "", "Train and test")
     parser = argparse.ArgumentParser(
@@ -103,14 +103,14 @@ def _add_hosts(parser: argparse.ArgumentParser) -> None:
 
 
 def main(command: Sequence[str] | None = None, phase: Phase | None = None) -> int:
-    """Run one config; the exit status is 0 done, 1 ended in an error, 2 misuse, 130 stopped."""
+    """Run one config and return the exit status: 0 done, 1 error, 2 misuse, 130 stopped."""
     return status_of(
         lambda: start(arguments_of(command, phase)), "stopped; the same command goes on from here"
     )
 
 
 def changes_of(arguments: argparse.Namespace) -> list["str | Change"]:
-    """Return what the options of the command line put in place of the config file's values."""
+    """Return the changes to the config file's values that the command line asks for."""
     from opengait_ext.config import Change
 
     changes: list[str | Change] = list(arguments.changes)
@@ -131,7 +131,7 @@ def changes_of(arguments: argparse.Namespace) -> list["str | Change"]:
 def accepted_keys(
     checkout: Path | None, config: Mapping[str, Any], place: tuple[str | int, ...]
 ) -> Collection[str] | None:
-    """Return the keys that a config may hold at a place; called for one that the file has not."""
+    """Return the keys that a config may hold at a place; called for keys that the file lacks."""
     with quiet_imports():
         from opengait_ext.engine.keys import accepted_at
         from opengait_ext.upstream.zoo import zoo_catalog
@@ -140,10 +140,10 @@ def accepted_keys(
 
 
 def start(arguments: argparse.Namespace) -> None:
-    """Reads the config and runs it in the host that the command line names.
+    """Read the config and run it in the host that the command line names.
 
     Raises:
-        UserError: If something outside the program is not as it must be.
+        UserError: If the config, the data or another input is wrong.
     """
     from opengait_ext.config import ConfigError
     from opengait_ext.upstream.authorship import refuse_opengaits_own
@@ -187,7 +187,7 @@ def start(arguments: argparse.Namespace) -> None:
 
 
 def _config_of(arguments: argparse.Namespace, checkout: Path | None) -> dict[str, Any]:
-    """Read the config that the command line names, with its changes."""
+    """Return the config that the command line names, with its changes."""
     from opengait_ext.config import load_config
     from opengait_ext.shipped import config_file
 

@@ -1,4 +1,4 @@
-"""A trained model as an object: ``load("output/...").embed(frames, modality="infrared")``."""
+"""Python interface to trained models: ``load("output/...").embed(frames, "infrared")``."""
 
 import json
 import re
@@ -37,19 +37,19 @@ _CHECKPOINT = re.compile(r".+-(\d{5,})\.pt")
 
 
 class Embedder:
-    """A trained model with everything that its test does to frames.
+    """A trained model with the test's processing of frames.
 
     Args:
-        run: Of the model's config.
+        run: Run of the model's config.
         model: With its weights, in eval mode.
         computation: Device and precision.
-        about: What is known of the model.
+        about: Facts about the model.
 
     Attributes:
-        config: The sections of the config file that it was trained with.
+        config: The sections of the config of the training.
         about: ``checkpoint``, its ``sha256``, ``selection``, ``iteration``, ``model``, ``metric``,
             ``frames``, ``frame_rule``, ``precision``, ``device``.
-        trained_on: What the checkpoint says about the data of its training; empty: nothing.
+        trained_on: The checkpoint's record of its training data; empty if there is none.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Embedder:
         self._reading = run.settings.testing
 
     def __repr__(self) -> str:
-        """Return what it is and how it is used."""
+        """Return the model's facts and an example of its use."""
         about = self.about
         return (
             f"<{about['model']} trained on {about['dataset']}, iteration {about['iteration']}, on "
@@ -71,20 +71,20 @@ class Embedder:
         )
 
     def embed(self, frames: Frames, modality: str) -> np.ndarray:
-        """Embeds tracklets as the test does: its rule picks frames, its transforms change them.
+        """Embed tracklets as the test does, with its frame rule and its transforms.
 
         Args:
             frames: uint8, RGB, of any size: one tracklet ``[s, 3, h, w]`` or ``[s, h, w, 3]``,
                 gray ``[s, h, w]``; several ``[n, s, 3, h, w]`` or ``[n, s, h, w, 3]``; or a list of
                 tracklets that differ in length or size.
-            modality: ``visible`` or ``infrared`` (or ``rgb``, ``ir``), of all of them.
+            modality: ``visible`` or ``infrared`` (or ``rgb``, ``ir``), the same for all tracklets.
 
         Returns:
             float32 ``[n, d, p]``; n is 1 for one tracklet.
 
         Raises:
             EmbedError: If there are no frames, they have another type or shape, or an embedding is
-                not finite; the tracklet is named by its number.
+                not finite; the message has the number of the tracklet.
         """
         modality = _modality(modality)
         clips = clips_of(frames)
@@ -100,16 +100,16 @@ class Embedder:
         as the preparation of recordings reads them.
 
         Args:
-            folder: With the frames of one person.
+            folder: Folder with the frames of one person.
             modality: ``visible`` or ``infrared``.
-            range16: The values of 16-bit images that become black and white; None: the 0.5th and
+            range16: The values of 16-bit images to map to black and white; None: the 0.5th and
                 99.5th percentile of all images of the folder.
 
         Returns:
             float32 ``[1, d, p]``.
 
         Raises:
-            EmbedError: If there is no image, one frame twice, or one that cannot be read.
+            EmbedError: If there is no image, a frame occurs twice, or an image cannot be read.
         """
         modality = _modality(modality)
         frames = frame_folder(folder, range16)
@@ -125,11 +125,11 @@ class Embedder:
         return self._embedded([torch.cat(images)], [str(folder)], modality, picked=True)
 
     def embed_prepared(self, root: str | Path, partition: Partition) -> np.ndarray:
-        """Embeds all tracklets of a partition, as the test does.
+        """Embed all tracklets of a partition, as the test does.
 
         Args:
             root: Folder of the prepared data.
-            partition: Its tracklets, in the order of the embeddings.
+            partition: The tracklets, in the order of the embeddings.
 
         Returns:
             float32 ``[n, d, p]``.
@@ -172,7 +172,7 @@ class Embedder:
         return Sample(frames, 0, FOLDERS[modality], "", 0)
 
     def _picked(self, length: int, rng: np.random.Generator | None = None) -> np.ndarray:
-        rng = rng or np.random.default_rng(0)  # the seed of every tracklet of a test
+        rng = rng or np.random.default_rng(0)  # as for every tracklet of a test
         return pick_frames(length, self._reading.frames, self._reading.frame_rule, rng)
 
 
@@ -182,19 +182,19 @@ def load(
     config: str | Path | None = None,
     catalog: Catalog | None = None,
 ) -> Embedder:
-    """Loads a trained model.
+    """Load a trained model.
 
     Args:
-        run_or_checkpoint: The folder of a run, ``output/<dataset>/<model>/<save_name>``, of which
-            the checkpoint is taken that its test takes; or a ``.pt`` file.
-        device: ``auto``, ``cpu``, or what else the engine knows.
-        config: A config, file or shipped name, for checkpoints that hold none (imported ones).
-        catalog: Where components come from; without it, from this package.
+        run_or_checkpoint: The folder of a run, ``output/<dataset>/<model>/<save_name>``, to load
+            the same checkpoint as its test; or a ``.pt`` file.
+        device: ``auto``, ``cpu``, or another device name of the engine.
+        config: A config, as a file or a shipped name, for checkpoints without one (imported ones).
+        catalog: Registries of the components; None: those of this package.
 
     Raises:
-        EmbedError: If there is no such run or file, or no config in it and none given.
-        ConfigError: If the config is wrong, or the device is not there.
-        CheckpointError: If the checkpoint is missing, or of another model.
+        EmbedError: If there is no such run or file, or neither it nor the caller has a config.
+        ConfigError: If the config is wrong, or the device does not exist.
+        CheckpointError: If the checkpoint is missing, or belongs to another model.
     """
     given = Path(run_or_checkpoint)
     known = None if config is None else load_config(config_file(str(config)))
@@ -243,7 +243,7 @@ def _run(config: Mapping[str, Any], catalog: Catalog, device: str) -> Run:
 
 
 def _config_of(folder: Path) -> Mapping[str, Any]:
-    """Gives the config of a run: that of its newest checkpoint, else of its test's record."""
+    """Return the config of a run: that of its newest checkpoint, else of its test's record."""
     matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in folder.glob("checkpoints/*.pt")]
     newest = max(((int(match[1]), path) for match, path in matches if match), default=None)
     if newest:
@@ -257,7 +257,7 @@ def _config_of(folder: Path) -> Mapping[str, Any]:
         )
     try:
         content = json.loads(record.read_text(encoding="utf-8"))
-        # What was tested; files of earlier versions have one config for everything.
+        # The test's config; files of earlier versions have one config for everything.
         tested = content.get("test_config", content.get("config"))
     except (ValueError, AttributeError, RecursionError) as fault:
         raise EmbedError(
@@ -278,7 +278,7 @@ def _config_in(content: Mapping[str, Any], place: Path) -> Mapping[str, Any]:
 
 
 def _modality(word: str) -> str:
-    """Return ``visible`` or ``infrared`` for a word of the vocabulary."""
+    """Return ``visible`` or ``infrared`` for any known word for a modality."""
     found = modality_of(word) if isinstance(word, str) else None
     if found is None:
         raise EmbedError(f"modality: expected one of {WORDS}, found {word!r}")

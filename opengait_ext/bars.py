@@ -1,4 +1,4 @@
-"""The progress bar of tqdm as this package shows it: one for preparation and training."""
+"""Progress bars of preparation and training, based on tqdm."""
 
 import threading
 from typing import Any, TextIO
@@ -6,26 +6,26 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 _PAUSE = 0.1  # seconds between two states on a terminal
-_LOG_PAUSE = 10.0  # and between two lines in a file or a pipe
+_LOG_PAUSE = 10.0  # seconds between two lines in a file or a pipe
 
 
 class Bar(tqdm):
-    """A bar on a terminal; elsewhere a line every ten seconds.
+    """Progress bar on a terminal; elsewhere a line every ten seconds.
 
-    Neither a thread nor a lock between processes is made for it: the pools fork or spawn beside.
+    It uses no thread and no lock between processes, because process pools fork or spawn meanwhile.
 
     Args:
-        stream: Where it is shown.
-        total: Of all the work.
-        **options: Of tqdm.
+        stream: Output stream.
+        total: Total number of steps.
+        **options: Options of tqdm.
     """
 
-    monitor_interval = 0  # the thread would only correct what miniters=1 does not need
+    monitor_interval = 0  # no monitor thread: miniters=1 does not need one
 
     def __init__(self, stream: TextIO, total: int, **options: Any) -> None:
         self.is_log = not stream.isatty()
         if self.is_log:
-            # Nothing is shown at the start, and the state at the end once, by `close`.
+            # Show nothing at the start, and the final state once, by `close`.
             shape = (
                 "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
             )
@@ -35,7 +35,7 @@ class Bar(tqdm):
             file=_Lines(stream) if self.is_log else stream,
             mininterval=_LOG_PAUSE if self.is_log else _PAUSE,
             miniters=1,
-            smoothing=0,  # the rate of the whole: pools give their results in bursts
+            smoothing=0,  # the mean rate, because pools return their results in bursts
             dynamic_ncols=not self.is_log,
             **options,
         )
@@ -45,7 +45,7 @@ Bar.set_lock(threading.RLock())
 
 
 class _Lines:
-    """A stream of lines: what tqdm would write over the last state begins a new line."""
+    """Stream that starts a new line where tqdm would overwrite the last state."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

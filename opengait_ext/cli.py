@@ -1,4 +1,4 @@
-"""The command ``opengait-ext``: every program of this package, one word each."""
+"""The command ``opengait-ext`` with its subcommands."""
 
 import argparse
 import importlib
@@ -9,7 +9,7 @@ from . import __version__
 from .edge import quiet_imports, status_of
 from .programs import OTHERS, run_program
 
-# In the order of the work; each has a module in `commands`, or is a program of its own.
+# In the order of use; each has a module in `commands`, or is a program of its own.
 COMMANDS = (
     "configs", "prepare", "check", "weights", "train", "test",
     "table", "report", "embed", "index", "search", "calibrate",
@@ -18,24 +18,24 @@ _NEED_TORCH = ("embed", "index", "search", "calibrate", "report")
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run a command and return the exit status: 0 done, 1 error, 2 misuse, 130 stopped."""
     results: list[int] = []
     status = status_of(
         lambda: results.append(run(list(sys.argv[1:] if command is None else command)))
     )
-    if status:  # the command did not come to its end
+    if status:  # the command did not finish
         raise SystemExit(status)
     return results[0]
 
 
 def run(words: list[str]) -> int:
-    """Read a command line and do what it says."""
+    """Parse a command line and run its command."""
     name = words[0] if words else ""
     if name in OTHERS:
         return run_program(OTHERS[name], f"opengait-ext {name}", words[1:])
     if name in COMMANDS:
         module = importlib.import_module(f".commands.{name}", __package__)
-        if hasattr(module, "main"):  # it reads its command line itself
+        if hasattr(module, "main"):  # it parses its command line itself
             return module.main(words[1:])
     arguments = _parser(name).parse_args(words)
     if name in _NEED_TORCH:
@@ -45,7 +45,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser(asked: str) -> argparse.ArgumentParser:
-    """Return the parser of all commands, with the options of the one that is asked for."""
+    """Return the parser of all commands, with the options of the requested one only."""
     parser = argparse.ArgumentParser(
         prog="opengait-ext",
         description="Prepare data, train, test, compare and search: one command for all.",

@@ -1,4 +1,4 @@
-"""Frames that a program or a folder gives, as uint8 tensors."""
+"""Frames from arrays or folders as uint8 tensors."""
 
 import logging
 from collections.abc import Sequence
@@ -21,18 +21,19 @@ logger = logging.getLogger(__name__)
 
 
 class EmbedError(UserError):
-    """Frames cannot be embedded, or a model cannot be loaded; names the tracklet or the file."""
+    """Frames cannot be embedded, or a model not loaded; the message names tracklet or file."""
 
 
 def clips_of(frames: Frames) -> list[Tensor]:
     """Return tracklets, each uint8 ``[s, 3, h, w]``.
 
     Args:
-        frames: One tracklet, several ``[n, s, 3, h, w]``, or a list of tracklets. Colors may stand
+        frames: One tracklet, several ``[n, s, 3, h, w]``, or a list of tracklets. Colors may come
             last, ``[s, h, w, 3]``; gray frames are ``[s, h, w]``.
 
     Raises:
-        EmbedError: If there is none, or one of another type or shape, by its number.
+        EmbedError: If there is no tracklet, or one has another type or shape; the message has its
+            number.
     """
     if isinstance(frames, (np.ndarray, Tensor)):
         whole = _tensor(frames)
@@ -66,14 +67,14 @@ def _colors_first(clip: Tensor, place: int) -> Tensor:
 
 
 def frame_folder(folder: str | Path, range16: Range | None = None) -> FrameFolder:
-    """Return the frames of a folder, and report what is left alone and what is spread.
+    """Return the frames of a folder, and log ignored files and the mapping of 16-bit values.
 
     Args:
-        folder: With the images of one person.
-        range16: The values of 16-bit images that become black and white.
+        folder: Folder with the images of one person.
+        range16: The values of 16-bit images to map to black and white.
 
     Raises:
-        EmbedError: If there is no image, or one frame twice.
+        EmbedError: If there is no image, or a frame occurs twice.
     """
     if range16 and range16[0] >= range16[1]:
         raise EmbedError(f"range16: found {range16[0]:g} {range16[1]:g}, expected the lower first")
@@ -93,12 +94,12 @@ def frame_folder(folder: str | Path, range16: Range | None = None) -> FrameFolde
 
 
 def read_image(frames: FrameFolder, place: int, resize: Resize | None) -> Tensor:
-    """Return ``[1, 3, h, w]``, decoded as the frame of a prepared tracklet is.
+    """Return one image ``[1, 3, h, w]``, decoded like the frame of a prepared tracklet.
 
     Args:
-        frames: Of the folder.
-        place: Of the frame.
-        resize: What comes next; a large JPEG is then decoded smaller. None: nothing.
+        frames: Frames of the folder.
+        place: Index of the frame.
+        resize: The resize that follows, so that a large JPEG is decoded smaller; None: no resize.
 
     Raises:
         EmbedError: If it cannot be decoded.

@@ -1,4 +1,4 @@
-"""Config files in, components out."""
+"""Reading of config files, and building of the components that they name."""
 
 import copy
 import re
@@ -17,17 +17,17 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class ConfigError(UserError):
-    """A config file asks for something that does not exist, or leaves something out."""
+    """A config file names something that does not exist, or lacks something."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A value that the command line puts in place of the config file's.
+    """A value of the command line that replaces the config file's.
 
     Attributes:
         place: ``section.key``, as the user writes it.
-        value: What stands there from now on.
-        told: The option that says so, for messages: ``--seed 3``.
+        value: The new value.
+        told: The option that set it, for messages: ``--seed 3``.
     """
 
     place: str
@@ -35,15 +35,15 @@ class Change:
     told: str
 
 
-# Return the keys that a config may hold at a place; None: any, or nobody says.
+# A function that returns the keys that a config may hold at a place; None: any, or unknown.
 Accepted = Callable[[Mapping[str, Any], tuple[str | int, ...]], Collection[str] | None]
 
 
 def change_of(text: str) -> Change:
-    """Return the change that ``--set section.key=value`` asks for; the value is YAML.
+    """Return the change of ``--set section.key=value``; the value is YAML.
 
     Raises:
-        ConfigError: If it has not that form, or the value is no YAML.
+        ConfigError: If the text has another form, or the value is not valid YAML.
     """
     place, equals, value = text.partition("=")
     if not equals:
@@ -64,16 +64,16 @@ def load_config(
         changes: Each a :class:`Change`, or ``section.key=value``. An element of a list is
             addressed by its number, a loss also by its ``log_prefix``:
             ``loss_cfg.0.margin=0.3``, ``loss_cfg.smoothness.loss_term_weight=0``.
-        accepted: Looks up the keys that a place takes, so that a change may also name one that
-            the file leaves out; None: only those that the file has.
+        accepted: Function that returns the keys that a place accepts, so that a change may also
+            name a key that the file lacks; None: only keys of the file.
 
     Returns:
-        The sections by name. Nothing is merged in; a key that the file leaves out has the default
+        The sections by name. No other file is merged in; a key that the file lacks has the default
         of its component.
 
     Raises:
-        ConfigError: If the file is missing or no YAML mapping, if a number is written in
-            a way that YAML reads as text, if a change names a key that is not there, or if two
+        ConfigError: If the file is missing or not a YAML mapping, if a number is written in
+            a way that YAML reads as text, if a change names a key that does not exist, or if two
             changes give one place different values.
     """
     path = Path(path)
@@ -96,10 +96,10 @@ def load_config(
 def apply_changes(
     config: dict[str, Any], changes: Sequence[str | Change], accepted: Accepted | None = None
 ) -> None:
-    """Apply the changes of the command line to a config, as :func:`load_config` says.
+    """Apply the changes of the command line to a config; see :func:`load_config`.
 
     Raises:
-        ConfigError: As there.
+        ConfigError: As in :func:`load_config`.
     """
     made: list[tuple[list[str | int], Change]] = []
     for each in changes:
@@ -123,12 +123,12 @@ def apply_changes(
 
 @dataclass(frozen=True)
 class Bound:
-    """A checked section of a config: the component that it names, ready to be built.
+    """A checked section of a config and the component that it names, ready to be built.
 
     Attributes:
         where: The section's place, for messages.
         component: Class or function.
-        arguments: What the section gives it, mappings turned into dataclasses.
+        arguments: Arguments from the section, with mappings converted to dataclasses.
         own: Keys of the section that its host reads itself, such as ``log_prefix``.
     """
 
@@ -143,14 +143,15 @@ class Bound:
         return str(self.component.__name__)
 
     def asks_for(self, name: str) -> bool:
-        """Return whether the component has an argument of this name."""
+        """Return whether the component has a parameter of this name."""
         return name in signature(self.component).parameters
 
     def __call__(self, **offered: Any) -> Any:
         """Build the component, or call it.
 
         Args:
-            **offered: It gets those that it asks for and the section does not give.
+            **offered: Further arguments. The component gets those that it has parameters for and
+                the section does not set.
         """
         asked = {name: value for name, value in offered.items() if self.asks_for(name)}
         return self.component(**{**asked, **self.arguments})
@@ -173,12 +174,12 @@ def bind(
             other keys are its arguments.
         where: The section's place, for error messages: ``"trainer_cfg.sampler"``.
         key: The key that holds the name.
-        given: Names of arguments that the caller supplies, and no config file may.
+        given: Names of arguments that the caller supplies and a config file must not.
         own: Keys of the section that the caller reads itself.
 
     Raises:
         ConfigError: If the name or a key is unknown, or a value is missing or of the
-            wrong type. All faults of the section are named at once.
+            wrong type. The message lists all faults of the section.
     """
     own = own or {}
     component = _component_of(registry, section, where, key)
@@ -195,10 +196,10 @@ def bind_model(models: Registry, section: Any) -> Bound:
     """Check ``model_cfg``, whose schema is the model's ``build``.
 
     Returns:
-        The model's class, with the arguments of ``build`` as they are written.
+        The model's class, with the arguments of ``build`` unconverted.
 
     Raises:
-        ConfigError: As :func:`bind`.
+        ConfigError: As in :func:`bind`.
     """
     component = _component_of(models, section, "model_cfg", "model")
     arguments = {name: value for name, value in section.items() if name != "model"}
@@ -241,7 +242,7 @@ def _numbers_read_as_text(value: Any, where: str = "") -> Iterator[str]:
         for place, inner in enumerate(value):
             yield from _numbers_read_as_text(inner, f"{where}[{place}]")
     elif isinstance(value, str) and "e" in value.lower() and _NUMBER.fullmatch(value):
-        # Without an exponent, only quotes make text of a number, and those are meant.
+        # Without an exponent, a number is text only if it is quoted, which is deliberate.
         yield f"{where}: YAML reads {value} as text - write {_with_dot(value)}"
 
 
@@ -254,7 +255,7 @@ def _with_dot(number: str) -> str:
 
 
 def _set(config: dict[str, Any], change: Change, accepted: Accepted | None) -> list[str | int]:
-    """Put the value of a change where it belongs; return its place, lists by number."""
+    """Set the value of a change and return its place, with list elements by number."""
     node: Any = config
     place: list[str | int] = []
     words = change.place.split(".")
@@ -273,7 +274,7 @@ def _set(config: dict[str, Any], change: Change, accepted: Accepted | None) -> l
 
 
 def _key(node: Any, words: Sequence[str], change: Change) -> tuple[str | int, int]:
-    """Return the key or position that the first words address, and how many of them did."""
+    """Return the key or position that the first words address, and the number of these words."""
     name = words[0]
     if isinstance(node, dict):
         return name, 1
@@ -308,7 +309,7 @@ def _check_key(
     change: Change,
     accepted: Accepted | None,
 ) -> None:
-    """Refuse a key that is not in the file, unless the component there takes it."""
+    """Refuse a key that is not in the file, unless the component there accepts it."""
     known = accepted(config, tuple(place)) if accepted and place else None
     if known is not None and name in known:
         return
@@ -318,7 +319,7 @@ def _check_key(
 
 
 def _value_at(config: Any, place: Sequence[str | int]) -> Any:
-    """Return what stands at a place now; NEEDED, which equals no value, if nothing does."""
+    """Return the value at a place; NEEDED, which equals no value, if there is none."""
     node = config
     for key in place:
         try:
@@ -329,14 +330,14 @@ def _value_at(config: Any, place: Sequence[str | int]) -> Any:
 
 
 def _holds(asked: Any, found: Any) -> bool:
-    """Return whether a value is what was asked for; a mapping may have got further keys since."""
+    """Return whether a value is as asked; a mapping may have gained further keys since."""
     if isinstance(asked, dict) and isinstance(found, dict):
         return all(_holds(inner, found.get(key, NEEDED)) for key, inner in asked.items())
     return repr(asked) == repr(found)
 
 
 def _unshared(value: Any) -> Any:
-    """Copy what aliases share: a change of one section would change the other."""
+    """Copy a value, so that YAML aliases do not share it: a change would alter both sections."""
     if isinstance(value, dict):
         return {key: _unshared(inner) for key, inner in value.items()}
     return [_unshared(inner) for inner in value] if isinstance(value, list) else value

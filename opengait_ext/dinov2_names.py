@@ -1,7 +1,7 @@
-"""The names that DINOv2's tensors have in other libraries, brought to Meta's.
+"""Translation of the names of DINOv2's tensors in other libraries to Meta's.
 
-Source: the names are those of the published files: Meta's ``dinov2_vits14_pretrain.pth`` and its
-larger siblings, timm's ``vit_small_patch14_dinov2``, and ``Dinov2Model`` of Hugging Face.
+Source: the published files: Meta's ``dinov2_vits14_pretrain.pth`` and its larger siblings, timm's
+``vit_small_patch14_dinov2``, and ``Dinov2Model`` of Hugging Face.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-_HEADS = ("classifier.", "head.", "fc_norm.")  # of classifiers that others put on top
+_HEADS = ("classifier.", "head.", "fc_norm.")  # of classifiers that other libraries add on top
 _WHOLE = {
     "embeddings.cls_token": "cls_token",
     "embeddings.mask_token": "mask_token",
@@ -29,25 +29,25 @@ _PARTS = {
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 _OUTER = r"^dinov2\.(?=(embeddings|encoder|layernorm)\.)"  # of a Dinov2Model in a larger model
 _JOINED = re.compile(r"attention\.attention\.(query|key|value)\.(weight|bias)")
-# DINOv3 turns its tokens by their places instead of adding a table of positions.
+# DINOv3 rotates its tokens by their positions instead of adding a position table.
 _DINOV3 = re.compile(r"(.*\.)?(storage_tokens$|rope_embed|rope\.|layer\.\d+\.attention\.q_proj\.)")
 CHANNELS_OF_A_HEAD = 64
 WIDTHS = (384, 768, 1024, 1536)  # of DINOv2's four sizes
 
 
 def is_dinov3(names: Iterable[str]) -> bool:
-    """Whether these are names of a DINOv3, as Meta, timm or Hugging Face write them."""
+    """Return whether these are names of a DINOv3, as Meta, timm or Hugging Face write them."""
     return any(_DINOV3.match(name) for name in names)
 
 
 def metas_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a DINOv2 by Meta's names, whosever names they have.
+    """Return the tensors of a DINOv2 by Meta's names, whichever library named them.
 
     Args:
-        state: The tensors of a file. Names that are nobody's stay as they are.
+        state: The tensors of a file. Unknown names do not change.
 
     Raises:
-        ValueError: If they are those of DINOv3, or of a DINOv2 with registers.
+        ValueError: If the tensors are those of DINOv3, or of a DINOv2 with registers.
     """
     if is_dinov3(state):
         raise ValueError(
@@ -66,7 +66,7 @@ def metas_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         )
     table = found.get("pos_embed")
     if "mask_token" not in found and "patch_embed.proj.weight" in found and table is not None:
-        # timm leaves it out: it stands for hidden patches, which only DINOv2's own training has.
+        # timm omits it: it replaces masked patches, which only DINOv2's own training has.
         found["mask_token"] = torch.zeros(1, table.shape[-1])
     return found
 
@@ -101,15 +101,15 @@ def _renamed(name: str) -> str:
 
 
 def heads_of(width: int) -> int:
-    """Return the attention heads of a DINOv2 of this width; 1 where nobody published one."""
+    """Return the number of attention heads of the DINOv2 of this width; 1 if there is none."""
     return width // CHANNELS_OF_A_HEAD if width in WIDTHS else 1
 
 
 def check_heads(width: int, heads: int) -> None:
-    """Refuse heads with which published weights would give other features, in silence.
+    """Refuse a number of heads with which published weights would silently give other features.
 
     Raises:
-        ValueError: With the number that is right.
+        ValueError: If the number is wrong; the message has the right one.
     """
     if width in WIDTHS and heads != heads_of(width):
         raise ValueError(

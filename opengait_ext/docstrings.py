@@ -1,4 +1,4 @@
-"""The explanations of arguments that stand in docstrings (Google's form)."""
+"""Explanations of arguments, parsed from docstrings in Google form."""
 
 import inspect
 import re
@@ -10,11 +10,11 @@ _ENTRY = re.compile(r"(\w+)(?: \([^)]*\))?: (.*)")
 
 
 def explanations_of(component: Callable[..., Any]) -> dict[str, str]:
-    """Return what docstrings say about each argument, on one line.
+    """Return the explanation of each argument from docstrings, as one line.
 
     Args:
-        component: A function, or a class; of a class the docstrings of ``__init__``, ``build`` and
-            of the classes it is made from count too, the nearest first.
+        component: A function or a class. For a class, the docstrings of ``__init__``, ``build``
+            and of its base classes also count, the nearest first.
     """
     sources: list[Any] = [component]
     if inspect.isclass(component):

@@ -1,6 +1,6 @@
-"""Where every command ends: one line for what a user can mend, and the exit status.
+"""Error handling of every command: one line for errors that a user can fix, and the exit status.
 
-Needs the standard library only, so that it is there before anything that takes time to import.
+Needs the standard library only, so that it is available before slow imports.
 """
 
 import errno
@@ -49,12 +49,12 @@ def status_of(
     """Run a command and return its exit status.
 
     Args:
-        work: The command; returns its status, or False if it found faults that it told of.
-        stopped: What to say after Ctrl-C.
+        work: The command; returns its status, or False if it found and reported faults.
+        stopped: Message after Ctrl-C.
         misuse: Errors that count as misuse of the command line.
 
     Returns:
-        0 done, 1 refused, 2 misuse, 130 stopped.
+        0 done, 1 error, 2 misuse, 130 stopped.
     """
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,7 +66,7 @@ def status_of(
                 return int(result is False)
             return result
         finally:
-            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be reported
     except misuse as fault:
         return _ended(told(fault), 2)
     except UserError as fault:
@@ -84,7 +84,7 @@ def status_of(
 
 
 def explained(fault: OSError) -> str:
-    """Return the sentence for an error of the system: place, what happened, what to do."""
+    """Return the message for a system error: place, cause, remedy."""
     place = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, (str, bytes)) else ""
     text = fault.strerror or str(fault) or type(fault).__name__
     remedy = _REMEDIES.get(fault.errno or 0)
@@ -92,13 +92,13 @@ def explained(fault: OSError) -> str:
 
 
 def placed(fault: OSError, path: str | Path) -> OSError:
-    """Return an error of the system that names the file for the user, not a temporary one."""
+    """Return a system error that names the user's file instead of a temporary one."""
     return OSError(fault.errno, fault.strerror or str(fault), str(path))
 
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """End the process at once on Ctrl-C: an import that is interrupted hides it, or prints much."""
+    """End the process at once on Ctrl-C: an interrupted import hides it, or prints a traceback."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -114,17 +114,17 @@ def quiet_imports() -> Iterator[None]:
 
 
 def _ended(message: str, status: int) -> int:
-    """Tell the user; the one place where messages of all commands pass."""
+    """Print the message of a command that failed and return the exit status."""
     try:
         sys.stderr.write(f"\n{message}\n")
         sys.stderr.flush()
-    except (OSError, ValueError):  # nobody listens
+    except (OSError, ValueError):  # stderr is closed
         _drop_output(sys.stderr)
     return status
 
 
 def _drop_output(stream: Any) -> None:
-    """Give up what could not be written: at the end, Python would complain of it once more."""
+    """Discard unwritten output, because Python would report the failure again at exit."""
     with suppress(OSError, ValueError, AttributeError):
         stream.flush()
     with suppress(OSError, ValueError, AttributeError):

@@ -1,8 +1,8 @@
-"""What a user can mend: shown without a traceback by the launcher and the scripts."""
+"""Errors that a user can fix; the launcher and the scripts show them without a traceback."""
 
 
 class UserError(ValueError):
-    """Something outside the program is not as it must be: a config file, data, a checkpoint.
+    """Something outside the program is wrong: a config file, data, a checkpoint.
 
-    The message gives the place, the value, what was expected and what to do.
+    The message has the place, the value, the expected value and the remedy.
     """

@@ -1,8 +1,8 @@
-"""Texts out of files on their way to a terminal, a log, a page or a table.
+"""Escaping of texts from files for a terminal, a log, a page or a table.
 
-A name in a file may hold what a terminal obeys (ANSI sequences), what turns a line around
-(bidirectional marks), or what ends a line. Whatever shows a text passes it through here, once,
-at the edge; doing so twice changes nothing more.
+A name in a file may contain ANSI sequences that a terminal obeys, bidirectional marks that reverse
+a line, or line ends. Every output escapes its texts with this module, once, at the edge; escaping
+twice has no further effect.
 """
 
 import logging
@@ -12,23 +12,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
-LONGEST = 2400  # bytes of a message: twenty lines of it fit
-_SOME = 5  # names of tracklets in a message
-_TAIL = 600  # of them at the end, where messages say what to do
-# Of our pages: they load nothing, and run no script but one of a known digest.
+LONGEST = 2400  # maximum bytes of a message: about twenty lines
+_SOME = 5  # maximum names of tracklets in a message
+_TAIL = 600  # bytes to keep at the end, where messages have the remedy
+# Content security policy of our pages: load nothing, run only the script of a known digest.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
-_FORMULA = "=+-@＝＋－＠\t\r"  # what a spreadsheet takes for the beginning of a formula
+_FORMULA = "=+-@＝＋－＠\t\r"  # characters that start a formula in a spreadsheet
 
 
 def escaped(text: object, keep: str = "") -> str:
-    r"""Return a text whose characters are all seen, ``\x1b`` where there is an escape.
+    r"""Return a text with all invisible characters escaped, such as ``\x1b``.
 
     Args:
-        text: What is shown.
-        keep: Characters that stay as they are.
+        text: The text to show.
+        keep: Characters to leave unescaped.
     """
     text = str(text)
     if text.isprintable():
@@ -41,13 +41,13 @@ def escaped(text: object, keep: str = "") -> str:
 
 
 def some(names: Sequence[Any]) -> str:
-    """Return the first few names, escaped, and how many there are beside."""
+    """Return the first few names, escaped, and the number of the others."""
     more = f" and {len(names) - _SOME} more" if len(names) > _SOME else ""
     return ", ".join(map(escaped, names[:_SOME])) + more
 
 
 def told(message: object) -> str:
-    """Return a message as users see it: escaped but for its lines, of at most ``LONGEST`` bytes."""
+    """Return a message for users: escaped except for line ends, at most ``LONGEST`` bytes."""
     text = escaped(message, "\n")
     content = text.encode()
     if len(content) <= LONGEST:
@@ -58,13 +58,13 @@ def told(message: object) -> str:
 
 
 def cell(text: object) -> str:
-    """Return a text for a CSV file; one that a spreadsheet would compute begins with a quote."""
+    """Return a text for a CSV file; a text that a spreadsheet would evaluate gets a quote."""
     text = str(text)
     return ("'" if text.lstrip(" ").startswith(tuple(_FORMULA)) else "") + escaped(text)
 
 
 class Formatter(logging.Formatter):
-    """Formats log lines: escaped, and warnings of at most ``LONGEST`` bytes."""
+    """Log formatter that escapes lines and limits warnings to ``LONGEST`` bytes."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Return the line without a traceback."""
@@ -72,12 +72,12 @@ class Formatter(logging.Formatter):
         return told(line) if record.levelno >= logging.WARNING else escaped(line, "\n")
 
     def formatException(self, ei) -> str:  # type: ignore[no-untyped-def]  # noqa: N802
-        """Return a traceback, whose last line holds a message."""
+        """Return the traceback, escaped: its last line holds a message."""
         return escaped(super().formatException(ei), "\n")
 
 
 class _Escaping:
-    """Is a stream that escapes what is written, but for the ends of lines."""
+    """Stream that escapes everything written to it, except for line ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -95,6 +95,6 @@ class _Escaping:
 
 @contextmanager
 def escaped_output() -> Iterator[None]:
-    """Escape what is printed inside."""
+    """Escape everything that is printed inside the context."""
     with redirect_stdout(_Escaping(sys.stdout)):
         yield

@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Locks that admit one process at a time to a folder."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from .errors import UserError
 from .escaping import escaped
 
-_LONGEST = 200  # characters of a holder's own account that a message repeats
+_LONGEST = 200  # characters of a holder's description that a message repeats
 
 
 class InUseError(UserError):
@@ -21,18 +21,18 @@ class InUseError(UserError):
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on a file, which is made for it, as its folder is.
+    """Hold a lock on a file; the file and its folder are created if missing.
 
-    The system lets go of the lock when its process ends, however it ends: files that a killed
-    process left behind hinder nobody. Who holds it stands in a file beside it, because Windows
-    lets nobody read a locked one. A folder that was made for the lock alone is removed again.
+    The system releases the lock when its process ends, however it ends: files that a killed
+    process left behind block nobody. A second file names the holder, because Windows lets nobody
+    read a locked file. A folder that was created only for the lock is removed again.
 
     Args:
-        path: The file.
+        path: The file to lock.
 
     Raises:
-        InUseError: If another process holds it, with its number and machine.
-        UserError: If the folder cannot be made or written.
+        InUseError: If another process holds the lock; the message has its id and machine.
+        UserError: If the folder cannot be created or written to.
     """
     folder, holder = path.parent, path.with_name(f"{path.name}.holder")
     is_new = not folder.exists()
@@ -82,18 +82,18 @@ def _account_in(holder: Path) -> str:
 
 
 def _let_go(lock: FileLock, path: Path, holder: Path, is_new: bool) -> None:
-    """Release a lock; a folder that holds nothing but the lock it was made for is removed.
+    """Release a lock, and remove a folder that was created for it and holds nothing else.
 
-    Files go while the lock is held, so that nobody else's are taken away.
+    The files are removed while the lock is held, so that another process's files are safe.
     """
     folder = path.parent
     if lock.is_locked:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         if is_new and folder.is_dir() and {entry.name for entry in folder.iterdir()} == {path.name}:
-            with suppress(OSError):  # Windows keeps a file that is open
+            with suppress(OSError):  # Windows does not remove an open file
                 path.unlink()
     lock.release()
     if is_new:
-        with suppress(OSError):  # it holds something, or was never made
+        with suppress(OSError):  # the folder is not empty, or was never created
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""The order of names that hold numbers."""
+"""Natural order of names that contain numbers."""
 
 import re
 
@@ -6,15 +6,15 @@ _NUMBER = re.compile("([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
-    """Return a key that sorts names with their numbers as numbers: ``T2`` before ``T10``.
+    """Return a sort key that compares numbers in names as numbers: ``T2`` before ``T10``.
 
-    Names that differ in leading zeros alone stay apart, in the order of their text.
+    Names that differ only in leading zeros are sorted by their text.
 
     Args:
-        name: Of a tracklet, a person, a file.
+        name: Name of a tracklet, a person or a file.
     """
     parts: list[str | tuple[int, str]] = list(_NUMBER.split(name))  # text, number, text, ...
     for place in range(1, len(parts), 2):
         digits = str(parts[place]).lstrip("0")
-        parts[place] = (len(digits), digits)  # a number of any length, where int() has a limit
+        parts[place] = (len(digits), digits)  # a number of any length; int() has a limit
     return parts, name

@@ -1,10 +1,11 @@
-"""Linear layers that use the whole processor.
+"""Fast linear layers on CPUs, through oneDNN.
 
-On a processor torch multiplies float32 by MKL, which leaves AVX-512 alone unless Intel made it:
-half of what an AMD EPYC can do. oneDNN, which torch brings as well and takes for convolutions and
-for bfloat16, has no such reserve. torch calls it for float32 under a private name alone, from what
-``torch.compile`` makes; where that name is missing, torch's own product is taken. In bfloat16 the
-same name spares two passes over the result, one that writes the bias and one that takes the GELU.
+On a CPU, torch multiplies float32 matrices with MKL, which uses AVX-512 only on Intel's
+processors: half the speed that an AMD EPYC could reach. oneDNN, which torch also ships and uses for
+convolutions and for bfloat16, has no such restriction. For float32, torch calls it only through a
+private operator, in code that ``torch.compile`` generates. Where that operator is missing, torch's
+own product is used. In bfloat16 the same operator saves two passes over the result: the bias and
+the GELU.
 """
 
 from collections.abc import Callable
@@ -16,18 +17,18 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_PLAIN: tuple[Any, ...] = ("none", [], "")  # what follows the product, as the operator is told
+_PLAIN: tuple[Any, ...] = ("none", [], "")  # what follows the product
 _GELU: tuple[Any, ...] = ("gelu", [], "none")  # the exact form, by the error function
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = False) -> Tensor:
-    """Does what ``torch.nn.functional.linear`` does, faster where it can.
+    """Compute ``torch.nn.functional.linear``, faster where possible.
 
     Args:
         x: ``[..., c]``.
         weight: ``[d, c]``.
         bias: ``[d]``.
-        gelu: Whether ``torch.nn.functional.gelu`` follows.
+        gelu: Whether to apply ``torch.nn.functional.gelu`` to the result.
 
     Returns:
         ``[..., d]``.
@@ -47,10 +48,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = F
 
 
 class Linear(nn.Linear):
-    """A linear layer by :func:`linear`."""
+    """Linear layer that uses :func:`linear`."""
 
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
-        """Maps ``[..., c]`` to ``[..., d]``."""
+        """Map ``[..., c]`` to ``[..., d]``."""
         return linear(x, self.weight, self.bias, gelu)
 
 
@@ -76,7 +77,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _for_onednn(x: Tensor, weight: Tensor) -> torch.dtype | None:
-    """Gives the precision in which oneDNN does a product; None: torch does it."""
+    """Return the precision in which oneDNN computes a product; None: torch computes it."""
     if x.device.type != "cpu" or x.dim() < 2 or not x.numel() or torch.compiler.is_compiling():
         return None
     if torch.is_autocast_enabled("cpu"):
@@ -90,7 +91,7 @@ def _for_onednn(x: Tensor, weight: Tensor) -> torch.dtype | None:
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
     if not weight.t().is_contiguous():
-        weight = weight.contiguous()  # oneDNN takes rows that lie apart one number at a time
+        weight = weight.contiguous()  # oneDNN is slow on rows that are not contiguous
     operator = _onednn(x.dtype)
     assert operator is not None
     result: Tensor = operator(x, weight, bias, *(_GELU if gelu else _PLAIN))
@@ -99,7 +100,7 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False)
 
 @cache
 def _onednn(dtype: torch.dtype) -> Callable[..., Tensor] | None:
-    """Gives oneDNN's operator, if this torch has it and it does what is expected of it."""
+    """Return oneDNN's operator, or None if this torch lacks it or it computes something else."""
     given = [
         value.to(dtype) for value in (torch.arange(6.0).view(3, 2), torch.ones(4, 2), torch.ones(4))
     ]

@@ -1,7 +1,7 @@
-"""The programs beside training: one table of their names, scripts, modules and descriptions.
+"""Table of all programs besides training: names, scripts, modules and descriptions.
 
-Read by ``opengait-ext`` and by ``data_cfg.prepare.commands``. A new data set adds one line to
-``PREPARE`` and one script of ten lines to ``datasets/prep``. Nothing heavy is imported here.
+``opengait-ext`` and ``data_cfg.prepare.commands`` use it. A new data set adds one line to
+``PREPARE`` and one script of ten lines to ``datasets/prep``. This module has no slow imports.
 """
 
 import importlib
@@ -19,8 +19,8 @@ class Program(NamedTuple):
     """One program.
 
     Attributes:
-        script: Its file in ``datasets/prep``.
-        module: The module below ``opengait_ext`` whose ``main(words)`` it is.
+        script: Its script in ``datasets/prep``.
+        module: The module in ``opengait_ext`` with its ``main(words)``.
         help: One line, for ``--help``.
     """
 
@@ -63,13 +63,13 @@ OTHERS = {
 
 
 def command_of(script: str) -> list[str] | None:
-    """Return the words of ``opengait-ext`` that run a script of ``datasets/prep``.
+    """Return the subcommand of ``opengait-ext`` that runs a script of ``datasets/prep``.
 
     Args:
         script: Its path in a checkout, ``datasets/prep/hitsz_vcm.py``.
 
     Returns:
-        ``["prepare", "vcm"]``; None if it is none of these scripts.
+        The words, such as ``["prepare", "vcm"]``; None if it is not one of these scripts.
     """
     known = {program.script: ["prepare", name] for name, program in PREPARE.items()}
     known |= {program.script: [name] for name, program in OTHERS.items()}
@@ -78,13 +78,13 @@ def command_of(script: str) -> list[str] | None:
 
 
 def here(command: str) -> str:
-    """Return a command as it can be typed in this folder.
+    """Return a command in the form that works in the current folder.
 
     Args:
-        command: ``datasets/prep/x.py ...``, with ``python`` before it or not, or any other.
+        command: ``datasets/prep/x.py ...``, with or without ``python``, or any other command.
 
     Returns:
-        The same with ``python``; or ``opengait-ext ...``, where the script is not there.
+        The command with ``python``; or ``opengait-ext ...`` if the script does not exist here.
     """
     script, space, options = command.removeprefix("python ").partition(" ")
     words = command_of(script)
@@ -98,14 +98,14 @@ def run_program(program: Program, name: str, words: Sequence[str]) -> int:
     """Run a program and return its exit status.
 
     Args:
-        program: Which one.
-        name: How the user called it; stands in its usage lines.
-        words: Its command line.
+        program: The program to run.
+        name: The name by which the user called it, for its usage lines.
+        words: The arguments of its command line.
     """
     with quiet_imports():
         main = program.load_main()
     before = sys.argv
-    sys.argv = [name, *words]  # argparse takes the name of the program from here
+    sys.argv = [name, *words]  # argparse reads the program's name from here
     try:
         return main(list(words))
     finally:

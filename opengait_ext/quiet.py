@@ -1,4 +1,4 @@
-"""Ctrl-C while a command imports: it ends at once, by one line. Imports next to nothing itself."""
+"""Immediate end on Ctrl-C while a command imports. Has no slow imports itself."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ STOPPED = 130
 
 
 def end_at_once(number: int, frame: Any) -> None:
-    """Handle SIGINT where nothing has been begun yet."""
+    """Handle SIGINT while nothing has started yet: print one line and exit."""
     os.write(2, b"\nstopped\n")
     os._exit(STOPPED)
 
 
 def be_quiet_from_here() -> None:
-    """End at once on Ctrl-C from here on; `edge.status_of` gives it back to Python."""
+    """End at once on Ctrl-C from now on; `edge.status_of` restores Python's handler."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)

@@ -1,7 +1,7 @@
-"""The named lists from which a config file picks its components.
+"""Registries of the components that a config file can name.
 
-Each kind of component has one list, written out in the ``__init__.py`` of its folder,
-so that what exists can be read in one place:
+Each kind of component has one registry, written out in the ``__init__.py`` of its folder, so that
+all components of a kind are listed in one place:
 
     MODELS = Registry("model", [AGW, DinoGRL])
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 
 class Registry:
-    """Holds classes or functions of one kind, found by name.
+    """Classes or functions of one kind, looked up by name.
 
     Args:
-        kind: What is listed, in the singular, for error messages: ``"model"``.
-        members: Each is listed under its own ``__name__``.
+        kind: The kind in the singular, for error messages: ``"model"``.
+        members: Each is registered under its own ``__name__``.
 
     Raises:
-        ValueError: If two members have one name.
-        KeyError: In ``[...]``, for an unknown name; the message gives the nearest.
+        ValueError: If two members have the same name.
+        KeyError: In ``[...]``, for an unknown name; the message has the nearest known name.
     """
 
     def __init__(self, kind: str, members: Iterable[Any] = ()) -> None:

@@ -1,9 +1,9 @@
-"""Names in the checkpoints that others published, and ours: the one place for both.
+"""Translation of the tensor names of published checkpoints to ours.
 
-Source: the three files that belong to Yang et al., "DINOv2 Driven Gait Representation
+Source: the three files published with Yang et al., "DINOv2 Driven Gait Representation
 Learning for Video-Based Visible-Infrared Person Re-Identification", ACM MM 2025,
-https://doi.org/10.1145/3746027.3755413, and the mask branch file and the checkpoints that belong
-to Ye et al., "BigGait", CVPR 2024, https://arxiv.org/abs/2402.19122, as OpenGait writes them.
+https://doi.org/10.1145/3746027.3755413, and the mask branch file and the checkpoints published
+with Ye et al., "BigGait", CVPR 2024, https://arxiv.org/abs/2402.19122, as OpenGait writes them.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-# What a beginning of a published name is here. First match counts.
+# Our prefix for each prefix of a published name. The first match counts.
 Names = Mapping[str, str]
 
 _STAGES = {f"resnet_conv.{number}.": f"layer{number + 1}." for number in range(4)}
@@ -92,35 +92,35 @@ _UNUSED_NORM = "a second normalization that the network never calls"
 _UNUSED_POOLING = "the power of a pooling that the network never calls"
 _UNUSED_GRAPH = "graph modules that the network never calls"
 IGNORED: Names = {
-    "bn_t.": _UNUSED_NORM,  # of a mask branch by itself
+    "bn_t.": _UNUSED_NORM,  # in a file of a mask branch alone
     "dinov2.Mask_Branch.bn_t.": _UNUSED_NORM,
     "dinov2.Denoising_Branch.bn_t.": _UNUSED_NORM,
-    "Mask_Branch.bn_t.": _UNUSED_NORM,  # of BigGait
+    "Mask_Branch.bn_t.": _UNUSED_NORM,  # in a checkpoint of BigGait
     "Denoising_Branch.bn_t.": _UNUSED_NORM,
     "share_encoder.GAP.": _UNUSED_POOLING,
     "dinov2.gait_net.post_backbone.GAP.": _UNUSED_POOLING,
     "dinov2.gait_net.gcn_s.": _UNUSED_GRAPH,
     "dinov2.gait_net.gcn_a.": _UNUSED_GRAPH,
 }
-CLASSIFIER = "necks."  # of our names: used in training alone
+CLASSIFIER = "necks."  # prefix of our names that only training uses
 
 
 class Translation(NamedTuple):
-    """What becomes of the tensors of a published file."""
+    """Translated tensors of a published file, and what happened to the names."""
 
     weights: dict[str, Tensor]  # by our names
     origin: dict[str, str]  # our name -> theirs
     ignored: dict[str, str]  # their name -> why it is left out on purpose
-    unknown: list[str]  # their names that are none of this file's
+    unknown: list[str]  # their names that do not belong in such a file
 
 
 def translate(state: Mapping[str, Tensor], names: Names) -> Translation:
-    """Gives published tensors by the names they have here.
+    """Return published tensors under our names.
 
     Args:
         state: A published state dict.
-        names: ``APPEARANCE``, ``GAIT``, ``ATTENTION``, ``MASK_BRANCH`` or ``BIGGAIT``, the kind of
-            the file.
+        names: Prefixes for the kind of file: ``APPEARANCE``, ``GAIT``, ``ATTENTION``,
+            ``MASK_BRANCH`` or ``BIGGAIT``.
     """
     weights: dict[str, Tensor] = {}
     origin: dict[str, str] = {}

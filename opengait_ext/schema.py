@@ -1,4 +1,4 @@
-"""Checks arguments against a signature: the signature of a component is its schema."""
+"""Validation of config arguments against a signature, which is the schema of a component."""
 
 import dataclasses
 import inspect
@@ -12,15 +12,15 @@ _LONGEST = 100  # characters of a value in a message
 _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
-NEEDED = inspect.Parameter.empty  # the default of a key that has none
+NEEDED = inspect.Parameter.empty  # marks a key without default
 
 
 class Key(NamedTuple):
-    """A key that a component takes.
+    """A config key that a component accepts.
 
     Attributes:
-        hint: Its type; ``Any`` where the component does not say.
-        default: What holds without it; ``NEEDED`` if it has to be there.
+        hint: Type of the value; ``Any`` if the component has no annotation.
+        default: Value if the key is missing; ``NEEDED`` if the key is required.
     """
 
     hint: Any
@@ -28,11 +28,11 @@ class Key(NamedTuple):
 
 
 def keys_of(component: Callable[..., Any], given: Collection[str] = ()) -> dict[str, Key]:
-    """Return the keys that a config may give to a component, in their order.
+    """Return the keys that a config may set for a component, in their order.
 
     Args:
         component: Class or function whose signature and annotations are the schema.
-        given: Names that the caller supplies, and no config file may.
+        given: Names that the caller supplies and a config file must not.
     """
     hints = _hints(component)
     made = _made_anew(component)
@@ -44,7 +44,7 @@ def keys_of(component: Callable[..., Any], given: Collection[str] = ()) -> dict[
 
 
 def _made_anew(component: Callable[..., Any]) -> dict[str, Any]:
-    """Return the defaults of a dataclass that a factory makes; its signature has marks there."""
+    """Return the defaults of a dataclass that factories make; the signature has only markers."""
     if not (inspect.isclass(component) and dataclasses.is_dataclass(component)):
         return {}
     return {
@@ -55,7 +55,7 @@ def _made_anew(component: Callable[..., Any]) -> dict[str, Any]:
 
 
 def nearest(name: object, known: Collection[object], word: str = "known") -> str:
-    """Return what to write in place of an unknown name: the nearest one, or all there are."""
+    """Return a suggestion for an unknown name: the nearest one, or all known names."""
     near = get_close_matches(str(name), [str(each) for each in known], n=1)
     return (
         f"did you mean {near[0]!r}?" if near else f"{word}: {', '.join(map(str, known)) or 'none'}"
@@ -63,7 +63,7 @@ def nearest(name: object, known: Collection[object], word: str = "known") -> str
 
 
 def dataclass_in(hint: Any) -> type | None:
-    """Return the dataclass that a type is, or may be."""
+    """Return the dataclass that a type is or includes; None if there is none."""
     for option in (hint, *typing.get_args(hint)):
         if inspect.isclass(option) and dataclasses.is_dataclass(option):
             return option
@@ -71,7 +71,7 @@ def dataclass_in(hint: Any) -> type | None:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message, the start of it if it is long."""
+    """Return a value for a message, truncated if it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -79,18 +79,18 @@ def shown(value: Any) -> str:
 def faults_of(
     component: Callable[..., Any], arguments: Mapping[str, Any], given: Collection[str] = ()
 ) -> list[str]:
-    """Lists what is wrong with arguments: unknown, missing and of the wrong type.
+    """Return all faults of arguments: unknown, missing and of the wrong type.
 
     Args:
         component: Class or function whose signature and annotations are the schema.
-        arguments: What the config file gives.
-        given: Names that the caller supplies, and no config file may.
+        arguments: Arguments from the config file.
+        given: Names that the caller supplies and a config file must not.
     """
     return faults_of_keys(keys_of(component, given), arguments)
 
 
 def faults_of_keys(keys: Mapping[str, Key], arguments: Mapping[str, Any]) -> list[str]:
-    """List what is wrong with arguments, as :func:`faults_of` does, where the keys are known."""
+    """Return all faults of arguments, like :func:`faults_of`, for known keys."""
     faults = []
     for name, value in arguments.items():
         if name not in keys:
@@ -104,13 +104,13 @@ def faults_of_keys(keys: Mapping[str, Key], arguments: Mapping[str, Any]) -> lis
 
 
 def with_dataclasses(component: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Turns nested mappings into the dataclasses that the annotations name."""
+    """Convert nested mappings to the dataclasses that the annotations name."""
     hints = _hints(component)
     return {name: _converted(value, hints.get(name)) for name, value in arguments.items()}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as a config file holds it: dataclasses as mappings, tuples as lists."""
+    """Return a value in the form of a config file: dataclasses as mappings, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):
@@ -129,12 +129,12 @@ def _hints(component: Callable[..., Any]) -> dict[str, Any]:
     target = component.__init__ if inspect.isclass(component) else component
     try:
         return typing.get_type_hints(target)
-    except (NameError, TypeError):  # annotations of foreign code that only its author can read
+    except (NameError, TypeError):  # annotations of third-party code that cannot be resolved here
         return {}
 
 
 def _type_faults(value: Any, hint: Any) -> list[str]:
-    """What is wrong with a value, each message to be put right behind the key's name."""
+    """Return the faults of a value, each a message that continues after the key's name."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if any(not _type_faults(value, option) for option in options):

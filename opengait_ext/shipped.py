@@ -1,6 +1,6 @@
-"""Files that come with the package: configs and the demo's weights, found from any folder.
+"""Files shipped with the package: configs and the demo's weights, found from any folder.
 
-In a checkout they lie in ``configs`` and ``datasets/prep/weights``; a wheel holds copies, which
+In a checkout they are in ``configs`` and ``datasets/prep/weights``; a wheel has copies that
 ``setup.py`` makes.
 """
 
@@ -15,16 +15,16 @@ WEIGHTS = "datasets/prep/weights"
 
 
 def config_paths() -> dict[str, Path]:
-    """Return the config files that come with the package, by name."""
+    """Return the shipped config files by name."""
     return {path.stem: path for path in sorted(_folder(CONFIGS, CONFIGS).glob("*.yaml"))}
 
 
 def config_file(name_or_file: str) -> Path:
-    """Return the config file that a command line means.
+    """Return the config file that a command line names.
 
     Args:
-        name_or_file: A file; or, where there is no such file, the name of a config that comes with
-            the package: ``dinogrl_synth``, ``dinogrl_synth.yaml``, ``configs/dinogrl_synth.yaml``.
+        name_or_file: A file; or, if there is no such file, the name of a shipped config:
+            ``dinogrl_synth``, ``dinogrl_synth.yaml``, ``configs/dinogrl_synth.yaml``.
 
     Raises:
         UserError: If there is neither.
@@ -45,14 +45,14 @@ def config_file(name_or_file: str) -> Path:
 
 
 def weight_file(path: str | Path) -> Path:
-    """Return where a file of weights is: at its path, or, one of the demo's, in the package.
+    """Return the path of a file of weights; the demo's files may be inside the package.
 
     Args:
-        path: As a config gives it. ``datasets/prep/weights/<name>`` leads into the package where
+        path: The path in a config. ``datasets/prep/weights/<name>`` is looked up in the package if
             there is no such file.
 
     Returns:
-        The path itself if the package has no such file either.
+        The path of the file; ``path`` itself if the package has no such file either.
     """
     path = Path(path)
     inside = _folder("demo_weights", WEIGHTS) / path.name
@@ -61,6 +61,6 @@ def weight_file(path: str | Path) -> Path:
 
 
 def _folder(inside: str, in_checkout: str) -> Path:
-    """Return a folder of the installed package, or of the checkout that the package lies in."""
+    """Return a folder of the installed package, or of the checkout that contains the package."""
     folder = _PACKAGE / inside
     return folder if folder.is_dir() else _PACKAGE.parent / in_checkout

@@ -1,11 +1,11 @@
-"""The only door to torchvision: ``from .vision import torchvision``.
+"""The only import of torchvision: ``from .vision import torchvision``.
 
-The package index pairs its torchvision with a torch for CUDA. Beside a torch for CPUs the
-compiled half of that torchvision cannot be loaded, and its Python half then stops at operators
-that the compiled half should have brought. What this package needs (ResNets, their weights, the
-transforms) is Python alone, so the missing names are declared and the import is repeated.
-Never the other way around: on an installation that works, a name declared beforehand ends the
-process when the compiled half registers the same name.
+The torchvision on the package index is built for a torch with CUDA. With a torch for CPUs, the
+compiled half of that torchvision cannot be loaded, and its Python half then fails at operators
+that the compiled half should have registered. This package needs only the Python half (ResNets,
+their weights, the transforms), so the missing names are declared and the import is repeated.
+The names are never declared before the first import: on a working installation, that would end
+the process when the compiled half registers the same names.
 """
 
 import importlib
@@ -14,21 +14,21 @@ from types import ModuleType
 
 import torch
 
-# The operators that torchvision's Python half refers to without looking whether they are there.
+# The operators that torchvision's Python half uses without checking that they exist.
 _UNGUARDED = ("nms", "qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def load_torchvision() -> ModuleType:
-    """Imports torchvision, also where its compiled operators cannot be loaded.
+    """Import torchvision, even if its compiled operators cannot be loaded.
 
     Returns:
-        The module, with ``torchvision.transforms.v2.functional`` imported. Where the operators
-        are missing, calling one of them (``torchvision.ops.nms``) still fails, and says so.
+        The module, with ``torchvision.transforms.v2.functional`` imported. If the operators are
+        missing, calling one of them (``torchvision.ops.nms``) still raises an error.
 
     Raises:
-        RuntimeError: Whatever else is wrong with the installation, unchanged.
-        ModuleNotFoundError: If there is no torchvision.
+        RuntimeError: If something else is wrong with the installation; not changed.
+        ModuleNotFoundError: If torchvision is not installed.
     """
     try:
         return _import()
@@ -49,7 +49,7 @@ def _import() -> ModuleType:
 
 
 def _forget_the_failed_import() -> None:
-    """Removes the submodules that were imported before the failure: they would be reused."""
+    """Remove the submodules that were imported before the failure: they would be reused."""
     for name in list(sys.modules):
         if name == "torchvision" or name.startswith("torchvision."):
             del sys.modules[name]

@@ -1,9 +1,9 @@
-"""Files of weights, read as data: torch's two forms, and safetensors.
+"""Safe reading of weight files: torch's two formats, and safetensors.
 
-None of torch's own readers is asked: the pickle in a file goes through `unpickle`, and a tensor is
-made only when its sizes, strides and bytes agree. Compressed archives are refused, since torch
-writes none and a small one can claim any size. safetensors is a length, a table in JSON and the
-bytes, so forty lines with their checks stand here in place of one more dependency.
+torch's own readers are not used: `unpickle` reads the pickle in a file, and a tensor is built only
+if its sizes, strides and bytes agree. Compressed archives are refused, because torch writes none
+and a small one can claim any size. A safetensors file is a length, a table in JSON and the bytes,
+so forty lines with their checks replace one more dependency.
 """
 
 import json
@@ -21,10 +21,10 @@ from torch import Tensor
 from .unpickle import BrokenPickleError, ForeignObjectError, Machine, Source
 from .unpickle.tensors import TORCH, Storage, storage_of, typed
 
-_MAGIC = 0x1950A86A20F9469CFC6C  # the first value of torch's older form
+_MAGIC = 0x1950A86A20F9469CFC6C  # the first value of torch's older format
 _LOCAL_HEADER = struct.Struct("<4s2xH18xHH")
-_LARGEST_TABLE = 2**26  # bytes of the table of a safetensors file
-_TORCHS = (RuntimeError, OverflowError)  # of shapes that it cannot have
+_LARGEST_TABLE = 2**26  # maximum bytes of the table of a safetensors file
+_TORCHS = (RuntimeError, OverflowError)  # torch's errors for impossible shapes
 _SAFE_TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -40,14 +40,14 @@ _SAFE_TYPES = {
 
 
 def read_weight_file(path: Path) -> Any:
-    """Return what a file holds: tensors on the CPU, arrays, numbers, texts and containers of them.
+    """Return the content of a file: tensors on the CPU, arrays, numbers, texts and containers.
 
     Args:
-        path: Of ``torch.save`` in either form, or of safetensors.
+        path: A file of ``torch.save`` in either format, or of safetensors.
 
     Raises:
-        BrokenPickleError: If it is none of these, or damaged.
-        ForeignObjectError: If it asks for another class or function.
+        BrokenPickleError: If the file is none of these, or damaged.
+        ForeignObjectError: If the file needs another class or function.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -67,7 +67,7 @@ def _load(source: Source, storage: Callable[[Any], Storage] | None = None) -> An
 
 
 class _Archive:
-    """The zip file that ``torch.save`` writes: a pickle, and a member for each storage."""
+    """A zip file of ``torch.save``: a pickle, and a member for each storage."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream, self._size = stream, size
@@ -119,7 +119,7 @@ class _Archive:
 
 
 class _OldFile:
-    """What torch wrote before version 1.6: five pickles, then the bytes of the storages."""
+    """A file of torch before version 1.6: five pickles, then the bytes of the storages."""
 
     def __init__(self, source: Source) -> None:
         self._source, self._left = source, source.left
@@ -129,9 +129,9 @@ class _OldFile:
     def load(self) -> Any:
         """Return what it holds."""
         magic = _load(self._source)
-        if type(magic) is not int or magic != _MAGIC:  # an array would be compared by its values
+        if type(magic) is not int or magic != _MAGIC:  # arrays compare elementwise
             raise BrokenPickleError("a pickle, but none of torch.save")
-        _load(self._source)  # the version of the form
+        _load(self._source)  # the version of the format
         facts = _load(self._source)
         _check_order(not isinstance(facts, dict) or facts.get("little_endian") is not False)
         content = _load(self._source, self._storage)
@@ -204,7 +204,7 @@ def _safe_tensor(source: Source, entry: Any, size: int) -> Tensor:
         if type(side) is not int or not 0 <= side < 2**62:
             raise BrokenPickleError("a tensor of an impossible shape")
         count, reach = count * side, reach * max(side, 1)
-    if reach >= 2**62:  # torch refuses it even where a side is 0
+    if reach >= 2**62:  # torch refuses this even if a side is 0
         raise BrokenPickleError("a tensor of an impossible shape")
     if size != count * kind.itemsize:
         raise BrokenPickleError("a tensor whose bytes and shape do not agree")

@@ -1,4 +1,4 @@
-"""Loading of pretrained weights into a module, or one error that says what differs."""
+"""Loading of pretrained weights into a module, with one error that lists all differences."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from .weight_files import read_weight_file
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 20  # differing names in one message
+_SHOWN = 20  # maximum differing names in one message
 Tensors = dict[str, Tensor]
 
 
@@ -30,30 +30,29 @@ def load_weights(
     hint: str = "",
     translate: Callable[[Tensors], Tensors] | None = None,
 ) -> dict[str, Any]:
-    """Loads all weights of a module from a file, and nothing else from it.
+    """Load all weights of a module from a file, and nothing else from it.
 
-    The file is one of ``torch.save`` or of safetensors: a dictionary from names to tensors.
-    Nothing that it holds is run. Tensors of another precision (float16 on disk) are cast to the
-    module's.
+    The file is one of ``torch.save`` or of safetensors: a dictionary from names to tensors. No
+    code in it is run. Tensors of another precision (float16 on disk) are cast to the module's.
 
     Args:
-        module: Filled in place; its state dict and the file must agree in names and shapes.
-        path: The file; one of the demo's is found in the package, too.
-        where: Key of the config that gave the path, for the messages.
-        prefix: Only names that begin so are taken, and without it (``"dinov2."``).
+        module: Changed in place; its state dict and the file must agree in names and shapes.
+        path: The file; the demo's files are also found in the package.
+        where: Key of the config with the path, for messages.
+        prefix: Only names with this prefix are used, without the prefix (``"dinov2."``).
         entry: Key of the dictionary of tensors, if the file holds several (``"model"``).
-        names: Other names of the module's parts in the file: beginning there -> beginning here
-            (after ``prefix`` is gone); an empty one leaves these tensors out.
-        hint: How to get the file; a sentence, shown when it is missing.
-        translate: Brings the names of other libraries to those of the module; raises a ValueError
-            for weights that are of another kind.
+        names: Other names of the module's parts in the file: prefix in the file -> prefix here
+            (after ``prefix`` is removed); an empty one skips these tensors.
+        hint: How to get the file; a sentence that is shown if the file is missing.
+        translate: Function that translates the names of other libraries to those of the module; it
+            raises a ValueError for weights of another kind.
 
     Returns:
-        For the log: ``file``, ``tensors`` (how many) and ``sha256`` (of the file, its start).
+        For the log: ``file``, ``tensors`` (their number) and ``sha256`` (start of the file's hash).
 
     Raises:
         UserError: If the file is missing, damaged, holds anything but tensors, or differs from
-            the module; then with all differing names (the first 20).
+            the module; the message lists the differing names (the first 20).
     """
     file = weight_file(path)
     if not file.is_file():
@@ -84,10 +83,10 @@ def load_or_say_random(
     hint: str,
     translate: Callable[[Tensors], Tensors] | None = None,
 ) -> None:
-    """Loads a module's weights, or says that it keeps its random ones if the path is null.
+    """Load a module's weights, or warn that it keeps its random ones if the path is null.
 
     Raises:
-        UserError: As :func:`load_weights`.
+        UserError: As in :func:`load_weights`.
     """
     if path is None:
         logger.warning("%s is null: %s is random", where, type(module).__name__)
@@ -96,14 +95,14 @@ def load_or_say_random(
 
 
 def read_file(file: Path, where: str = "") -> Any:
-    """Return what a file of ``torch.save`` or of safetensors holds, without running any of it.
+    """Return the content of a file of ``torch.save`` or of safetensors without running its code.
 
     Args:
-        file: The file, which is there.
-        where: Key or option that gave the path, for the messages.
+        file: An existing file.
+        where: Key or option with the path, for messages.
 
     Raises:
-        UserError: If the file is damaged, or asks for classes or functions.
+        UserError: If the file is damaged, or needs classes or functions.
     """
     place = f"{where}: {file}" if where else str(file)
     try:
@@ -123,7 +122,7 @@ def read_file(file: Path, where: str = "") -> Any:
 
 
 def bare_names(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state dict without what wrappers put before names: ``module.``, ``_orig_mod.``."""
+    """Return a state dict without the prefixes of wrappers: ``module.``, ``_orig_mod.``."""
     bare = {}
     for name, value in state.items():
         name = str(name).replace("_orig_mod.", "")
@@ -134,15 +133,15 @@ def bare_names(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def entry_of(content: Any, entry: str | None, place: str) -> dict[str, Tensor]:
-    """Gives the dictionary of tensors that a file holds, or holds under a key.
+    """Return the dictionary of tensors that a file holds, or holds under a key.
 
     Args:
-        content: As :func:`read_file` gives it.
-        entry: The key, or None.
-        place: What is before the colon of a message.
+        content: The result of :func:`read_file`.
+        entry: The key; None: the content itself.
+        place: The part of a message before the colon.
 
     Raises:
-        UserError: If there is none; it says what the file holds instead.
+        UserError: If there is no such dictionary; the message says what the file holds instead.
     """
     if entry is not None:
         if not isinstance(content, Mapping) or entry not in content:
@@ -171,16 +170,16 @@ def _kind(content: Any) -> str:
 
 
 def some_names(names: Iterable[Any]) -> str:
-    """Return the first twenty names for a message, and how many more there are."""
+    """Return the first twenty names for a message, and the number of the others."""
     every = list(names)
     more = [f"and {len(every) - _SHOWN} more"] if len(every) > _SHOWN else []
     return ", ".join([*(str(name)[:80] for name in every[:_SHOWN]), *more])
 
 
 def shares(lengths: Sequence[int], room: int = _SHOWN) -> list[int]:
-    """Return how many lines of each list a message shows, so that all together are twenty.
+    """Return how many lines of each list a message shows, so that they are twenty in total.
 
-    Short lists are shown whole before long ones share the rest.
+    Short lists are shown in full before long ones share the rest.
     """
     found, left = [0] * len(lengths), room
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
@@ -193,7 +192,7 @@ def shares(lengths: Sequence[int], room: int = _SHOWN) -> list[int]:
 def _renamed(
     state: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]
 ) -> dict[str, Tensor]:
-    """Cuts the prefix off the names, and gives them the beginnings they have in the module."""
+    """Remove the prefix from the names, and replace their prefixes by those of the module."""
     renamed = {}
     for name, value in state.items():
         if not name.startswith(prefix):
@@ -218,7 +217,7 @@ def _translated(
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Gives a line for each name or shape that is not the same on both sides."""
+    """Return a line for each name or shape that differs between the two sides."""
     lines = [f"missing in the file: {name}" for name in expected if name not in found]
     lines += [f"not in the module: {name}" for name in found if name not in expected]
     lines += [

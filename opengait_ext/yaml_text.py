@@ -1,8 +1,8 @@
-"""YAML of config files: plain values, read within bounds, with the line of what is wrong.
+"""Bounded reading of the YAML of config files, with line numbers in errors.
 
-A config of this project has some hundred values. What is far larger than that, repeats itself
-without end or means other things than it shows (a key twice, a number of base 8 or 60, an
-object) is refused. A date is the text that stands there.
+A config of this project has about a hundred values. Text that is far larger, repeats itself
+endlessly, or is misleading (a key twice, a number of base 8 or 60, an object) is refused. A date is
+kept as text.
 """
 
 import codecs
@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-_LARGEST = 50_000  # bytes
-_MOST = 3_000  # values, of which PyYAML reads 3,000 in a second; repeated ones count each time
-_DEEPEST = 30  # levels
-_SHOWN = 60  # characters of a value
+_LARGEST = 50_000  # maximum bytes
+_MOST = 3_000  # maximum values: PyYAML reads so many in a second; aliases count each time
+_DEEPEST = 30  # maximum levels
+_SHOWN = 60  # characters of a value in a message
 _PREFIX = "tag:yaml.org,2002:"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -24,7 +24,7 @@ _MARKS = (
 )
 _UNEXPECTED = (LookupError, AttributeError, TypeError, ValueError, OverflowError)
 _SCALARS = ("int", "float", "bool", "timestamp", "str", "null")
-_FORMS = {  # of a node that has such a tag
+_FORMS = {  # class of a node with such a tag
     **{_PREFIX + kind: (yaml.ScalarNode, "a scalar") for kind in _SCALARS},
     _PREFIX + "map": (yaml.MappingNode, "a mapping"),
     _PREFIX + "seq": (yaml.SequenceNode, "a sequence"),
@@ -36,17 +36,17 @@ _NESTED = re.compile(rf"(?:[\[{{]\s*){{{_DEEPEST + 1}}}")
 
 
 class YAMLError(ValueError):
-    """A text is no YAML, or none that a config is written in; begins with the line."""
+    """A text is not YAML, or not allowed in a config; the message starts with the line."""
 
 
 def parse(content: bytes | str) -> Any:
     """Return the plain values of a text: mappings, lists, texts, numbers, true, false and null.
 
     Args:
-        content: UTF-8, or UTF-16 with its mark, as some editors and shells of Windows write it.
+        content: UTF-8, or UTF-16 with a byte order mark, as some Windows programs write it.
 
     Raises:
-        YAMLError: With the line, what is wrong there, and what to write instead.
+        YAMLError: If the text is refused; the message has the line, the fault and the remedy.
     """
     if len(content) > _LARGEST:
         raise YAMLError(f"{len(content):,} bytes, expected at most {_LARGEST:,} of a config file")
@@ -73,7 +73,7 @@ def parse(content: bytes | str) -> Any:
 
 
 def written(value: Any) -> str:
-    """Return plain values as YAML that :func:`parse` reads back to the same."""
+    """Return plain values as YAML that :func:`parse` reads back to the same values."""
     return yaml.safe_dump(
         value, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True
     )
@@ -100,15 +100,15 @@ def _told(fault: yaml.MarkedYAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with bounds; equal keys, of which it lets the last win, are faults."""
+    """PyYAML's safe loader with bounds; it refuses duplicate keys, where PyYAML keeps the last."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = self._read = 0
-        self._sizes: dict[int, int] = {}  # values of each finished node
+        self._sizes: dict[int, int] = {}  # number of values of each finished node
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count levels and values while the text is read, before anything is made of it."""
+        """Count levels and values while the text is read, before anything is built from it."""
         mark = self.peek_event().start_mark
         if self._depth >= _DEEPEST:
             raise YAMLError(f"line {mark.line + 1}: more than {_DEEPEST} levels")
@@ -134,7 +134,7 @@ class _Loader(yaml.SafeLoader):
         return 0
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a mapping that has a key twice, or one that is no plain value."""
+        """Refuse a mapping with a key twice, or with a key that is not a plain value."""
         seen = set()
         for key, _ in node.value:
             if key.tag == _PREFIX + "merge":
@@ -151,7 +151,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def number(self, node: yaml.ScalarNode) -> int | float:
-        """Return an integer of 64 bits, or a finite number, that is what it looks like."""
+        """Return a 64-bit integer or a finite number, and refuse misleading notations."""
         kind = node.tag.removeprefix(_PREFIX)
         try:
             if len(node.value) > _SHOWN:
@@ -171,10 +171,10 @@ class _Loader(yaml.SafeLoader):
         return value
 
     def date(self, node: yaml.ScalarNode) -> str:
-        """Return a date as it is written: nothing in a config is one, but names may be."""
+        """Return a date as its text: no config value is a date, but a name may look like one."""
         try:
             self.construct_yaml_timestamp(node)
-        except (ValueError, AttributeError):  # the second for what looks like none
+        except (ValueError, AttributeError):  # AttributeError: the text does not look like a date
             raise YAMLError(
                 f"{_line(node)}: {_short(node.value)} is an impossible date; write it in quotes if "
                 "it is a name"
@@ -188,13 +188,13 @@ class _Loader(yaml.SafeLoader):
         return bool(self.construct_yaml_bool(node))
 
     def unknown(self, node: yaml.Node) -> Any:
-        """Refuse a value of another kind."""
+        """Refuse a value with an unknown tag."""
         tag = node.tag.replace(_PREFIX, "!!")
         raise YAMLError(f"{_line(node)}: {_short(tag)} is no kind of value that a config has")
 
 
 def _check_form(node: yaml.Node) -> None:
-    """Refuse ``!!map 3`` and the like, of which PyYAML makes other errors or other values."""
+    """Refuse ``!!map 3`` and the like, which PyYAML turns into other errors or other values."""
     form, name = _FORMS.get(node.tag, (yaml.Node, ""))
     if not isinstance(node, form):
         mark, found = node.start_mark, type(node).__name__.removesuffix("Node").lower()
