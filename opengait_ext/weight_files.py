@@ -89,7 +89,7 @@ class _Archive:
         self._read: dict[str, np.ndarray] = {}
 
     def load(self) -> Any:
-        """Return what it holds."""
+        """Return the content of the file."""
         if self._folder + "byteorder" in self._members:
             _check_order(self._content("byteorder").tobytes() == b"little")
         described = self._content("data.pkl").tobytes()
@@ -127,7 +127,7 @@ class _OldFile:
         self._kinds: dict[str, torch.dtype] = {}
 
     def load(self) -> Any:
-        """Return what it holds."""
+        """Return the content of the file."""
         magic = _load(self._source)
         if type(magic) is not int or magic != _MAGIC:  # arrays compare elementwise
             raise BrokenPickleError("a pickle, but none of torch.save")
