@@ -1,9 +1,9 @@
-"""Discard lists: images that leave their tracklets before anything else is decided.
+"""Discard lists: images removed from their tracklets before any selection.
 
-DinoGRL drops the images of two lists that were never published (discard_train.txt and
-discard_test.txt) from every tracklet, training and test, before the short ones go out. Whoever has
-such lists, or makes others, gives them to the preparation; what they take out is counted and goes
-into ``partition.json``, so that a result can say on which images it was measured.
+DinoGRL drops the images of two unpublished lists (discard_train.txt and discard_test.txt) from all
+training and test tracklets before it drops short tracklets. Such lists can be passed to the
+preparation. The removed images are counted and recorded in ``partition.json``, so a result shows
+which images it was measured on.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ PATH = re.compile(r"(?:.*/)?(?P<file>[0-9]{4}/(?:rgb|ir)/D[0-9]{1,2}/[0-9]+\.(?i
 
 @dataclass(frozen=True)
 class DiscardList:
-    """A discard list of one half, compared with the images there are.
+    """The discard list of one half, matched against the existing images.
 
     Args:
         file: Name of the list, without its folder.
-        sha256: Of its content.
-        images: That it lists, each once, as in ``Row.files``.
-        unknown: Entries of images that no tracklet of the half holds, with file and line.
+        sha256: Hash of its content.
+        images: The listed images, each once, as in ``Row.files``.
+        unknown: Entries that match no image of the half, with file and line.
     """
 
     file: str
@@ -44,17 +44,17 @@ class DiscardList:
 def read_discard_lists(
     paths: Mapping[str, Path | None], rows: Sequence[Row]
 ) -> dict[str, DiscardList]:
-    """Reads the discard lists that are given.
+    """Read the given discard lists.
 
     Args:
-        paths: Of the list of each half; None for none.
+        paths: Path of the list by half; None for no list.
         rows: All published tracklets.
 
     Returns:
-        The list of every half that has one.
+        The list by half, for halves that have one.
 
     Raises:
-        SourceError: If a list cannot be read, or with all lines that are no image.
+        SourceError: If a list cannot be read; otherwise with all lines that name no image.
     """
     return {
         half: _read(path, {file for row in rows if row.half == half for file in row.files})
@@ -82,9 +82,9 @@ def _read(path: Path, there: set[str]) -> DiscardList:
 
 
 def image_of(entry: str) -> str | None:
-    """Gives the image that an entry means, as in ``Row.files``; None if it has no known form.
+    """Return the image an entry names, as in ``Row.files``; None if its form is unknown.
 
-    The tracklet number of a name is not looked at, because it is not part of the image's path.
+    The tracklet number in a name is ignored, because it is not part of the image path.
     """
     name = NAME.fullmatch(entry)
     if name is not None:
@@ -94,7 +94,7 @@ def image_of(entry: str) -> str | None:
 
 
 def without_discarded(rows: Sequence[Row], lists: Mapping[str, DiscardList]) -> list[Row]:
-    """Gives the same rows without the listed images; the number of these is in ``discarded``."""
+    """Return the rows without the listed images; ``discarded`` counts the removed ones."""
     return [_without(row, lists[row.half].images) if row.half in lists else row for row in rows]
 
 
@@ -109,19 +109,19 @@ def summarize(
     frames: Sequence[int],
     min_frames: int,
 ) -> dict[str, Any] | None:
-    """Return what the lists took out, for ``source["discard_lists"]``.
+    """Return what the lists removed, for ``source["discard_lists"]``.
 
-    A tracklet counts as removed if it would be used without the lists (a discarded image is taken
-    for whole), whether it is too short now or its identity is left in one modality.
+    A tracklet counts as removed if it would be used without the lists (discarded images are assumed
+    undamaged): either it is too short now, or its identity has only one modality left.
 
     Args:
-        lists: Of the halves that have one.
-        rows: All tracklets, discarded images left out.
-        frames: How many whole frames each of them has.
-        min_frames: That a tracklet needs.
+        lists: The lists by half.
+        rows: All tracklets, without discarded images.
+        frames: Number of undamaged frames of each tracklet.
+        min_frames: Fewest frames of a used tracklet.
 
     Returns:
-        None without a list, else ``{"train": ..., "test": ...}``, None for a half without one.
+        None without any list, else ``{"train": ..., "test": ...}``; None for a half without one.
     """
     if not lists:
         return None
@@ -145,7 +145,7 @@ def summarize(
 
 
 def tell_unknown(lists: Mapping[str, DiscardList]) -> None:
-    """Prints the entries of discard lists that name no image: their list or half may be wrong."""
+    """Print discard entries that match no image; the list or the half may be wrong."""
     for half, found in lists.items():
         if found.unknown:
             head = f"{len(found.unknown):,} of {len(found.images):,} entries name no {half} image"
@@ -153,10 +153,10 @@ def tell_unknown(lists: Mapping[str, DiscardList]) -> None:
 
 
 def discarded(summary: Mapping[str, Any] | None) -> Iterator[str]:
-    """Gives the lines that say what the discard lists took out.
+    """Yield lines on what the discard lists removed.
 
     Args:
-        summary: As it stands in ``source["discard_lists"]``.
+        summary: The value of ``source["discard_lists"]``.
     """
     if summary is None:
         yield "discard lists: none"

@@ -1,4 +1,4 @@
-"""The folders of HITSZ-VCM as it is published: which layout it is, and whether all files exist."""
+"""The published folders of HITSZ-VCM: recognize the layout, check that all files exist."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ in a folder, or in .zip, .tar, .tar.gz archives: give the folder that holds them
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds the identities of a half.
+    """The location of the images of one half.
 
     Args:
-        place: Where most of the images are.
-        elsewhere: The others, by their listed names: where they are, and under which name.
-        missing: Listed images that are nowhere.
+        place: The folder with most of the images.
+        elsewhere: The others by listed name: their folder and actual name.
+        missing: Listed images that were not found.
     """
 
     place: Place
@@ -30,23 +30,24 @@ class Home:
     missing: set[str] = field(default_factory=set)
 
     def image(self, file: str) -> Image:
-        """Gives what `read_image` reads, of a listed file."""
+        """Return the image of a listed file, as `read_image` expects it."""
         place, name = self.elsewhere.get(file, (self.place, file))
         return place.image(name)
 
 
 def read_published(sources: Sources, faults: Faults) -> tuple[str, Lists, dict[str, Home]]:
-    """Recognize the layout, read the lists and find all images.
+    """Recognize the layout, read the lists, and find all images.
 
     Args:
         sources: The folders and archives of the published data.
-        faults: Gets what is odd and accepted.
+        faults: Collects accepted oddities.
 
     Returns:
-        The layout in words, what the lists say, and where the images of each half are.
+        A description of the layout, the lists, and the location of the images by half.
 
     Raises:
-        UserError: If something is missing, of an unknown layout or damaged, or with all faults.
+        UserError: If something is missing, damaged or of an unknown layout; otherwise with all
+            faults at once.
     """
     place, lists = find_and_read_lists(sources, faults)
     faults.refuse(str(place))
@@ -56,17 +57,17 @@ def read_published(sources: Sources, faults: Faults) -> tuple[str, Lists, dict[s
 
 
 def find_and_read_lists(sources: Sources, faults: Faults) -> tuple[Place, Lists]:
-    """Return the folder of the lists and what they say.
+    """Return the folder of the lists and their contents.
 
     Raises:
-        UserError: As `find_lists`.
+        UserError: As in `find_lists`.
     """
     place, spelled = find_lists(sources)
     return place, read_lists(lambda name: read_image(place.image(spelled[name])), faults)
 
 
 def find_homes(sources: Sources, rows: Sequence[Row], faults: Faults) -> dict[str, Home]:
-    """Find the images of both halves; a half of which there is nothing is left out.
+    """Find the images of both halves; leave out a half without any.
 
     Raises:
         UserError: If an archive cannot be read.
@@ -76,10 +77,10 @@ def find_homes(sources: Sources, rows: Sequence[Row], faults: Faults) -> dict[st
 
 
 def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
-    """Gives the folder of the five lists, and how each is spelled there.
+    """Return the folder of the five lists, and the spelling of each name there.
 
     Raises:
-        SourceError: If there are no lists, not all of them, or several sets in one tree.
+        SourceError: If lists are missing, or one tree holds several sets of them.
     """
     nearest: tuple[Place, dict[str, str]] | None = None
     seen: list[str] = []
@@ -107,19 +108,19 @@ def find_lists(sources: Sources) -> tuple[Place, dict[str, str]]:
 
 
 def find_home(sources: Sources, half: str, rows: Sequence[Row], faults: Faults) -> Home | None:
-    """Finds all listed files of a half; most are in one folder, the others may be elsewhere.
+    """Find all listed files of a half; most are in one folder, others may be elsewhere.
 
-    Names are compared as sets, and once more without the case of their letters, which systems
-    and archives change.
+    Names are compared as sets, then once more ignoring case, which file systems and archives may
+    change.
 
     Args:
-        sources: All that there is to read from.
+        sources: All folders and archives.
         half: ``Train`` or ``Test``.
-        rows: Of both halves.
-        faults: Gets every listed file that is not there, and what is odd.
+        rows: The tracklets of both halves.
+        faults: Collects missing files and oddities.
 
     Returns:
-        None if not one identity was found; that is a fault, too, if there are rows.
+        None if no identity was found, which is also a fault if the half has rows.
     """
     mine = [row for row in rows if row.half == half]
     if not mine:
@@ -155,7 +156,7 @@ def find_home(sources: Sources, half: str, rows: Sequence[Row], faults: Faults) 
 
 
 def _homes_of(sources: Sources, pids: set[str]) -> Iterator[tuple[Place, list[str]]]:
-    """Gives every folder that holds identities, and which; of each tree the fullest first."""
+    """Yield every folder with identities and their pids, the fullest of each tree first."""
     for tree in sources:
         homes = [
             (Place(tree, folder), sorted(pids.intersection(folders)))
@@ -166,7 +167,7 @@ def _homes_of(sources: Sources, pids: set[str]) -> Iterator[tuple[Place, list[st
 
 
 def _take(place: Place, pids: Iterable[str], missing: set[str]) -> tuple[list[str], list[str]]:
-    """Takes what is there from the missing files; gives what was found, and the other images."""
+    """Remove the files of a folder from ``missing``; return those found and the other images."""
     found: list[str] = []
     others: list[str] = []
     for pid in pids:
@@ -184,7 +185,7 @@ def _images_below(place: Place, folder: str, depth: int) -> Iterator[str]:
 
 
 def _take_renamed(others: list[str], missing: set[str], faults: Faults) -> dict[str, str]:
-    """Takes images whose names differ from missing ones in the case of letters only."""
+    """Match missing images to files whose names differ only in case; return the renamings."""
     if not missing:
         return {}
     listed = {file.lower(): file for file in missing}
@@ -200,7 +201,7 @@ def _take_renamed(others: list[str], missing: set[str], faults: Faults) -> dict[
 
 
 def describe(lists: Place, homes: dict[str, Home]) -> str:
-    """Says in words which layout was found."""
+    """Return a description of the layout."""
     train, test = (homes[half].place for half in HALVES)
     if train == test:
         beside = lists.tree is train.tree and not lists.folder
@@ -211,7 +212,7 @@ def describe(lists: Place, homes: dict[str, Home]) -> str:
 
 
 def _named(place: Place) -> str:
-    """Gives the name below what the user gave: ``Train/``, ``Train.zip:Train/``, ``Train.zip``."""
+    """Return a name relative to the source: ``Train/``, ``Train.zip:Train/``, ``Train.zip``."""
     if not place.folder:
         return place.tree.path.name + ("" if isinstance(place.tree, Archive) else "/")
     above = f"{place.tree.path.name}:" if isinstance(place.tree, Archive) else ""

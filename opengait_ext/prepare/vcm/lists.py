@@ -1,7 +1,7 @@
-"""The five lists of HITSZ-VCM: which tracklets there are, and what is wrong with the lists.
+"""The five lists of HITSZ-VCM: the tracklets and the faults in the lists.
 
-One reader for the preparation, which refuses faulty lists, and for the check, which goes on with
-what can be understood. Nothing but the lists is looked at here.
+One reader serves the preparation, which refuses faulty lists, and the check, which continues with
+the readable lines. Only the lists are read here, no image.
 """
 
 import hashlib
@@ -38,17 +38,17 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Row:
-    """One tracklet, as the lists have it.
+    """One tracklet, as listed.
 
     Args:
-        number: Its line among the filled lines of ``track_*_info.txt``, from 1.
+        number: Its line among the non-empty lines of ``track_*_info.txt``, from 1.
         pid: Four digits.
-        camid: The camera's number.
+        camid: The camera number.
         modality: ``visible`` or ``infrared``.
         half: ``Train`` or ``Test``.
         is_query: Whether ``query_IDX.txt`` lists it.
-        files: Of its frames in order, below the folder that holds the identities.
-        discarded: How many more it has that are in a discard list.
+        files: Paths of its frames in order, relative to the folder of the identities.
+        discarded: Number of its frames removed by a discard list.
     """
 
     number: int
@@ -62,16 +62,16 @@ class Row:
 
     @property
     def path(self) -> str:
-        """Where its prepared form goes, below the root: ``0001/rgb/D3-T17``."""
+        """Path of the prepared tracklet relative to the root: ``0001/rgb/D3-T17``."""
         return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
 
 
 @dataclass(frozen=True)
 class Lists:
-    """What the lists say.
+    """The contents of the lists.
 
     Args:
-        rows: All tracklets that can be understood, training half first.
+        rows: All readable tracklets, training half first.
         digest: sha256 of all lists; line ends and blank lines do not change it.
     """
 
@@ -80,7 +80,7 @@ class Lists:
 
 
 class _Name(NamedTuple):
-    """A line of ``*_name.txt``: what is compared with its row, and the image it means."""
+    """A line of ``*_name.txt``: the fields compared with its row, and its image."""
 
     modality: str
     pid: int
@@ -94,8 +94,8 @@ def read_lists(read: Callable[[str], bytes], faults: Faults) -> Lists:
     """Read the five lists and compare them with one another.
 
     Args:
-        read: Returns the content of a list by its name.
-        faults: Gets what is wrong or odd, with list and line.
+        read: Function that returns the content of a list, given its name.
+        faults: Collects faults and oddities, with list and line.
     """
     lines = {name: _read(name, read, faults) for name in LISTS}
     query = _read_query(lines[QUERY_LIST], len(lines[ROW_LISTS["Test"]]), faults)
@@ -128,7 +128,7 @@ def _read(name: str, read: Callable[[str], bytes], faults: Faults) -> Lines:
 
 
 def _read_names(lines: Lines, half: str, faults: Faults) -> Iterator[_Name | None]:
-    """Return the fields of every name; None stands for a faulty one."""
+    """Yield the fields of every name; None for a faulty one."""
     place = NAME_LISTS[half]
     first: dict[str, tuple[int, str]] = {}
     for line, text in lines:
@@ -147,7 +147,7 @@ def _read_names(lines: Lines, half: str, faults: Faults) -> Iterator[_Name | Non
 
 
 def _read_query(lines: Lines, count: int, faults: Faults) -> set[int] | None:
-    """Return the row numbers of all tokens of all lines; None without a line."""
+    """Return the row numbers of all tokens of all lines; None if there is no line."""
     query: set[int] = set()
     for line, text in lines:
         for token in text.split():
@@ -168,7 +168,7 @@ def _read_rows(
     faults: Faults,
 ) -> Iterator[Row]:
     if not names:
-        return  # told as empty or unreadable
+        return  # already reported as empty or unreadable
     place = ROW_LISTS[half]
     owners = np.zeros(len(names), int)  # number of the first row that covers a name
     for number, (line, text) in enumerate(lines, 1):
@@ -201,7 +201,7 @@ def _read_rows(
 
 
 def _own(owners: np.ndarray, number: int, place: str, line: int, faults: Faults) -> None:
-    """Mark the names of a row; a name that another row has is noted."""
+    """Mark the names of a row, and record names that another row owns."""
     taken = owners[owners > 0]
     if len(taken):
         share = f"{len(taken)} of {len(owners)}"
@@ -223,7 +223,7 @@ def _compare(
 
 
 def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Return first and last position of every run of true values."""
+    """Yield the first and last position of every run of true values."""
     edges = np.flatnonzero(np.diff(np.r_[0, mask.astype(int), 0]))
     for first, end in edges.reshape(-1, 2).tolist():
         yield first, end - 1

@@ -1,10 +1,10 @@
-"""Prepares HITSZ-VCM, or data published in the same form (SynthVVI), for training and testing.
+"""Preparation of HITSZ-VCM, or data in its form (SynthVVI), for training and testing.
 
     python datasets/prep/hitsz_vcm.py --source <download> --target data/hitsz_vcm
 
-Reads all three layouts in circulation (identities below Train/ and Test/ or in one folder, lists
-in info/ or beside them), unpacked or in the published archives. Images of a discard list, if one
-is given, leave their tracklets first.
+Reads all three known layouts (identities in Train/ and Test/ or in one folder, lists in info/ or
+beside them), unpacked or in the published archives. If discard lists are given, their images are
+removed from the tracklets first.
 
 Source: Lin et al., "Learning Modal-Invariant and Temporal-Memory for Video-Based Visible-Infrared
 Person Re-Identification", CVPR 2022.
@@ -33,7 +33,7 @@ from opengait_ext.prepare.vcm.discard import (
 from opengait_ext.prepare.vcm.folders import EXPECTED, read_published
 from opengait_ext.prepare.vcm.lists import HALVES
 
-# Of the lists as published, and tracklets of at least 12 frames and their frames.
+# Counts of the published lists, and tracklets of at least 12 frames with their frames.
 OFFICIAL_IDENTITIES = {"Train": 500, "Test": 427}
 OFFICIAL_ROWS = {"Train": 11061, "Test": 10802}
 OFFICIAL_NAMES = {"Train": 232496, "Test": 230763}
@@ -53,13 +53,13 @@ OFFICIAL_FRAMES = {
 
 @dataclass(frozen=True)
 class _Published(Published):
-    """What was found, with the discard lists that were taken out of it."""
+    """The published data, and the discard lists applied to it."""
 
     discard_lists: dict[str, DiscardList] = field(default_factory=dict)
 
 
 class HitszVcm(pipeline.DataSet):
-    """All infrared tracklets query all visible ones of other cameras, and the reverse."""
+    """HITSZ-VCM: infrared tracklets query visible ones of other cameras, and the reverse."""
 
     name = "HITSZ-VCM"
     script = "datasets/prep/hitsz_vcm.py"
@@ -68,7 +68,7 @@ class HitszVcm(pipeline.DataSet):
     min_frames = 12
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the discard lists."""
+        """Add the options of the discard lists."""
         for half in HALVES:
             parser.add_argument(
                 f"--discard-{half.lower()}",
@@ -108,7 +108,7 @@ class HitszVcm(pipeline.DataSet):
         return {"name": "vcm", "ignore": "same_pid_camid"}
 
     def settings(self, published: Published, options: argparse.Namespace) -> dict[str, object]:
-        """Return what data that were prepared by earlier versions have noted, too."""
+        """Return the settings in the form that earlier versions recorded."""
         names = ["name", "min_frames", "validation", "form"]
         if options.form == "opengait":
             names += ["height", "width"]
@@ -122,18 +122,18 @@ class HitszVcm(pipeline.DataSet):
     def source(
         self, published: Published, frames: Sequence[int], options: argparse.Namespace
     ) -> dict[str, Any]:
-        """Return what the discard lists took out."""
+        """Return what the discard lists removed."""
         lists = _lists_of(published)
         return {"discard_lists": summarize(lists, published.rows, frames, options.min_frames)}
 
     def lines(self, partition: Partition) -> Iterator[str]:
-        """Yield what the discard lists took out."""
+        """Yield lines on what the discard lists removed."""
         return discarded(partition.source["discard_lists"])
 
     def official(
         self, published: Published, partition: Partition, options: argparse.Namespace
     ) -> Iterator[tuple[str, int, int]]:
-        """Yield the counts of the published lists, if the number of rows is of that order."""
+        """Yield published counts beside those found, if the number of rows is of that magnitude."""
         return official_counts(published.rows, partition)
 
 
@@ -143,11 +143,11 @@ def _lists_of(published: Published) -> dict[str, DiscardList]:
 
 
 def official_counts(rows: Sequence[Row], partition: Partition) -> Iterator[tuple[str, int, int]]:
-    """Yield the counts of HITSZ-VCM beside those found, if the number of rows is of that order.
+    """Yield the counts of HITSZ-VCM beside those found, if the row count is of that magnitude.
 
     Args:
         rows: All published tracklets.
-        partition: Of those that are used.
+        partition: The partition of the used tracklets.
     """
     if len(rows) < sum(OFFICIAL_ROWS.values()) // 2:
         return
@@ -171,5 +171,5 @@ def official_counts(rows: Sequence[Row], partition: Partition) -> Iterator[tuple
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 interrupted."""
     return pipeline.run_script(HitszVcm(), command)
