@@ -1,4 +1,4 @@
-"""BUPTCampus as it is published: where things are, what they hold, and whether all files exist.
+"""The published BUPTCampus: find its folders, read them, and check that all files exist.
 
 Nothing is decoded or written here.
 """
@@ -41,10 +41,10 @@ EXPECTED = f"""expected
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are.
+    """Paths of the published data.
 
     Args:
-        home: The folder that holds the images' folder and, as a rule, the lists.
+        home: The folder that holds the image folder and, usually, the lists.
         lists: The folder of the lists.
         index: ``data_paths.json``.
     """
@@ -59,16 +59,16 @@ class Published:
     """The published data after all checks.
 
     Args:
-        layout: Where images and lists were found, in words.
+        layout: Where images and lists were found, as text.
         images: The folder that holds the identities.
         rows: All tracklets: training, auxiliary, test.
-        pairs: Positions ``(visible, infrared)`` of training tracklets that belong together.
+        pairs: Positions ``(visible, infrared)`` of paired training tracklets.
         query: Positions of the query tracklets, in the order of their list.
-        gallery: Likewise.
+        gallery: Positions of the gallery tracklets, in the order of their list.
         auxiliary: Name of the auxiliary list, if it was read.
-        digest: sha256 of what the lists say and the names of all frames.
-        remarks: What is odd and was accepted.
-        missing: Listed images that are not there.
+        digest: sha256 of the lists and the names of all frames.
+        remarks: Oddities that were accepted.
+        missing: Listed images that do not exist.
     """
 
     layout: str
@@ -90,18 +90,18 @@ def read_published(
     fake_ir: bool = False,
     faults: Faults | None = None,
 ) -> Published:
-    """Find everything, read it and check that it fits together.
+    """Find and read lists, index and images, and check that they agree.
 
     Args:
         source: DATA or its parent.
-        lists: The folder of the lists, if not beside DATA or in a folder there.
-        auxiliary: Read the auxiliary identities, too.
-        fake_ir: Expect the FakeIR images, too.
-        faults: Gets what is wrong, and what can be understood is returned; without it, all that
-            is wrong is raised.
+        lists: The folder of the lists, if it is not DATA's parent or a folder in it.
+        auxiliary: Also read the auxiliary identities.
+        fake_ir: Also expect the FakeIR images.
+        faults: Collects the faults; everything readable is then returned. Without it, the faults
+            are raised.
 
     Raises:
-        SourceError: If something is missing or unknown, or with all faults.
+        SourceError: If something is missing or unknown; otherwise with all faults at once.
     """
     noted = Faults() if faults is None else faults
     places = find_places(source, lists)
@@ -151,7 +151,7 @@ def _read_index(path: Path) -> Index:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that is there twice, of which json would keep the last unseen."""
+    """Refuse a duplicate key; json would silently keep the last one."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
@@ -161,11 +161,11 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_places(source: Path, lists: Path | None) -> Places:
-    """Finds lists and index.
+    """Find the lists and the index.
 
     Args:
         source: DATA or its parent.
-        lists: The folder of the lists, if it was named.
+        lists: The folder of the lists, if the user named one.
 
     Raises:
         SourceError: If a folder or a list is missing, or two folders hold different lists.
@@ -190,10 +190,10 @@ def find_places(source: Path, lists: Path | None) -> Places:
 
 
 def find_images(places: Places, pids: set[str]) -> Path:
-    """Gives the folder that holds most of the identities.
+    """Return the folder with the most identities.
 
     Raises:
-        SourceError: If none holds any.
+        SourceError: If no folder holds an identity.
     """
     home = places.home
     folders = [home / IMAGES, home / IMAGES / IMAGES, home, places.lists / IMAGES]
@@ -205,10 +205,10 @@ def find_images(places: Places, pids: set[str]) -> Path:
 
 
 def find_auxiliary(places: Places) -> Path:
-    """Gives the auxiliary list under either of its names.
+    """Return the auxiliary list under either of its names.
 
     Raises:
-        SourceError: If there is none, or two that differ.
+        SourceError: If there is none, or if two differ.
     """
     found = [p for name in AUXILIARY_NAMES if (p := places.lists / name).is_file()]
     if not found:
@@ -221,7 +221,7 @@ def find_auxiliary(places: Places) -> Path:
 
 
 def describe(images: Path, places: Places) -> str:
-    """Says in words where things were found, from DATA's parent."""
+    """Return a description of the layout, with paths relative to DATA's parent."""
     names = []
     for path in (images, places.lists, places.index.parent):
         below = path.absolute()
@@ -238,7 +238,7 @@ def _words(path: Path) -> list[list[str]]:
 
 
 def _holds_people(folder: Path) -> bool:
-    """Whether this is DATA itself: identities are here, and no lists."""
+    """Return whether this is DATA itself: it holds identities and no lists."""
     if any((folder / name).is_file() for name in (INDEX, *LISTS)):
         return False
     people = (path for path in folder.iterdir() if path.name.isdecimal())
@@ -246,7 +246,7 @@ def _holds_people(folder: Path) -> bool:
 
 
 def _other_folders(home: Path) -> list[Path]:
-    """Gives the folders beside DATA that may hold the lists, such as DinoGRL's inversing_bu."""
+    """Return folders beside DATA that may hold the lists, such as DinoGRL's inversing_bu."""
     names = sorted(path for path in home.iterdir() if path.is_dir())
     return [path for path in names if path.name != IMAGES and not path.name.isdecimal()]
 
@@ -265,7 +265,7 @@ def _no_lists(home: Path, folders: list[Path]) -> str:
 def _check_files(
     images: Path, rows: list[Row], index: Index, fake_ir: bool, faults: Faults
 ) -> set[str]:
-    """Compare listed with existing files, identity by identity; return those that are missing."""
+    """Compare listed and existing files per identity; return the missing ones."""
     by_pid: dict[str, list[Row]] = {}
     for row in rows:
         by_pid.setdefault(row.pid, []).append(row)

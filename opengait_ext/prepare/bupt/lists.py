@@ -1,6 +1,6 @@
-"""The lists and the index of BUPTCampus: which tracklets there are, and what is wrong with them.
+"""The lists and the index of BUPTCampus: the tracklets and the faults in them.
 
-Nothing but the lists and the index is looked at here.
+Only the lists and the index are read here, no image.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from opengait_ext.prepare.sources import Lines
 
 INDEX = "data_paths.json"
 TRAIN, AUXILIARY, QUERY, GALLERY = "train.txt", "train_auxiliary.txt", "query.txt", "gallery.txt"
-AUXILIARY_NAMES = (AUXILIARY, "train_aux.txt")  # the second one is that of M3-ReID's description
+AUXILIARY_NAMES = (AUXILIARY, "train_aux.txt")  # the second name is from M3-ReID's description
 LISTS = (TRAIN, QUERY, GALLERY)
 IMAGES = "DATA"
-_CODES_OF_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")  # the place is the camera's number
+_CODES_OF_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")  # the position is the camera number
 CAMERAS = {code: camid for camid, code in enumerate(_CODES_OF_CAMERAS)}
 CODES = {VISIBLE: "RGB", INFRARED: "IR"}
 FAKE = "FakeIR"
@@ -38,15 +38,15 @@ NAME = re.compile(
 
 @dataclass(frozen=True)
 class Row:
-    """One tracklet of one modality, as the lists have it.
+    """One tracklet of one modality, as listed.
 
     Args:
         pid: As published, not padded.
         camera: The published code.
-        number: Of the tracklet, as published; both modalities share it.
+        number: The published tracklet number, shared by both modalities.
         modality: ``visible`` or ``infrared``.
         part: ``train``, ``auxiliary`` or ``test``.
-        files: Of its frames in order, below the folder of the images.
+        files: Paths of its frames in order, relative to the image folder.
     """
 
     pid: str
@@ -58,28 +58,28 @@ class Row:
 
     @property
     def camid(self) -> int:
-        """The camera's number, which both modalities share."""
+        """Camera number, shared by both modalities."""
         return CAMERAS[self.camera]
 
     @property
     def path(self) -> str:
-        """Where its prepared form goes: ``1/ir/D2-T1``, in ``1/rgb`` likewise."""
+        """Path of the prepared tracklet, such as ``1/ir/D2-T1`` or ``1/rgb/D2-T1``."""
         return f"{self.pid}/{FOLDERS[self.modality]}/D{self.camid}-T{self.number}"
 
     @property
     def fake_files(self) -> tuple[str, ...]:
-        """What FakeIR has for the frames: other folder, same name, RGB included."""
+        """FakeIR images of the frames: another folder, the same name, RGB included."""
         return tuple(map(fake_of, self.files)) if self.modality == VISIBLE else ()
 
 
 def fake_of(file: str) -> str:
-    """Gives the FakeIR image of a visible one, both below the folder of the images."""
+    """Return the FakeIR path of a visible image; both are relative to the image folder."""
     pid, _, camera, name = file.split("/")
     return f"{pid}/{FAKE}/{camera}/{name}"
 
 
 class Reader:
-    """Turns the lines of the lists into rows, and notes what is wrong with them."""
+    """Parser that turns list lines into rows and collects their faults."""
 
     def __init__(self, index: Index, names: dict[str, str], faults: Faults) -> None:
         self.rows: list[Row] = []
@@ -90,7 +90,7 @@ class Reader:
         self._names = names
         self._place: dict[str, int] = {}  # path of a row -> its position
         self._seen: set[tuple[str, int]] = set()
-        self._parts: dict[str, dict[str, str]] = {}  # identity -> part -> a list that names it
+        self._parts: dict[str, dict[str, str]] = {}  # identity -> part -> one list that names it
         self._frames: list[list[int]] = []  # published numbers of the frames of each row
         self._backslashes = 0
 
@@ -115,7 +115,7 @@ class Reader:
                 self._pair(place, line, (positions[0], positions[1]))
 
     def _row(self, name: str, line: int, keys: tuple[str, str, str, str]) -> int | None:
-        """Return the position of a row, which is made if it is new; None for a faulty one."""
+        """Return the position of a row, appended if it is new; None for a faulty line."""
         pid, code, camera, tracklet = keys
         place = self._names[name]
         entry: Any = self._index
@@ -165,7 +165,7 @@ class Reader:
         self.pairs.append(pair)
 
     def compare(self) -> None:
-        """Note what shows when all lists are read: identities of two parts, and what is odd."""
+        """Record faults across lists (an identity in two parts) and oddities."""
         for pid, parts in self._parts.items():
             if len(parts) > 1:
                 names = " and in ".join(parts.values())
@@ -191,7 +191,7 @@ class Reader:
 
 
 def entries(index: Any) -> Iterator[list[Any]]:
-    """Return the list of paths of every tracklet."""
+    """Yield the list of paths of every tracklet."""
     if isinstance(index, list):
         yield index
     elif isinstance(index, dict):
@@ -200,7 +200,7 @@ def entries(index: Any) -> Iterator[list[Any]]:
 
 
 def _line_fault(fields: list[str], name: str) -> str:
-    """Says what a line should be, or nothing."""
+    """Return what a line should look like, or "" if it is right."""
     if len(fields) != 4:
         return "4 fields: identity modality camera tracklet"
     pid, modality, camera, tracklet = fields
@@ -215,7 +215,7 @@ def _line_fault(fields: list[str], name: str) -> str:
 
 
 def digest_of(lines: dict[str, Lines], rows: list[Row]) -> str:
-    """Return the sha256 of what the lists say and of the names of all frames."""
+    """Return the sha256 of the list contents and the names of all frames."""
     digest = hashlib.sha256()
     for name, found in lines.items():
         words = " ".join(" ".join(text.split()) for _, text in found)

@@ -1,7 +1,7 @@
-"""Packs the tracklets of BUPTCampus, and keeps frames in step that belong side by side.
+"""Packing of BUPTCampus, with paired frames kept aligned.
 
-The frames of a pair, and those of FakeIR beside the visible ones, go by their numbers: where one is
-damaged and left out, the others of its number leave with it.
+The frames of a pair, and FakeIR frames and their visible originals, are aligned by frame number.
+If one is damaged and left out, all others with its number are left out too.
 """
 
 import argparse
@@ -20,11 +20,11 @@ _OTHERS = "the frames of the same number in their pair"
 
 @dataclass(frozen=True)
 class Packed:
-    """What became of the tracklets.
+    """The result of packing.
 
     Args:
-        frames: Of each published row: frames that are whole, also where they have partners.
-        damaged: Images that are not whole.
+        frames: Per published row, the number of undamaged frames whose partners are undamaged too.
+        damaged: The damaged images.
     """
 
     frames: list[int]
@@ -33,14 +33,14 @@ class Packed:
 
 @dataclass(frozen=True)
 class _Stream:
-    """The frames of one file, and the row whose they are."""
+    """The frames of one output file and the row they belong to."""
 
     row: int
     job: Job
 
 
 def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespace) -> Packed:
-    """Packs tracklets, in several processes; what is packed already stays.
+    """Pack tracklets in several processes; keep those that are already packed.
 
     Args:
         published: The published data.
@@ -49,10 +49,11 @@ def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespac
             ``skip_damaged``.
 
     Raises:
-        UserError: If a tracklet cannot be written, or an image is damaged and may not be left out.
+        UserError: If a tracklet cannot be written, or an image is damaged and ``skip_damaged`` is
+            not set.
     """
     target = arguments.target
-    (target / PARTITION).unlink(missing_ok=True)  # it stands for what is whole and belongs together
+    (target / PARTITION).unlink(missing_ok=True)  # it exists only for complete data
     groups = list(_groups(published, kept, arguments))
     streams = [stream for group in groups for stream in group]
     results = run_jobs([stream.job for stream in streams], arguments.workers)
@@ -74,7 +75,7 @@ def pack(published: Published, kept: Sequence[int], arguments: argparse.Namespac
 def _groups(
     published: Published, kept: Sequence[int], arguments: argparse.Namespace
 ) -> Iterator[list[_Stream]]:
-    """Gives the streams that go side by side: of a pair, or of a tracklet alone."""
+    """Yield the streams to align: those of a pair or of a single tracklet."""
     used = set(kept)
     paired = {place for pair in published.pairs for place in pair}
     alone = [(place,) for place in kept if place not in paired]
@@ -103,7 +104,7 @@ def _groups(
 def _leave_out_together(
     groups: Sequence[list[_Stream]], found: dict[_Stream, Prepared], workers: int
 ) -> None:
-    """Packs the groups with damaged images again without these and what stands beside them."""
+    """Pack groups with damaged images again, without these and the frames aligned with them."""
     again: dict[_Stream, Job] = {}
     for group in groups:
         bad = {damage.frame for stream in group for damage in found[stream].damaged}
@@ -120,7 +121,7 @@ def _leave_out_together(
 
 
 def remove_fakes(target: Path) -> None:
-    """Removes the streams of FakeIR that an earlier preparation wrote, whole or begun."""
+    """Remove FakeIR streams of an earlier preparation, complete or partial."""
     for view in target.glob("*/rgb/*"):
         for path in [*view.glob(f"{FAKE_IR}.*"), *view.glob(f".{FAKE_IR}.*.tmp")]:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which tracklets of BUPTCampus are used, for what, and how many there are."""
+"""Selection, splits, tasks and counts of the tracklets of BUPTCampus."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -17,17 +17,17 @@ CAMERA_RULES = {"none": "bupt_official", "same_pid_camid": "bupt_m3reid"}  # nam
 def select(
     rows: Sequence[Row], frames: Sequence[int], min_frames: int
 ) -> tuple[list[int], list[Dropped]]:
-    """Chooses the tracklets that are long enough.
+    """Select the tracklets that are long enough.
 
-    Both tracklets of a pair have equally many frames, so no identity is left in one modality.
+    Both tracklets of a pair have the same number of frames, so no identity loses one modality.
 
     Args:
         rows: All published tracklets.
-        frames: How many frames each of them has that are whole, also in its partner.
-        min_frames: That a tracklet needs.
+        frames: Per row, the number of undamaged frames whose partners are undamaged too.
+        min_frames: Fewest frames of a used tracklet.
 
     Returns:
-        Positions of the used rows, and the others with their reasons, both in the order of rows.
+        Positions of the used rows, and the dropped rows with their reasons, both in row order.
     """
     kept, dropped = [], []
     for position, (row, count) in enumerate(zip(rows, frames, strict=True)):
@@ -42,21 +42,21 @@ def select(
 
 
 def tested(published: Published, drop: int) -> tuple[dict[str, list[int]], str]:
-    """Chooses the query and gallery tracklets that are tested.
+    """Select the query and gallery tracklets to test.
 
-    The published sampler gives batches of one modality and leaves out the visible tracklets that
-    do not fill one: the last of each list. Where they fill the last batch, its slice leaves out
-    all of them; here none.
+    The published sampler makes batches of one modality. It drops the visible tracklets at the end
+    of each list that do not fill a batch. If the last batch is full, its slice drops all visible
+    tracklets; here none is dropped.
 
     Args:
         published: The published data.
-        drop: The size of those batches; 0 tests everything.
+        drop: The size of those batches; 0 tests all tracklets.
 
     Returns:
-        Positions of the rows by ``query`` and ``gallery``, and in words what was left out, or "".
+        Positions of the rows by ``query`` and ``gallery``, and a text on what was dropped, or "".
 
     Raises:
-        UserError: If nothing visible would be left.
+        UserError: If no visible tracklet would be left.
     """
     chosen, said = {}, []
     for name, listed in (("query", published.query), ("gallery", published.gallery)):
@@ -83,20 +83,20 @@ def make_partition(
     drop: int,
     validation: float,
 ) -> Partition:
-    """Gives the partition of the used rows, without ``source``.
+    """Return the partition of the used rows, without ``source``.
 
     Args:
         published: The published data.
         kept: Positions of the used rows.
-        frames: How many frames each of all rows has.
-        dataset: Name, printed beside results.
-        min_frames: That every tracklet has; noted in the protocol.
+        frames: Number of frames of every row.
+        dataset: Name, printed with results.
+        min_frames: Fewest frames of a used tracklet; recorded in the protocol.
         camera_rule: One of ``CAMERA_RULES``.
         drop: As for `tested`.
-        validation: Fraction of the training identities that two cameras or more see.
+        validation: Fraction taken of the training identities seen by at least two cameras.
 
     Raises:
-        UserError: If a split that is needed is empty.
+        UserError: If a required split is empty.
     """
     rows = published.rows
     held_out = validation_identities(_seen_twice([rows[place] for place in kept]), validation)
@@ -126,7 +126,7 @@ def make_partition(
 
 
 def _seen_twice(rows: Iterable[Row]) -> set[str]:
-    """Gives the training identities that two cameras or more see."""
+    """Return the training identities seen by at least two cameras."""
     cameras: dict[str, set[str]] = {}
     for row in rows:
         if row.part == "train":
@@ -143,10 +143,10 @@ def _split(row: Row, held_out: set[str]) -> str:
 def _tasks(
     tracklets: Sequence[Tracklet], query: Sequence[int], gallery: Sequence[int]
 ) -> dict[str, Task]:
-    """Queries of one modality against the gallery of the other, in the order of the lists.
+    """Return both directions: queries of one modality, gallery of the other, in list order.
 
     Raises:
-        UserError: If a side is empty.
+        UserError: If the queries or the gallery of a direction are empty.
     """
     tasks = {}
     for direction in DIRECTIONS:
@@ -166,7 +166,7 @@ def _tasks(
 
 
 def _validation(tracklets: Sequence[Tracklet]) -> dict[str, Task]:
-    """As in the test, an identity's queries are of one camera and its gallery of the others."""
+    """Return validation tasks: per identity, queries of one camera, gallery of the others."""
     cameras: dict[str, set[int]] = {}
     for tracklet in tracklets:
         if tracklet.split == "val":
@@ -182,12 +182,12 @@ def _validation(tracklets: Sequence[Tracklet]) -> dict[str, Task]:
 
 
 def _drawn_by(pid: str) -> Callable[[int], str]:
-    """Ranks the cameras of an identity in an order that depends on nothing else."""
+    """Return a sort key of the cameras of an identity that depends only on the pid."""
     return lambda camid: hashlib.sha256(f"{pid} {camid}".encode()).hexdigest()
 
 
 def count_all(partition: Partition, published: Published) -> dict[str, Any]:
-    """Counts identities, tracklets and frames, single frames, queries without a match."""
+    """Count identities, tracklets, frames, tracklets of one frame, and queries without a match."""
     rows = [row for row in published.rows if row.part == "auxiliary"]
     return {
         **count_splits(partition),

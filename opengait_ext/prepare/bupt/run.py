@@ -1,12 +1,12 @@
-"""Prepares BUPTCampus for training and testing.
+"""Preparation of BUPTCampus for training and testing.
 
     python datasets/prep/bupt_campus.py --source <download> --target data/bupt_campus
 
-Reads the published folder DATA with data_paths.json and the lists beside it or in a folder there,
-checks that all of it fits together, and writes one file a tracklet and ``partition.json`` with the
+Reads the published folder DATA, data_paths.json and the lists, which are beside DATA or in a folder
+there. Checks that all of them agree. Writes one file per tracklet and ``partition.json``: the
 splits, the pairs of training tracklets that were filmed together, both directions of query and
-gallery, and the protocol. A run that was stopped goes on with the same command. Needs numpy and
-OpenCV, no torch.
+gallery, and the protocol. The same command resumes an interrupted run. Needs numpy and OpenCV, no
+torch.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from opengait_ext.prepare.partition import Dropped, table, write_dropped
 from opengait_ext.prepare.report import Official, tell_official
 from opengait_ext.prepare.target import DROPPED, NOTE, PARTITION, open_target, sole_run
 
-# Identities, lines and images that the published lists have. The paper's totals (16,826 tracklets,
-# 1,869,066 images) are larger than all lists together and are compared with nothing.
+# Identities, lines and images in the published lists. The paper's totals (16,826 tracklets,
+# 1,869,066 images) exceed all lists together and are not compared with anything.
 OFFICIAL = {
     "train.txt": (1074, 3574, 796138),
     "auxiliary list": (930, 930, 209150),
@@ -37,11 +37,11 @@ OFFICIAL = {
     "gallery.txt": (1076, 4844, 597542),
 }
 OFFICIAL_VISIBLE = {"query.txt": 540, "gallery.txt": 2422}
-PUBLISHED_BATCH = 64  # of the published test sampler
+PUBLISHED_BATCH = 64  # batch size of the published test sampler
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Prepare BUPTCampus for training and testing.")
     add = parser.add_argument
     add("--source", type=Path, required=True, help="the published folder DATA, or its parent")
@@ -105,13 +105,13 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prepares the data.
+    """Prepare the data.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: As returned by `arguments_of`.
 
     Raises:
-        UserError: If the source, the target or an image is not as it must be.
+        UserError: If the source, the target or an image is faulty.
     """
     with sole_run(arguments.target):
         _run(arguments)
@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> None:
     _tell_source(arguments.source, published)
     lengths = [len(row.files) for row in published.rows]
     kept, _ = select(published.rows, lengths, arguments.min_frames)
-    _partition(published, kept, lengths, arguments)  # an empty split is refused before the work
+    _partition(published, kept, lengths, arguments)  # refuses an empty split before any work
     if arguments.anew and (target / NOTE).is_file():
         remove_fakes(target)
     open_target(target, {"digest": published.digest, **_options(arguments)}, arguments.anew)
@@ -157,7 +157,7 @@ def _partition(
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, object]:
-    """Gives the options that decide what the tracklets' files hold."""
+    """Return the options that decide the content of the tracklet files."""
     names = ["auxiliary", "fake_ir", "min_frames", "form"]
     if arguments.form == "opengait":
         names += ["height", "width"]
@@ -187,7 +187,7 @@ def _source(
 
 
 def _tell_source(source: Path, published: Published) -> None:
-    """Print where things were found, how much there is, and what is odd."""
+    """Print the layout, the counts and the oddities of the source."""
     frames = sum(len(row.files) for row in published.rows)
     print(f"{source}: {published.layout}; {len(published.rows):,} tracklets, {frames:,} frames")
     for remark in published.remarks:
@@ -197,13 +197,13 @@ def _tell_source(source: Path, published: Published) -> None:
 def _tell_result(
     partition: Partition, published: Published, dropped: list[Dropped], dropped_list: Path
 ) -> None:
-    """Print the table of what was prepared, what is odd, and what was dropped.
+    """Print the table of prepared data, the oddities and the dropped tracklets.
 
     Args:
         partition: With its counts in ``source``.
         published: The published data.
-        dropped: Tracklets that are not used.
-        dropped_list: The file that lists them all.
+        dropped: Unused tracklets.
+        dropped_list: The file that lists all of them.
     """
     counts, protocol = partition.source["counts"], partition.protocol
     print("\n" + "\n".join(table(counts)))
@@ -230,7 +230,7 @@ def _tell_result(
 
 
 def official_counts(published: Published) -> Iterator[Official]:
-    """Return the counts of the official lists beside those found, if these are of that order."""
+    """Yield official counts beside those found, if the found ones are of that magnitude."""
     rows = published.rows
     places = {
         "train.txt": [place for place, row in enumerate(rows) if row.part == "train"],
@@ -254,11 +254,11 @@ def official_counts(published: Published) -> Iterator[Official]:
 
 
 def _lines(rows: Sequence[Row], places: Sequence[int]) -> int:
-    """Count lines: a line of the training lists stands for two tracklets."""
+    """Count list lines; a line of the training lists stands for two tracklets."""
     return sum(2 if rows[place].part == "test" else 1 for place in places) // 2
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 interrupted."""
     arguments = arguments_of(command)
     return status_of(lambda: run(arguments))
