@@ -1,4 +1,4 @@
-"""Which tracklets of a gait data set are used and for what; what forbids it, what is odd."""
+"""Splits and tasks of a gait data set, its faults and its oddities."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +12,19 @@ from opengait_ext.prepare.gait.tree import Row, Tree
 from opengait_ext.prepare.partition import queries_without_match, validation_identities
 
 _ALLOW = "--allow-missing works with the identities and tracklets that are there."
-_GALLERY_OF_VALIDATION = 2  # tracklets of an identity, as in CCGR-MINI's own gallery
+_GALLERY_OF_VALIDATION = 2  # tracklets per identity, as in CCGR-MINI's own gallery
 
 
 def make_partition(
     rows: Sequence[Row], lists: Lists, gait_set: GaitSet, validation: float
 ) -> Partition:
-    """Gives the partition of the used tracklets, without ``source``.
+    """Return the partition of the used tracklets, without ``source``.
 
     Args:
         rows: Used tracklets, measured.
-        lists: Of OpenGait's JSON file.
-        gait_set: What is known of the data set.
-        validation: Fraction of the training identities.
+        lists: The lists of OpenGait's JSON file.
+        gait_set: The facts about the data set.
+        validation: Fraction of the training identities used for validation.
     """
     held_out = validation_identities({row.pid for row in rows if row.half == "train"}, validation)
     numbers = camera_numbers([gait_set.camera(row.kind, row.view) for row in rows])
@@ -41,7 +41,7 @@ def make_partition(
 
 
 def camera_numbers(names: Sequence[str]) -> list[int]:
-    """Gives each tracklet's camera as a number: its own if all names are such, else its place."""
+    """Return camera numbers: the names themselves if all are numbers, else their positions."""
     different = sorted(set(names))
     if all(name.isascii() and name.isdecimal() for name in different):
         own = {name: int(name) for name in different}
@@ -60,7 +60,7 @@ def _split(row: Row, held_out: set[str]) -> str:
 def _tasks(
     tracklets: Sequence[Tracklet], split: str, lists: Lists, gait_set: GaitSet
 ) -> dict[str, Task]:
-    """Gives probes and gallery; a condition without one of them has no task."""
+    """Return a task per condition; a condition without probes or gallery gets none."""
     members = [place for place, each in enumerate(tracklets) if each.split == split]
     if gait_set.listed:
         chosen = _listed(tracklets, members, split, lists, gait_set)
@@ -85,7 +85,7 @@ def _tasks(
 
 
 def of_type(kind: str, wanted: Sequence[str], substring: bool) -> bool:
-    """Tells whether a type is one of those wanted, or contains one."""
+    """Return whether a type equals or, with ``substring``, contains a wanted one."""
     return any(text in kind if substring else text == kind for text in wanted)
 
 
@@ -96,7 +96,7 @@ def _listed(
     lists: Lists,
     gait_set: GaitSet,
 ) -> set[int]:
-    """Gives the tracklets that are listed; of validation identities the first, by their paths."""
+    """Return the listed tracklets; for validation identities the first ones by path."""
     if split == "test":
         keys = set(lists.listed)
         return {place for place in members if tracklets[place].path.replace("/", "-") in keys}
@@ -110,7 +110,7 @@ def _listed(
 
 
 def count(partition: Partition) -> dict[str, Any]:
-    """Counts identities, tracklets and frames of each split, and queries without a match."""
+    """Count identities, tracklets and frames per split, and queries without a match."""
     counts: dict[str, Any] = {}
     for split in SPLITS:
         chosen = [tracklet for tracklet in partition.tracklets if tracklet.split == split]
@@ -126,7 +126,7 @@ def count(partition: Partition) -> dict[str, Any]:
 def views_by_side(
     partition: Partition, gait_set: GaitSet
 ) -> Mapping[str, tuple[set[str], set[str]]]:
-    """Gives by condition the views that the probes and the gallery of the test have."""
+    """Return, by condition, the views of the probes and of the gallery in the test."""
     view: Callable[[str], str] = str
     until = gait_set.protocol.get("view_until")
     if until:
@@ -142,14 +142,14 @@ def views_by_side(
 
 
 def faults_of_tree(tree: Tree, lists: Lists, gait_set: GaitSet, absent: bool, skip: bool) -> Faults:
-    """Collects what forbids to use the data.
+    """Collect the faults that make the data unusable.
 
     Args:
         tree: The tracklets, measured.
-        lists: Of OpenGait's JSON file.
-        gait_set: What is known of the data set.
+        lists: The lists of OpenGait's JSON file.
+        gait_set: The facts about the data set.
         absent: Whether identities and listed tracklets may be missing.
-        skip: Whether files that cannot be used are left out; never such that carry code.
+        skip: Whether unusable files are left out. Files that contain code are always refused.
     """
     faults = Faults()
     if not absent:
@@ -175,7 +175,7 @@ def faults_of_tree(tree: Tree, lists: Lists, gait_set: GaitSet, absent: bool, sk
 
 
 def faults_of_partition(partition: Partition, gait_set: GaitSet) -> Faults:
-    """Collects what would make the test of the partition impossible or empty of meaning."""
+    """Collect the faults that make a test on the partition impossible or meaningless."""
     faults = Faults()
     for split in ("train", "test"):
         if not any(tracklet.split == split for tracklet in partition.tracklets):
@@ -203,7 +203,7 @@ def faults_of_partition(partition: Partition, gait_set: GaitSet) -> Faults:
 
 
 def notes(tree: Tree, partition: Partition, gait_set: GaitSet) -> list[str]:
-    """Gives lines on what does not stop the work but should be known."""
+    """Return lines on oddities that do not stop the work."""
     lines = []
     if tree.unlisted:
         lines.append(listed(f"{len(tree.unlisted)} folders in no list, not used:", tree.unlisted))

@@ -1,11 +1,11 @@
-"""Prepares a gait data set as OpenGait publishes or pickles it, for training and testing.
+"""Preparation of a gait data set in OpenGait's form for training and testing.
 
     python datasets/prep/gait.py --benchmark ccpg --source <pickles>
 
-The tracklets, ``identity/type/view/*.pkl``, stay where they are; beside them ``partition.json`` is
-written with the splits of OpenGait's JSON file, validation identities, who queries whom, and the
-protocol. With ``--target`` one stream of them is packed into another folder. Pickles are read
-without running anything that they carry. Needs no checkout of OpenGait, only its JSON file.
+The tracklets, ``identity/type/view/*.pkl``, stay where they are. ``partition.json`` is written
+beside them: the splits of OpenGait's JSON file, validation identities, the tasks, and the protocol.
+With ``--target``, one stream is packed into another folder. Code in a pickle is never run. Needs
+OpenGait's JSON file, but no checkout of OpenGait.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from opengait_ext.prepare.target import DROPPED, PARTITION, open_target, sole_ru
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description="Prepare a gait data set in OpenGait's form for training and testing."
     )
@@ -106,13 +106,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prepares the data.
+    """Prepare the data.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: As returned by `arguments_of`.
 
     Raises:
-        UserError: If the source or the target is not as it must be.
+        UserError: If the source or the target is faulty.
     """
     if arguments.target:
         with sole_run(arguments.target):
@@ -160,7 +160,7 @@ def _candidates(arguments: argparse.Namespace, gait_set: GaitSet) -> Sequence[st
 
 
 def _select(tree: Tree, min_frames: int) -> tuple[list[Row], list[Dropped]]:
-    """Gives the tracklets that are used, and the others with the reason."""
+    """Return the used tracklets, and the dropped ones with their reasons."""
     kept: list[Row] = []
     dropped = []
     for row in tree.rows:
@@ -181,7 +181,7 @@ def _pack(
     dropped: list[Dropped],
     lists: Lists,
 ) -> Partition:
-    """Packs the tracklets and gives the partition of what is packed."""
+    """Pack the tracklets and return the partition of the packed ones."""
     names = ("benchmark", "name", "min_frames", "validation")
     settings = {
         **{name: getattr(arguments, name) for name in names},
@@ -205,7 +205,7 @@ def _digest(kept: list[Row], lists: Lists) -> str:
 def _facts(
     partition: Partition, gait_set: GaitSet, lists: Lists, tree: Tree, dropped: list[Dropped]
 ) -> dict[str, Any]:
-    """Gives what ``source`` of the partition says beside digest and stream."""
+    """Return the facts in the partition's ``source`` besides digest and stream."""
     return {
         "tool": "datasets/prep/gait.py",
         "version": __version__,
@@ -221,7 +221,7 @@ def _facts(
 
 
 def _tell_lists(lists: Lists, tree: Tree, stream: str) -> None:
-    """Tells what was found before the files are opened."""
+    """Print the findings before any file is opened."""
     print(
         f"lists: {lists.path} ({len(lists.train):,} training, {len(lists.test):,} test identities)"
     )
@@ -235,7 +235,7 @@ def _tell_lists(lists: Lists, tree: Tree, stream: str) -> None:
 def _tell_result(
     partition: Partition, gait_set: GaitSet, dropped: Sequence[Dropped], notes: Sequence[str]
 ) -> None:
-    """Tells what was written, beside what is published."""
+    """Print the counts of the written data beside the published ones."""
     counts = partition.source["counts"]
     columns = ("identities", "tracklets", "frames")
     print(f"\n{'split':<8}" + "".join(f"{column:>12}" for column in columns))
@@ -258,7 +258,7 @@ def _tell_result(
 
 
 def _tell_places(partition: Partition, place: Path, root: Path) -> None:
-    """Tells where the partition is, and what a config says to read these data."""
+    """Print the path of the partition and the config lines that read this data."""
     stream = partition.source["stream"]
     print(f"\nwritten: {place}\nin a config, data_cfg:")
     print(f'  dataset_root: {root}\n  dataset_partition: {place}\n  stream: "{stream}"')
@@ -280,6 +280,6 @@ def _beside_published(partition: Partition, gait_set: GaitSet) -> list[str]:
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 interrupted."""
     arguments = arguments_of(command)
     return status_of(lambda: run(arguments))

@@ -1,4 +1,4 @@
-"""The gait data sets that OpenGait prepares: names of files, protocols, counts; its JSON lists."""
+"""Gait data sets of OpenGait: file names, protocols, counts, and OpenGait's JSON lists."""
 
 import json
 import os
@@ -35,17 +35,18 @@ def _no_camera(kind: str, view: str) -> str:
 
 @dataclass(frozen=True)
 class GaitSet:
-    """What is known of a data set.
+    """The facts about a gait data set.
 
     Attributes:
         title: Its name, and that of OpenGait's JSON file.
-        streams: By kind of picture, the names a file can have, see ``pack.named_stream``; the
-            first that is there is taken.
+        streams: Possible file names by kind of image, see ``pack.named_stream``; the first
+            existing one is used.
         protocol: For ``partition.json``: rules of the view matrix, camera rule of rankings.
-        published: Identities of training and of test, sequences; what is not known is not there.
-        access: Who gives it out.
+        published: Numbers of training and test identities and of sequences; unknown: absent.
+        access: Who distributes it.
         camera: The camera's name, from type and view.
-        listed: ``PROBE_SET`` or ``GALLERY_SET``: a list of OpenGait's JSON file says who is it.
+        listed: ``PROBE_SET`` or ``GALLERY_SET``, if that list of OpenGait's JSON file defines
+            the probes or the gallery.
     """
 
     title: str
@@ -127,14 +128,14 @@ GAIT_SETS: dict[str, GaitSet] = {
 
 @dataclass(frozen=True)
 class Lists:
-    """Holds the lists.
+    """The lists of OpenGait's JSON file.
 
     Attributes:
         path: The file.
         train: Identities of the training half.
-        test: Those of the test half.
+        test: Identities of the test half.
         listed: Tracklets ``identity-type-view`` that are probes, or the gallery; empty for data
-            sets whose types say it.
+            sets whose types define it.
         digest: SHA-256 of the file.
     """
 
@@ -146,7 +147,7 @@ class Lists:
 
 
 def find_lists(given: Path | None, source: Path, gait_set: GaitSet) -> Path:
-    """Gives the file: the one given, or one beside the data or in a checkout of OpenGait.
+    """Return the JSON file: the given one, or one beside the data or in an OpenGait checkout.
 
     Raises:
         SourceError: If there is none.
@@ -169,7 +170,7 @@ def find_lists(given: Path | None, source: Path, gait_set: GaitSet) -> Path:
 
 
 def read_lists(path: Path, gait_set: GaitSet) -> Lists:
-    """Reads the file.
+    """Read OpenGait's JSON file.
 
     Raises:
         SourceError: If it cannot be read, lacks a list, or contradicts itself.

@@ -1,7 +1,7 @@
 """The folders of a gait data set in OpenGait's form: ``identity/type/view/*.pkl``.
 
-They are measured, and one stream of them is copied into the prepared form: smaller, quicker to
-read.
+Tracklets are measured, and one stream can be copied into the prepared form, which is smaller and
+faster to read.
 """
 
 import os
@@ -19,7 +19,7 @@ from opengait_ext.prepare.gait.sets import Lists
 from opengait_ext.prepare.progress import Progress
 from opengait_ext.prepare.target import flush_disks
 
-_PROBED = 50  # folders that are asked for the name of their files
+_PROBED = 50  # folders searched for the name of their files
 _ADVICE = {
     Kind.UNUSABLE: "--skip-damaged leaves out the tracklets whose file cannot be used.",
     Kind.CARRIES_CODE: "A file that asks for classes is always refused: get it again from its "
@@ -29,15 +29,15 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Row:
-    """A tracklet as it lies there.
+    """A tracklet on disk.
 
     Attributes:
         pid: Its identity.
         kind: Its type.
         view: Its view.
         half: ``train`` or ``test``.
-        shape: Frames, channels, height, width; zeros if the file cannot be used.
-        fault: Why not.
+        shape: Frames, channels, height, width; zeros if the file is unusable.
+        fault: Why the file is unusable.
     """
 
     pid: str
@@ -49,20 +49,20 @@ class Row:
 
     @property
     def path(self) -> str:
-        """Gives ``identity/type/view``."""
+        """Path of the tracklet, ``identity/type/view``."""
         return f"{self.pid}/{self.kind}/{self.view}"
 
 
 @dataclass
 class Tree:
-    """What lies there.
+    """The contents of the source folder.
 
     Attributes:
         rows: The tracklets of listed identities, in order.
         absent: Listed identities without a folder, by half.
         unlisted: Folders of identities that no list names.
-        strays: Files where only folders should be, and files in a tracklet's folder that are no
-            pickles; OpenGait itself stops at them.
+        strays: Files where only folders should be, and files other than pickles in a tracklet
+            folder; OpenGait itself fails on them.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -72,10 +72,10 @@ class Tree:
 
 
 def walk(source: Path, lists: Lists) -> Tree:
-    """Lists the tracklets of all identities that the lists name; no file is opened.
+    """List the tracklets of all listed identities, without opening a file.
 
     Raises:
-        SourceError: If the source is no folder, or none of the identities is there.
+        SourceError: If the source is no folder, or holds none of the identities.
     """
     if not source.is_dir():
         raise SourceError(f"--source {source}: is no folder; unpack the data set first")
@@ -100,10 +100,10 @@ def walk(source: Path, lists: Lists) -> Tree:
 
 
 def stream_of(source: Path, rows: Sequence[Row], candidates: Sequence[str]) -> str:
-    """Gives the first name that the file of a tracklet has, tried on some of them.
+    """Return the first candidate name found in a sample of the tracklets.
 
     Raises:
-        SourceError: If none of the names is there.
+        SourceError: If no candidate is found.
     """
     probed = rows[:: max(1, len(rows) // _PROBED)]
     for stream in candidates:
@@ -124,13 +124,13 @@ def stream_of(source: Path, rows: Sequence[Row], candidates: Sequence[str]) -> s
 
 
 def measure(source: Path, tree: Tree, stream: str, workers: int) -> None:
-    """Measures every tracklet's array and notes what cannot be used; frames are not read.
+    """Measure the array of every tracklet and record unusable files; read no frames.
 
     Args:
         source: Folder of the identities.
-        tree: Its rows are replaced by measured ones.
-        stream: Name of each tracklet's file.
-        workers: Threads; the time goes into waiting for disks.
+        tree: The tracklets; rows are replaced by measured ones.
+        stream: File name within a tracklet folder.
+        workers: Number of threads; the work waits mostly for disks.
     """
     rows: list[Row] = []
     found = in_threads(lambda row: _measured(source, row, stream), tree.rows, workers)
@@ -145,7 +145,7 @@ def measure(source: Path, tree: Tree, stream: str, workers: int) -> None:
 def in_threads(
     work: Callable[[Row], Any], rows: Sequence[Row], workers: int, ahead: int = 256
 ) -> Iterator[Any]:
-    """Gives the results in order; so many are begun ahead that an interrupt is soon heard."""
+    """Yield results in order; at most ``ahead`` tasks are queued, so an interrupt acts soon."""
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(rows), ahead):
             yield from pool.map(work, rows[first : first + ahead])
@@ -174,32 +174,32 @@ def _measured(source: Path, row: Row, stream: str) -> tuple[Row, list[str]]:
 
 
 def _folders(folder: Path, tree: Tree, top: bool = False) -> list[str]:
-    """Gives the names of the folders in a folder, sorted, and notes what else is there."""
+    """Return the sorted names of the subfolders, and record other entries as strays."""
     names = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 names.append(entry.name)
-            elif not top:  # beside the identities, archives and lists may lie
+            elif not top:  # archives and lists may lie beside the identities
                 tree.strays.append(entry.path)
     return sorted(names)
 
 
 def pack(source: Path, target: Path, rows: Sequence[Row], stream: str, workers: int) -> int:
-    """Writes ``0-frames.pkl`` of every tracklet; one that is there already stays.
+    """Write ``0-frames.pkl`` for every tracklet; keep existing ones.
 
     Args:
         source: Folder of the identities.
-        target: Where to.
+        target: Folder to write.
         rows: The tracklets, measured.
-        stream: Name of each one's file.
-        workers: Threads.
+        stream: File name within a tracklet folder.
+        workers: Number of threads.
 
     Returns:
-        How many were there already.
+        The number of tracklets that existed already.
 
     Raises:
-        SourceError: If a file turned out to be damaged.
+        SourceError: If a file is damaged.
     """
 
     def work(row: Row) -> tuple[bool, str]:
@@ -221,7 +221,7 @@ def pack(source: Path, target: Path, rows: Sequence[Row], stream: str, workers: 
 
 
 def _packed(source: Path, target: Path, row: Row, stream: str) -> bool:
-    """Tells whether the tracklet was there already."""
+    """Pack one tracklet; return whether it existed already."""
     place = target / row.path
     if (place / PICKLED).is_file() and measure_array(place / PICKLED) == row.shape:
         return True
