@@ -1,8 +1,8 @@
-"""Brings a silhouette into the form of the gait benchmarks, and draws joints in the same place.
+"""Alignment of silhouettes as in the gait benchmarks, and maps of joints aligned with them.
 
-The form: the rows of the body fill the height, the columns are centered on the median of the
-body's pixels, and the width is cut to 44 of 64. So OpenGait's preparation makes 64 x 64 of the
-published images, whose ten outer columns on either side its transform then takes away.
+The body fills the height, its columns are centered on the median of its pixels, and the width is
+cut to 44 of 64. This equals OpenGait's preparation to 64 x 64 followed by its transform, which
+crops ten columns on either side.
 """
 
 from typing import NamedTuple
@@ -11,22 +11,22 @@ import cv2
 import numpy as np
 
 HEIGHT, WIDTH = 64, 44
-LEAST = 10_000  # sum of a silhouette's pixels, 0 or 255 each, below which it shows nobody
+LEAST = 10_000  # sum of a silhouette's pixels (0 or 255 each), below which it is empty
 _SIDES = ("left", "right")
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-# COCO's 17 joints: the nose, then each pair from the head down, the left one first.
+# COCO's 17 joints: the nose, then pairs from the head down, left before right.
 JOINTS = ("nose", *(f"{side} {part}" for part in _PAIRED for side in _SIDES))
-# Each side has these bones, from the foot up; shoulders and hips are joined across.
+# Bones of each side, from the foot up; both shoulders and both hips are connected.
 _OF_A_SIDE = (
     "ankle - knee", "knee - hip", "hip - shoulder", "shoulder - elbow", "elbow - wrist",
     "ear - eye", "eye - nose",
 )  # fmt: skip
 _ACROSS = ("hip", "shoulder")
-_SOFT = 1.0  # deviation in pixels of the blur of limbs and joints
+_SOFT = 1.0  # standard deviation in pixels of the blur of limbs and joints
 
 
 def _bones() -> tuple[tuple[int, int], ...]:
-    """Give the bones as places in ``JOINTS``, the upper end first."""
+    """Return the bones as indices into ``JOINTS``, the upper end first."""
     names = [
         [end if end == "nose" else f"{side} {end}" for end in reversed(bone.split(" - "))]
         for bone in _OF_A_SIDE
@@ -40,7 +40,7 @@ BONES = _bones()
 
 
 class Place(NamedTuple):
-    """Where a silhouette went: ``x * scale + shift``, ``(y - top) * scale``."""
+    """The alignment of a silhouette: ``x * scale + shift``, ``(y - top) * scale``."""
 
     top: float
     scale: float
@@ -48,13 +48,13 @@ class Place(NamedTuple):
 
 
 def align(silhouette: np.ndarray) -> tuple[np.ndarray, Place | None]:
-    """Aligns one silhouette.
+    """Align one silhouette.
 
     Args:
         silhouette: uint8 ``[h, w]``, 0 or 255.
 
     Returns:
-        uint8 ``[64, 44]`` and where the body went; all zero and None if it shows nobody.
+        uint8 ``[64, 44]`` and its alignment; zeros and None for an empty silhouette.
     """
     rows = np.flatnonzero(silhouette.any(axis=1))
     if silhouette.sum(dtype=np.int64) <= LEAST:
@@ -71,14 +71,14 @@ def align(silhouette: np.ndarray) -> tuple[np.ndarray, Place | None]:
 
 
 def draw_maps(keypoints: np.ndarray, place: Place | None) -> tuple[np.ndarray, np.ndarray]:
-    """Draws limbs and joints where the aligned silhouette has them.
+    """Draw limbs and joints aligned with the silhouette.
 
     Args:
-        keypoints: float ``[17, 3]``: x, y in pixels of the original, 0 if outside of it.
-        place: As `align` gives it.
+        keypoints: float ``[17, 3]``: x, y in pixels of the original; visibility, 0 if outside.
+        place: The alignment returned by `align`.
 
     Returns:
-        Two uint8 ``[64, 44]``, limbs and joints, 255 where they are strongest.
+        Two uint8 ``[64, 44]``, limbs and joints, with a maximum of 255.
     """
     limbs, joints = (np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(2))
     if place is None:

@@ -1,9 +1,9 @@
-"""Bodies of SynthVVI: proportions, gait, and the joints of a walking skeleton in 3-D.
+"""Bodies of SynthVVI: proportions, gait, and the 3-D joints of a walking skeleton.
 
-Unit of length: the stature, so that every figure is about 1 high. Axes of the body: x forward
-(walking direction), y to the left, z up; the ground is z = 0. Angles are degrees, phases are turns
-of the gait cycle; 0 is the heel strike of the left foot. Everything is made of additions,
-multiplications and square roots, so that the numbers do not depend on a machine's math library.
+Unit of length: the stature, so every figure is about 1 high. Axes of the body: x forward (walking
+direction), y to the left, z up; the ground is z = 0. Angles are in degrees, phases in turns of the
+gait cycle; phase 0 is the heel strike of the left foot. Only additions, multiplications and square
+roots are used, so the numbers do not depend on the math library of a machine.
 Letters: s frames.
 """
 
@@ -44,7 +44,7 @@ class Proportions:
 
 @dataclass(frozen=True)
 class Gait:
-    """How a body walks; every value belongs to the identity."""
+    """The gait of an identity."""
 
     cadence: float  # gait cycles (two steps) per second
     hip_swing: float
@@ -67,8 +67,8 @@ class Gait:
     trunk_rotation: float
     step_width: float
     toe_out: float
-    asymmetry: float  # left leg over right leg, fraction of the swing
-    lag: float  # turns that the right leg is late
+    asymmetry: float  # swing of the left leg relative to the right one, as a fraction
+    lag: float  # delay of the right leg, in turns
 
 
 PROPORTION_RANGES = {
@@ -116,17 +116,17 @@ GAIT_RANGES = {
 
 
 def draw_proportions(rng: np.random.Generator) -> Proportions:
-    """Draws one body; the same ranges hold for training and test identities."""
+    """Draw the proportions of one body; training and test identities share the ranges."""
     return Proportions(**{k: float(rng.uniform(*r)) for k, r in PROPORTION_RANGES.items()})
 
 
 def draw_gait(rng: np.random.Generator) -> Gait:
-    """Draws one way of walking; the same ranges hold for training and test identities."""
+    """Draw one gait; training and test identities share the ranges."""
     return Gait(**{k: float(rng.uniform(*r)) for k, r in GAIT_RANGES.items()})
 
 
 def sine(turns: np.ndarray | float) -> np.ndarray:
-    """Gives sin(2 pi turns), to 1e-9, from additions and multiplications only."""
+    """Return sin(2 pi turns) with an error below 1e-9, by additions and multiplications only."""
     t = np.asarray(turns, dtype=np.float64)
     t = t - np.floor(t + 0.5)
     t = np.where(t > 0.25, 0.5 - t, np.where(t < -0.25, -0.5 - t, t))
@@ -139,12 +139,12 @@ def sine(turns: np.ndarray | float) -> np.ndarray:
 
 
 def cosine(turns: np.ndarray | float) -> np.ndarray:
-    """Gives cos(2 pi turns)."""
+    """Return cos(2 pi turns)."""
     return sine(np.asarray(turns, dtype=np.float64) + 0.25)
 
 
 def bump(turns: np.ndarray, center: float, power: int) -> np.ndarray:
-    """Gives a smooth periodic bump, 1 at ``center``, narrower with a higher power."""
+    """Return a smooth periodic bump, 1 at ``center``, narrower with a higher power."""
     base = 0.5 + 0.5 * cosine(turns - center)
     result = base
     for _ in range(power - 1):
@@ -153,28 +153,28 @@ def bump(turns: np.ndarray, center: float, power: int) -> np.ndarray:
 
 
 def vector(x: np.ndarray | float, y: np.ndarray | float, z: np.ndarray | float) -> np.ndarray:
-    """Stacks three coordinates to ``[s, 3]``."""
+    """Stack three coordinates into ``[s, 3]``."""
     return np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float64)
 
 
 def swing(degrees: np.ndarray | float, sideways: np.ndarray | float = 0.0) -> np.ndarray:
-    """Gives the direction of a hanging limb, turned forward and then sideways, degrees."""
+    """Return the direction of a hanging limb turned forward, then sideways, in degrees."""
     forward = np.asarray(degrees) / 360.0
     aside = np.asarray(sideways) / 360.0
     return vector(sine(forward) * cosine(aside), sine(aside), -cosine(forward) * cosine(aside))
 
 
 def walk(body: Proportions, gait: Gait, turns: np.ndarray) -> Pose:
-    """Gives the joints of a walking body.
+    """Return the joints of a walking body.
 
     Args:
         body: Proportions.
-        gait: Way of walking.
-        turns: Phase of the gait cycle of every frame, in turns.
+        gait: Gait.
+        turns: Phase of every frame, in turns of the gait cycle.
 
     Returns:
         Name of joint -> ``[s, 3]``, in statures; also the unit vectors ``lateral_hips``,
-        ``lateral_shoulders``, ``up`` (along the trunk) and ``face`` (where the head looks).
+        ``lateral_shoulders``, ``up`` (along the trunk) and ``face`` (direction of the face).
     """
     pose: Pose = {}
     rotation = gait.trunk_rotation / 360.0 * cosine(turns)
@@ -196,7 +196,7 @@ def walk(body: Proportions, gait: Gait, turns: np.ndarray) -> Pose:
 def _leg(
     pose: Pose, body: Proportions, gait: Gait, side: str, sign: float, turns: np.ndarray
 ) -> None:
-    """Adds hip, knee, ankle, heel and toe of one leg; turns 0 is its heel strike."""
+    """Add hip, knee, ankle, heel and toe of one leg; phase 0 is its heel strike."""
     amplitude = gait.hip_swing * (1.0 + sign * gait.asymmetry)
     hip_angle = gait.hip_bias + amplitude * (cosine(turns + 0.04) + 0.18 * sine(2.0 * turns))
     knee_angle = gait.knee_bias + gait.knee_swing * bump(turns, 0.71 + gait.knee_phase, 3)
@@ -219,7 +219,7 @@ def _leg(
 
 
 def _trunk(pose: Pose, body: Proportions, gait: Gait, turns: np.ndarray) -> None:
-    """Adds neck, shoulders, head and the points of the face."""
+    """Add neck, shoulders, head and the points of the face."""
     lean = (gait.lean + 1.2 * cosine(2.0 * turns)) / 360.0
     roll = -0.6 * gait.sway * sine(turns + 0.05)
     up = vector(sine(lean), roll, cosine(lean))
@@ -246,7 +246,7 @@ def _trunk(pose: Pose, body: Proportions, gait: Gait, turns: np.ndarray) -> None
 def _arm(
     pose: Pose, body: Proportions, gait: Gait, side: str, sign: float, turns: np.ndarray
 ) -> None:
-    """Adds elbow, wrist and hand of one arm, which swings against the leg of its side."""
+    """Add elbow, wrist and hand of one arm, which swings opposite to the leg of its side."""
     left = sign > 0
     amplitude = gait.shoulder_swing_left if left else gait.shoulder_swing_right
     bend = gait.elbow_left if left else gait.elbow_right

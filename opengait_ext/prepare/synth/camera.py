@@ -1,6 +1,6 @@
-"""Cameras of SynthVVI: where they stand, what is behind the people, and what the sensor does.
+"""Cameras of SynthVVI: position, background, and sensor.
 
-All pixel arithmetic is done on integers, so that the frames do not depend on the machine.
+All pixel arithmetic uses integers, so the frames do not depend on the machine.
 Letters: s frames, h w pixels.
 """
 
@@ -16,20 +16,20 @@ SCENE_HEIGHTS, SCENE_WIDTHS = 1.4, 12.0  # size of a scene in heights and widths
 
 @dataclass(frozen=True)
 class Sensor:
-    """What one modality of a camera does to the light."""
+    """The sensor of one modality of a camera."""
 
     gain: tuple[float, float, float]  # blue, green, red
     gamma: float  # -1: darker middle tones (square), 0: linear, 1: lighter (square root)
     noise: float  # standard deviation in gray values
     blur: int  # size of the binomial kernel in pixels, 1: none
     quality: int  # of the JPEG
-    fall_off: float  # how much darker the corners are, fraction
-    jitter: float  # of the box, standard deviation as a fraction of its height
+    fall_off: float  # darkening of the corners, as a fraction
+    jitter: float  # standard deviation of the box, as a fraction of its height
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One place with a visible and an infrared mode, as the cameras of HITSZ-VCM have."""
+    """A camera with a visible and an infrared mode, as in HITSZ-VCM."""
 
     number: int
     azimuth: float  # degrees between the usual path and the line to the camera
@@ -69,18 +69,18 @@ CAMERAS = {
 
 
 def hump_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Gives nearly normal integers, int32, mean 0, standard deviation 128."""
+    """Draw nearly normal int32 numbers with mean 0 and standard deviation 128."""
     total = rng.integers(-111, 112, size=(4, *shape), dtype=np.int16)
     return total.sum(axis=0, dtype=np.int32)
 
 
 def scene(camera: Camera, modality: str, size: tuple[int, int]) -> np.ndarray:
-    """Draws what stands behind the people of a camera, with clutter.
+    """Draw the background of a camera, with clutter.
 
     The geometry is the same in both modalities; colors and reflectances are independent.
 
     Args:
-        camera: Whose place it is.
+        camera: The camera.
         modality: ``visible`` or ``infrared``.
         size: Height and width of a frame in pixels.
 
@@ -113,7 +113,7 @@ def scene(camera: Camera, modality: str, size: tuple[int, int]) -> np.ndarray:
 
 
 def _floor(image: np.ndarray, horizon: int, line: tuple, rng: np.random.Generator) -> None:
-    """Draws rows and slanting joints of a pavement, and a skirting at the wall."""
+    """Draw the rows and slanting joints of a pavement, and a skirting at the wall."""
     h, w = image.shape[:2]
     cv2.line(image, (0, horizon), (w, horizon), (40, 40, 40), 2)
     y, step = float(horizon), 3.0
@@ -126,7 +126,7 @@ def _floor(image: np.ndarray, horizon: int, line: tuple, rng: np.random.Generato
 
 
 def _clutter(image: np.ndarray, horizon: int, colors: tuple, rng: np.random.Generator) -> None:
-    """Draws one thing: door, window, poster, pillar, bush, bollard or parked bicycle."""
+    """Draw one object: door, window, poster, pillar, bush, bollard or parked bicycle."""
     h, w = image.shape[:2]
     kind, x = int(rng.integers(7)), int(rng.integers(w))
     a, b = int(rng.integers(h // 12, h // 5)), int(rng.integers(h // 5, h // 2))
@@ -167,7 +167,7 @@ def _clutter(image: np.ndarray, horizon: int, colors: tuple, rng: np.random.Gene
 def windows(
     image: np.ndarray, size: tuple[int, int], left: np.ndarray, top: np.ndarray
 ) -> np.ndarray:
-    """Cuts one window per frame out of a scene, which is mirrored at its ends: ``[s, h, w, 3]``."""
+    """Cut one window per frame, ``[s, h, w, 3]``, out of a scene mirrored at its ends."""
     h, w = size
     rows = _mirror(top[:, None] + np.arange(h), image.shape[0])
     columns = _mirror(left[:, None] + np.arange(w), image.shape[1])
@@ -180,11 +180,11 @@ def _mirror(index: np.ndarray, length: int) -> np.ndarray:
 
 
 def ground_shadow(frames: np.ndarray, feet: np.ndarray) -> None:
-    """Darkens the ground below a person in place; its size says nothing about the person.
+    """Darken the ground below a person in place; the size is independent of the person.
 
     Args:
         frames: uint8 ``[s, h, w, 3]``.
-        feet: Pixel (x, y) between the feet, ``[s, 2]``.
+        feet: Position (x, y) between the feet in pixels, ``[s, 2]``.
     """
     h, w = frames.shape[1:3]
     half, flat = w * 0.36, h * 0.03
@@ -198,7 +198,7 @@ def ground_shadow(frames: np.ndarray, feet: np.ndarray) -> None:
 
 
 def tone_table(sensor: Sensor, light: float) -> np.ndarray:
-    """Gives the response of a sensor, uint8 ``[256, 3]``; ``light`` is the light of the walk."""
+    """Return the response of a sensor, uint8 ``[256, 3]``, under the light of a walk."""
     x = np.arange(256) / 255.0
     bent = np.sqrt(x) if sensor.gamma > 0 else x * x
     k = abs(sensor.gamma)
@@ -209,7 +209,7 @@ def tone_table(sensor: Sensor, light: float) -> np.ndarray:
 
 def expose(frames: np.ndarray, sensor: Sensor, modality: str, rng: np.random.Generator
            ) -> np.ndarray:  # fmt: skip
-    """Gives what the sensor records: light, tone, fall-off, blur, noise; uint8 ``[s, h, w, 3]``."""
+    """Apply light, tone, fall-off, blur and noise of a sensor; return uint8 ``[s, h, w, 3]``."""
     s, h, w, _ = frames.shape
     table = tone_table(sensor, float(rng.uniform(0.8, 1.2)))
     y, x = np.mgrid[0:h, 0:w]
@@ -232,7 +232,7 @@ def expose(frames: np.ndarray, sensor: Sensor, modality: str, rng: np.random.Gen
 
 
 def path(camera: Camera, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws a walk past a camera: azimuth of every frame ``[s]``, in turns.
+    """Draw a walk past a camera; return the azimuth of every frame ``[s]``, in turns.
 
     People walk both ways, not quite parallel to the usual path, and turn a little.
     """
@@ -244,5 +244,5 @@ def path(camera: Camera, frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def drift(azimuth: np.ndarray, pace: float) -> np.ndarray:
-    """Gives how far the scene moves between first and each frame, in pixels, ``[s]``."""
+    """Return how far the scene has moved since the first frame, in pixels, ``[s]``."""
     return np.cumsum(pace * (sine(azimuth) + 0.15 * cosine(azimuth)))

@@ -1,9 +1,9 @@
-"""Drawing of SynthVVI: a posed skeleton becomes polygons, ordered by depth, then pixels.
+"""Drawing of SynthVVI: from a posed skeleton to depth-ordered polygons, then to pixels.
 
-A part is a list of layers (polygon, material, tone) that lie at one depth; parts are painted from
-far to near, so limbs occlude each other. The fourth channel of the canvas holds the number of the
-part, which gives the silhouette and says which key points are hidden. Letters: s frames,
-k points of a polygon.
+A part is a list of layers (polygon, material, tone) at one depth. Parts are painted from far to
+near, so limbs occlude each other. The fourth channel of the canvas holds the number of the part;
+the silhouette and the visibility of key points come from it. Letters: s frames, k points of a
+polygon.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _CAP = [(0.5, 0.866), (0.866, 0.5), (1.0, 0.0), (0.866, -0.5), (0.5, -0.866)]
 
 @dataclass
 class Part:
-    """Layers at one depth, in the order of painting."""
+    """Layers at one depth, in painting order."""
 
     name: str
     depth: np.ndarray  # [s], larger is nearer
@@ -34,12 +34,12 @@ class Part:
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands: azimuth 0 sees the face, 0.25 the left side, 0.5 the back.
+    """The position of the camera: azimuth 0 sees the face, 0.25 the left side, 0.5 the back.
 
     Args:
-        azimuth: Of every frame ``[s]``, in turns.
-        elevation: Of the camera above the horizontal, in turns.
-        distance: Of the camera, in statures; small means a strong perspective.
+        azimuth: Azimuth of every frame ``[s]``, in turns.
+        elevation: Elevation of the camera above the horizontal, in turns.
+        distance: Distance of the camera in statures; a small one means a strong perspective.
     """
 
     azimuth: np.ndarray
@@ -52,7 +52,7 @@ class View:
         return sine(self.azimuth), cosine(self.azimuth), *tilt
 
     def rotate(self, vectors: np.ndarray) -> np.ndarray:
-        """Turns body vectors ``[s, 3]`` to (right, up, toward the camera)."""
+        """Rotate body vectors ``[s, 3]`` to (right, up, toward the camera)."""
         sin, cos, tilt_sin, tilt_cos = self._turns
         x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
         toward = x * cos + y * sin
@@ -61,14 +61,14 @@ class View:
         return np.stack([y * cos - x * sin, up, near], axis=-1)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Gives (right, up, nearness) of body points ``[s, 3]``, with perspective."""
+        """Project body points ``[s, 3]`` to (right, up, nearness), with perspective."""
         p = self.rotate(points - np.array([0.0, 0.0, 0.5]))
         scale = self.distance / (self.distance - p[..., 2:3])
         return np.concatenate([p[..., :2] * scale, p[..., 2:3]], axis=-1)
 
 
 def normal_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Gives the unit normal of the segment a-b in the image that points away from the light.
+    """Return the unit normal of the segment a-b in the image, pointing away from the light.
 
     The light comes from the upper left. Shape: ``[s, >=2]`` twice -> ``[s, 2]``.
     """
@@ -81,7 +81,7 @@ def normal_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def capsule(a: np.ndarray, b: np.ndarray, ra: Radius, rb: Radius) -> np.ndarray:
-    """Gives the outline of a tapered limb with round ends, ``[s, 14, 2]``."""
+    """Return the outline of a tapered limb with round ends, ``[s, 14, 2]``."""
     n = normal_of(a, b)
     t = np.stack([n[:, 1], -n[:, 0]], axis=-1)
     along = b[:, :2] - a[:, :2]
@@ -103,7 +103,7 @@ def strip(
     across: tuple[float, float],
     along: tuple[float, float] = (0.0, 1.0),
 ) -> np.ndarray:
-    """Gives a band on a limb, ``[s, 4, 2]``: fractions of its radius and of its length."""
+    """Return a band on a limb, ``[s, 4, 2]``, given in fractions of its radius and length."""
     n = normal_of(a, b)
     corners = []
     for t, v in zip((along[0], along[1], along[1], along[0]), np.repeat(across, 2), strict=True):
@@ -115,7 +115,7 @@ def strip(
 def ellipse(
     center: np.ndarray, up: np.ndarray, half_width: np.ndarray | float, half_height: float
 ) -> np.ndarray:
-    """Gives an ellipse of 16 points; ``up`` [s, >=2] is the direction of its height."""
+    """Return an ellipse of 16 points; ``up`` ``[s, >=2]`` is the direction of its height."""
     u = up[:, :2]
     length = np.sqrt(u[:, :1] * u[:, :1] + u[:, 1:2] * u[:, 1:2])
     u = u / np.maximum(length, 1e-6)
@@ -131,7 +131,7 @@ def ellipse(
 
 
 def limb(a: np.ndarray, b: np.ndarray, ra: Radius, rb: Radius, material: str) -> list[Layer]:
-    """Gives the three layers of a shaded limb."""
+    """Return the three layers of a shaded limb."""
     return [
         (capsule(a, b, ra, rb), material, BASE),
         (strip(a, b, (ra, rb), (0.4, 0.98)), material, DARK),
@@ -152,7 +152,7 @@ class Stack:
         self.centers, self.halves, self.levels = centers, halves, levels
 
     def at(self, level: float, across: np.ndarray | float) -> np.ndarray:
-        """Gives the point at a level, ``across`` its half width, ``[s, 2]``."""
+        """Return the point at a level and a fraction ``across`` of its half width, ``[s, 2]``."""
         m = len(self.levels)
         i = int(np.clip(np.searchsorted(self.levels, level) - 1, 0, m - 2))
         t = (level - self.levels[i]) / (self.levels[i + 1] - self.levels[i])
@@ -162,14 +162,14 @@ class Stack:
 
     def band(self, low: float, high: float, left: np.ndarray | float = -1.0,
              right: np.ndarray | float = 1.0) -> np.ndarray:  # fmt: skip
-        """Gives the outline between two levels and two fractions of the width."""
+        """Return the outline between two levels and two fractions of the width."""
         inner = [x for x in self.levels if low < x < high]
         rows = [low, *inner, high]
         points = [self.at(x, left) for x in rows] + [self.at(x, right) for x in rows[::-1]]
         return np.stack(points, axis=1)
 
     def shaded(self, low: float, high: float, material: str) -> list[Layer]:
-        """Gives base, shadow on the right and light on the left."""
+        """Return the base, the shadow on the right and the light on the left."""
         return [
             (self.band(low, high), material, BASE),
             (self.band(low, high, 0.45, 1.0), material, DARK),
@@ -178,7 +178,7 @@ class Stack:
 
 
 def bounds(parts: list[Part]) -> np.ndarray:
-    """Gives left, right, bottom, top of every frame, ``[s, 4]``, in statures."""
+    """Return left, right, bottom and top of every frame, ``[s, 4]``, in statures."""
     low = np.min([layer[0].min(axis=1) for part in parts for layer in part.layers[:1]], axis=0)
     high = np.max([layer[0].max(axis=1) for part in parts for layer in part.layers[:1]], axis=0)
     return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
@@ -191,17 +191,17 @@ def paint(
     origin: np.ndarray,
     size: tuple[int, int],
 ) -> np.ndarray:
-    """Paints all frames.
+    """Paint all frames.
 
     Args:
-        parts: What to paint.
+        parts: The parts to paint.
         palette: Material -> color (blue, green, red).
         scale: Pixels per stature, ``[s]``.
-        origin: Pixel (x, y) of the point (0, 0) of the view, ``[s, 2]``.
+        origin: Position (x, y) of the view's point (0, 0) in pixels, ``[s, 2]``.
         size: Height and width in pixels.
 
     Returns:
-        Canvas ``[s, 2h, 2w, 4]``: color and number of the part (from 1; 0 is background).
+        Canvas ``[s, 2h, 2w, 4]``: color and part number (from 1; 0 is background).
     """
     s = len(scale)
     factor = float(SUPERSAMPLING * (1 << SHIFT))

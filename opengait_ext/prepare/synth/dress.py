@@ -1,6 +1,6 @@
 """Clothes of SynthVVI on a figure: legs, trunk, skirt or coat, arms.
 
-The shapes follow the skeleton, so they are seen in both modalities. Lengths are statures.
+The shapes follow the skeleton, so they are visible in both modalities. Lengths are in statures.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from opengait_ext.prepare.synth.figure import Figure
 
 PADDING = {"tee": 0.002, "shirt": 0.005, "jacket": 0.011, "puffer": 0.024, "coat": 0.013}
 WIDTH = {"slim": 1.0, "straight": 1.14, "wide": 1.5, "shorts": 1.3, "skirt": 1.0, "long_skirt": 1.0}
-SLEEVE = {"tee": 0.6}  # share of the upper arm that a short sleeve covers
+SLEEVE = {"tee": 0.6}  # fraction of the upper arm covered by a short sleeve
 
 
 def dress(figure: Figure) -> None:
-    """Adds body and clothes below the head."""
+    """Add body and clothes below the head."""
     _legs(figure)
     _trunk(figure)
     _skirt(figure)
@@ -24,7 +24,7 @@ def dress(figure: Figure) -> None:
 
 
 def _legs(figure: Figure) -> None:
-    """Adds thighs, shanks and feet, bare or in trousers."""
+    """Add thighs, shanks and feet, bare or in trousers."""
     body, outfit, seen = figure.body, figure.outfit, figure.seen
     under = 0.2 if "skirt" in outfit.lower or outfit.upper == "coat" else 0.09
     thick = body.build * WIDTH[outfit.lower]
@@ -54,7 +54,7 @@ def _legs(figure: Figure) -> None:
 
 
 def _trousers(figure: Figure, a: np.ndarray, b: np.ndarray, ra: float, rb: float) -> list[Layer]:
-    """Gives the pattern on one tube of the trousers."""
+    """Return the pattern on one trouser leg."""
     kind = figure.outfit.lower_pattern
     if kind == "side_stripe":
         return [(strip(a, b, (ra, rb), (-0.15, 0.3)), "lower_pattern", BASE)]
@@ -65,7 +65,7 @@ def _trousers(figure: Figure, a: np.ndarray, b: np.ndarray, ra: float, rb: float
 
 
 def _trunk(figure: Figure) -> None:
-    """Adds hips, upper garment with its pattern, and neck."""
+    """Add hips, upper garment with its pattern, and neck."""
     outfit = figure.outfit
     depth = figure.trunk_depth
     hips = figure.stack(0.004)
@@ -89,7 +89,7 @@ def _trunk(figure: Figure) -> None:
 
 
 def _upper_pattern(figure: Figure, stack: Stack, hem: float) -> list[Layer]:
-    """Gives the pattern of the upper garment on the trunk."""
+    """Return the pattern of the upper garment on the trunk."""
     kind, size = figure.outfit.upper_pattern, 0.13 * figure.outfit.pattern_scale
     rows = np.arange(hem + 0.5 * size, 0.92, 2.0 * size)
     hoops = [(stack.band(float(r), float(min(r + size, 0.95))), "upper_pattern", BASE)
@@ -109,7 +109,7 @@ def _upper_pattern(figure: Figure, stack: Stack, hem: float) -> list[Layer]:
     if kind == "block":
         return [(stack.band(0.55, 1.0), "upper_pattern", BASE),
                 (stack.band(0.55, 1.0, 0.45, 1.0), "upper_pattern", DARK)]  # fmt: skip
-    if kind == "print":  # on chest and back, so it turns with the trunk
+    if kind == "print":  # on chest and back, so it rotates with the trunk
         turn = figure.toward[:, 0] * np.sign(figure.frontal) * 0.85
         width = 0.42 * np.abs(figure.frontal)
         return [(stack.band(0.5, 0.78, turn - width, turn + width), "upper_pattern", BASE)]
@@ -117,7 +117,7 @@ def _upper_pattern(figure: Figure, stack: Stack, hem: float) -> list[Layer]:
 
 
 def _skirt(figure: Figure) -> None:
-    """Adds a skirt or the lower part of a coat; its hem follows the legs."""
+    """Add a skirt or the lower part of a coat; its hem follows the legs."""
     outfit = figure.outfit
     for material, wanted, usual in (
         ("lower", outfit.lower == "skirt", 0.25),
@@ -131,7 +131,7 @@ def _skirt(figure: Figure) -> None:
 
 
 def _bell(figure: Figure, material: str, length: float, padding: float, extra: float) -> None:
-    """Adds a bell of cloth from the hips to ``length`` below them."""
+    """Add a bell of cloth that reaches from the hips to ``length`` below them."""
     body, outfit, seen = figure.body, figure.outfit, figure.seen
     top = figure.stack(padding)
     share = length / (body.leg - 0.038)
@@ -159,7 +159,7 @@ def _bell(figure: Figure, material: str, length: float, padding: float, extra: f
 
 
 def _arm(figure: Figure, side: str) -> None:
-    """Adds upper arm, forearm and hand of one side."""
+    """Add upper arm, forearm and hand of one side."""
     body, outfit, seen = figure.body, figure.outfit, figure.seen
     padding = PADDING[outfit.upper]
     s, e, w, hand = (seen[f"{side}_{j}"] for j in ("shoulder", "elbow", "wrist", "hand"))

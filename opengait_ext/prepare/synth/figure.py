@@ -1,6 +1,6 @@
-"""Figures of SynthVVI: a posed skeleton before a camera, and the parts that are hung on it.
+"""Figures of SynthVVI: a posed skeleton before a camera, and the parts added to it.
 
-Letters: s frames, m sections. Lengths are statures.
+Letters: s frames, m sections. Lengths are in statures.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from opengait_ext.prepare.synth.draw import Layer, Part, Stack, View
 from opengait_ext.prepare.synth.outfit import Outfit
 
 LIMBS = ("thigh", "shank", "foot", "upper_arm", "forearm")
-CARRIERS = {  # key point -> parts that show it; what lies nearer hides it
+CARRIERS = {  # key point -> parts it lies on; nearer parts hide it
     "nose": ("head", "face"),
     "eye": ("head", "face"),
     "ear": ("head", "face", "hair"),
@@ -24,13 +24,13 @@ CARRIERS = {  # key point -> parts that show it; what lies nearer hides it
 
 
 class Figure:
-    """One identity in all frames of a walk, as seen by one camera; naked until it is dressed.
+    """One identity in all frames of a walk, as seen by one camera, without clothes at first.
 
     Args:
-        pose: Joints, from ``synth_body.walk``.
+        pose: Joints, from ``body.walk``.
         body: Proportions.
         outfit: Clothes.
-        view: Where the camera stands.
+        view: Position of the camera.
     """
 
     def __init__(self, pose: Pose, body: Proportions, outfit: Outfit, view: View) -> None:
@@ -48,13 +48,13 @@ class Figure:
         self.parts: list[Part] = []
 
     def numbers_of(self, joint: str) -> list[int]:
-        """Gives the numbers of the parts on which a key point lies, as painted."""
+        """Return the painted numbers of the parts on which a key point lies."""
         side, _, place = joint.rpartition("_")
         own = {f"{side}_{part}" if part in LIMBS else part for part in CARRIERS[place]}
         return [i for i, part in enumerate(self.parts, start=1) if part.name in own]
 
     def faces_camera(self, joint: str) -> np.ndarray:
-        """Says in which frames a key point is not on the far side of head or trunk, ``[s]``."""
+        """Return where a key point is not on the far side of head or trunk, bool ``[s]``."""
         middle = "head" if joint.endswith(("nose", "eye", "ear")) else "pelvis"
         if not joint.endswith(("nose", "eye", "ear", "shoulder", "hip")):
             return np.ones(len(self.frontal), bool)
@@ -70,22 +70,22 @@ class Figure:
         layers: list[Layer],
         visible: np.ndarray | None = None,
     ) -> None:
-        """Hangs a part on the figure; ``visible`` says in which frames, all if None."""
+        """Add a part; ``visible`` selects the frames that show it, all if None."""
         self.parts.append(Part(name, depth, layers, visible))
 
     @property
     def trunk_depth(self) -> np.ndarray:
-        """How near the middle of the trunk is, ``[s]``."""
+        """Depth of the middle of the trunk, ``[s]``; larger is nearer."""
         return (self.seen["pelvis"] + self.seen["neck"])[:, 2] / 2.0
 
     def point(self, level: float, ahead: float, aside: float = 0.0) -> np.ndarray:
-        """Projects a point of the trunk, from its level, and its place forward and to the left."""
+        """Project a point of the trunk, given by level, forward offset and offset to the left."""
         pose = self.pose
         line = pose["pelvis"] + level * (pose["neck"] - pose["pelvis"])
         return self.view.project(line + ahead * self.forward + aside * pose["lateral_shoulders"])
 
     def sections(self, padding: float) -> list[tuple[float, float, float, float]]:
-        """Gives (level, half width, half depth, place forward) of the trunk, from below."""
+        """Return (level, half width, half depth, forward offset) of the trunk, bottom up."""
         b = self.body
         seat = b.hips + 0.92 * b.thigh_radius * b.build
         waist = 0.42 * seat + 0.42 * b.shoulders * (0.5 + 0.5 * b.build) + 0.5 * b.belly
@@ -102,7 +102,7 @@ class Figure:
         return [(v, a + padding, d + padding, x) for v, a, d, x in sections]
 
     def stack(self, padding: float) -> Stack:
-        """Gives the trunk with cloth of some thickness around it."""
+        """Return the trunk, with ``padding`` as the thickness of the cloth around it."""
         sections = self.sections(padding)
         right = [self.view.rotate(self.pose[f"lateral_{j}"])[:, 0] for j in ("hips", "shoulders")]
         ahead = self.toward[:, 0]

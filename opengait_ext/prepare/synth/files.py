@@ -1,4 +1,4 @@
-"""Files of SynthVVI: what is drawn how often, and the layout of HITSZ-VCM it is written in."""
+"""Files of SynthVVI: the tracklets to draw, and their layout, which is that of HITSZ-VCM."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from opengait_ext.prepare.synth.render import Rendered, draw_identity, render_tr
 
 FORMAT = "synth_vvi/1"
 SPLITS = ("Train", "Test")
-FRAME_STEP = 5  # every fifth frame of the video is kept, as in HITSZ-VCM
+FRAME_STEP = 5  # every fifth video frame is kept, as in HITSZ-VCM
 FIRST_TEST_PID = 503  # as in HITSZ-VCM; later if there are more training identities
 FOLDERS = {VISIBLE: "rgb", INFRARED: "ir"}
 CODES = {INFRARED: 1, VISIBLE: 2}
@@ -31,23 +31,23 @@ LIMITS = {
 
 
 class SynthError(ValueError):
-    """Options that cannot be followed; the message says what to do."""
+    """Invalid options; the message names the remedy."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the content of the data.
+    """The options that decide the content of the data.
 
     Args:
-        seed: Of everything that is drawn.
+        seed: Seed of all random draws.
         train_identities: Number of people in ``Train``.
         test_identities: Number of people in ``Test``.
-        tracklets: Most tracklets of a person in one camera and modality.
-        frames: Most frames of a tracklet.
-        height: Of a frame in pixels; the width is half of it.
+        tracklets: Largest number of tracklets of a person in one camera and modality.
+        frames: Largest number of frames of a tracklet.
+        height: Height of a frame in pixels; the width is half of it.
 
     Raises:
-        SynthError: For a number outside of what the format or the drawing can hold.
+        SynthError: If a number is outside of the limits of the format or the drawing.
     """
 
     seed: int = 0
@@ -68,11 +68,11 @@ class Options:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Gives height and width of a frame."""
+        """Height and width of a frame in pixels."""
         return self.height, self.height // 2
 
     def pids(self, split: str) -> list[int]:
-        """Gives the numbers of the identities of ``Train`` or ``Test``."""
+        """Return the pids of ``Train`` or ``Test``."""
         if split == "Train":
             return list(range(1, self.train_identities + 1))
         first = max(FIRST_TEST_PID, self.train_identities + 1)
@@ -91,10 +91,10 @@ class Plan:
 
 
 def plan_identity(options: Options, pid: int) -> list[Plan]:
-    """Draws which cameras see a person, how often and how long.
+    """Draw the cameras that see a person, and the number and lengths of tracklets in each.
 
-    Everybody passes two or three cameras in each modality. The first tracklet in a camera is long;
-    later ones are now and then the short remainder of a walk, as in the real data.
+    Every person passes two or three cameras in each modality. The first tracklet in a camera is
+    long; later ones are sometimes the short rest of a walk, as in the real data.
     """
     rng = np.random.default_rng([options.seed, pid, 1])
     shortest = min(options.frames, max(12, 2 * options.frames // 3))
@@ -113,26 +113,26 @@ def plan_identity(options: Options, pid: int) -> list[Plan]:
 
 
 def tracklet_rng(options: Options, pid: int, plan: Plan) -> np.random.Generator:
-    """Gives the source of randomness of one tracklet, the same whoever draws it and when."""
+    """Return the generator of one tracklet, independent of process and drawing order."""
     key = [options.seed, pid, 2, CODES[plan.modality], plan.camera, plan.tracklet]
     return np.random.default_rng(key)
 
 
 def image_names(pid: int, plan: Plan) -> list[str]:
-    """Gives the names of a tracklet's frames as the lists have them: ``0001M2D3T1F6.jpg``."""
+    """Return the frame names of a tracklet as in the lists: ``0001M2D3T1F6.jpg``."""
     stem = f"{pid:04d}M{CODES[plan.modality]}D{plan.camera}T{plan.tracklet}"
     numbers = range(plan.first_frame, plan.first_frame + FRAME_STEP * plan.frames, FRAME_STEP)
     return [f"{stem}F{number}.jpg" for number in numbers]
 
 
 def image_paths(pid: int, plan: Plan) -> list[str]:
-    """Gives the paths of a tracklet's frames below ``Train`` or ``Test``."""
+    """Return the frame paths of a tracklet relative to ``Train`` or ``Test``."""
     folder = f"{pid:04d}/{FOLDERS[plan.modality]}/D{plan.camera}"
     return [f"{folder}/{name.split('F')[1]}" for name in image_names(pid, plan)]
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
@@ -143,7 +143,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def is_complete(target: Path, split: str, pid: int, names: list[str], paths: list[str]) -> bool:
-    """Says whether an identity's images and truth are all there, with the sizes written then."""
+    """Return whether all images of an identity exist with the sizes recorded in its truth file."""
     try:
         with np.load(target / "truth" / split / f"{pid:04d}.npz") as truth:
             same = truth["names"].tolist() == names
@@ -157,7 +157,7 @@ def is_complete(target: Path, split: str, pid: int, names: list[str], paths: lis
 
 
 def write_identity(target: Path, options: Options, split: str, pid: int) -> int:
-    """Draws and writes one person, unless all of it is there; gives the number of frames."""
+    """Draw and write one person unless complete; return the number of frames."""
     plans = plan_identity(options, pid)
     names = [name for plan in plans for name in image_names(pid, plan)]
     paths = [path for plan in plans for path in image_paths(pid, plan)]
@@ -188,10 +188,10 @@ def write_identity(target: Path, options: Options, split: str, pid: int) -> int:
 
 
 def write_images(files: list[Path], frames: np.ndarray, quality: int) -> list[int]:
-    """Writes the JPEG of one tracklet; gives their sizes in bytes.
+    """Write the JPEG files of one tracklet; return their sizes in bytes.
 
-    They need not be whole if the machine stops: the truth of the identity, which holds these
-    sizes, is written after them, and without it they are drawn again.
+    The writes are not atomic. The truth file of the identity holds these sizes and is written
+    last; without it, all images are drawn again.
     """
     files[0].parent.mkdir(parents=True, exist_ok=True)
     sizes = []
@@ -203,7 +203,7 @@ def write_images(files: list[Path], frames: np.ndarray, quality: int) -> list[in
 
 
 def write_lists(target: Path, options: Options) -> tuple[int, int]:
-    """Writes the five lists of ``info``; gives the numbers of tracklets and of frames."""
+    """Write the five lists in ``info``; return the numbers of tracklets and frames."""
     total, frames = 0, 0
     for split in SPLITS:
         names: list[str] = []
@@ -227,10 +227,10 @@ def write_lists(target: Path, options: Options) -> tuple[int, int]:
 
 
 def claim_target(target: Path, options: Options) -> None:
-    """Writes the parameters of all identities, or checks that these are the same.
+    """Write the parameters of all identities, or check that existing ones are equal.
 
     Raises:
-        SynthError: If the folder holds data that were drawn with other options.
+        SynthError: If the folder holds data drawn with other options.
     """
     place = target / "truth" / "identities.json"
     content = {"format": FORMAT, "options": asdict(options)}

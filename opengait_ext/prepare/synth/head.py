@@ -1,6 +1,6 @@
-"""Heads of SynthVVI on a figure: face, hair, hat; and what is carried.
+"""Heads of SynthVVI on a figure: face, hair and hat; also bags.
 
-Lengths are statures.
+Lengths are in statures.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from opengait_ext.prepare.synth.figure import Figure
 
 
 def equip(figure: Figure) -> None:
-    """Adds head, hair, hat and bag."""
+    """Add head, hair, hat and bag."""
     _head(figure)
     _hair(figure)
     _hat(figure)
@@ -20,7 +20,7 @@ def equip(figure: Figure) -> None:
 
 
 def _head(figure: Figure) -> None:
-    """Adds head, nose, eyes and ears."""
+    """Add head, nose, eyes and ears."""
     body, seen = figure.body, figure.seen
     head, r = seen["head"], body.head
     half = r * body.head_width
@@ -44,7 +44,7 @@ def _head(figure: Figure) -> None:
 
 
 def _hair(figure: Figure) -> None:
-    """Adds hair, unless there is none or a hood hides it."""
+    """Add hair, unless the person is bald or a hood hides it."""
     style, volume = figure.outfit.hair, figure.outfit.hair_volume
     if style == "bald" or figure.outfit.hat == "hood":
         return
@@ -67,7 +67,7 @@ def _hair(figure: Figure) -> None:
 
 
 def _hair_length(figure: Figure, depth: np.ndarray) -> None:
-    """Adds what hangs down or stands out behind the head."""
+    """Add hair that hangs down or stands out behind the head."""
     style, volume = figure.outfit.hair, figure.outfit.hair_volume
     r, half = figure.body.head, figure.body.head * figure.body.head_width
     pose = figure.pose
@@ -90,7 +90,7 @@ def _hair_length(figure: Figure, depth: np.ndarray) -> None:
 
 
 def _hat(figure: Figure) -> None:
-    """Adds cap, beanie, brimmed hat or hood."""
+    """Add cap, beanie, brimmed hat or hood."""
     kind = figure.outfit.hat
     if kind == "none":
         return
@@ -124,7 +124,7 @@ def _hat(figure: Figure) -> None:
 
 
 def _bag(figure: Figure) -> None:
-    """Adds backpack, shoulder bag or tote."""
+    """Add backpack, shoulder bag or tote."""
     kind, size = figure.outfit.bag, figure.outfit.bag_size
     if kind == "backpack":
         _backpack(figure, size)
@@ -143,7 +143,7 @@ def _bag(figure: Figure) -> None:
 
 
 def _backpack(figure: Figure, size: float) -> None:
-    """Adds a backpack behind the trunk and its straps before it."""
+    """Add a backpack behind the trunk and its straps in front of it."""
     body, frontal = figure.body, figure.frontal
     place = body.chest * body.build + PADDING[figure.outfit.upper] + 0.045 * size
     low, high = figure.point(0.28, -place), figure.point(0.82, -place * 0.95)

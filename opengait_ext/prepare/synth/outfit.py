@@ -1,8 +1,8 @@
 """Clothes of SynthVVI: shapes, visible colors and patterns, near-infrared reflectances.
 
-The shape of a garment belongs to the identity and is seen in both modalities. Its visible color
-and its near-infrared reflectance are drawn independently, because the dye says little about what
-cloth reflects beyond 750 nm; for the same reason most patterns vanish in infrared.
+The shape of a garment belongs to the identity and is visible in both modalities. Its visible color
+and its near-infrared reflectance are drawn independently, because the dye hardly determines the
+reflectance of cloth beyond 750 nm. For the same reason, most patterns vanish in infrared.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 VISIBLE, INFRARED = "visible", "infrared"
-# The second color of a garment is a material of its own.
+# The second color of a garment is a separate material.
 MATERIALS = ("skin", "hair", "shoe", "bag", "hat", "upper", "upper_pattern", "lower",
              "lower_pattern")  # fmt: skip
 
@@ -24,8 +24,8 @@ CHOICES = {
     "lower_pattern": ("plain", "plain", "side_stripe", "checks"),
 }
 RANGES = {
-    "upper_hem": (-0.02, 0.12),  # how far the upper garment hangs below the hips
-    "flare": (0.0, 0.07),  # how much a skirt or coat widens at its hem
+    "upper_hem": (-0.02, 0.12),  # length of the upper garment below the hips
+    "flare": (0.0, 0.07),  # widening of a skirt or coat at its hem
     "skirt_length": (-0.06, 0.06),  # added to the usual length
     "hair_volume": (0.9, 1.25),
     "bag_size": (0.75, 1.3),
@@ -35,7 +35,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Outfit:
-    """What an identity wears: shapes, and one color per material and modality."""
+    """The clothes of an identity: shapes, and one color per material and modality."""
 
     upper: str
     lower: str
@@ -54,14 +54,14 @@ class Outfit:
     reflectances: dict[str, int]  # material -> near-infrared gray value
 
     def palette(self, modality: str) -> dict[str, tuple[int, int, int]]:
-        """Gives the color of every material as seen in one modality (blue, green, red)."""
+        """Return the color of every material in one modality (blue, green, red)."""
         if modality == VISIBLE:
             return self.colors
         return {k: (v, v, v) for k, v in self.reflectances.items()}
 
 
 def draw_outfit(rng: np.random.Generator) -> Outfit:
-    """Draws clothes, hair and bag; the same choices hold for training and test identities."""
+    """Draw clothes, hair and bag; training and test identities share the choices."""
     shapes = {k: str(v[int(rng.integers(len(v)))]) for k, v in CHOICES.items()}
     sizes = {k: float(rng.uniform(*v)) for k, v in RANGES.items()}
     colors = {name: _cloth_color(rng) for name in MATERIALS}
@@ -79,14 +79,14 @@ def draw_outfit(rng: np.random.Generator) -> Outfit:
 def _between(
     low: tuple[int, int, int], high: tuple[int, int, int], rng: np.random.Generator
 ) -> tuple[int, int, int]:
-    """Draws a color on the line between two."""
+    """Draw a color on the line between two colors."""
     share = rng.random()
     blue, green, red = (int(a + share * (b - a)) for a, b in zip(low, high, strict=True))
     return blue, green, red
 
 
 def _cloth_color(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Draws a visible color: any hue, from black and gray to saturated."""
+    """Draw a visible color: any hue, from black and gray to saturated."""
     hue, value = 6.0 * rng.random(), 30.0 + 205.0 * rng.random()
     saturation = 0.85 * rng.random()
     channels = []

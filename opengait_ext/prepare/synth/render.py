@@ -1,4 +1,4 @@
-"""Renders SynthVVI: one identity, one camera, one modality, a walk of so many frames.
+"""Rendering of SynthVVI: a walk of one identity before one camera, in one modality.
 
 Letters: s frames, h w pixels.
 """
@@ -31,12 +31,12 @@ from opengait_ext.prepare.synth.figure import Figure
 from opengait_ext.prepare.synth.head import equip
 from opengait_ext.prepare.synth.outfit import Outfit, draw_outfit
 
-SECONDS = 0.2  # between kept frames: every fifth of a video at 25 frames a second
+SECONDS = 0.2  # between kept frames: every fifth of a video with 25 frames per second
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that belongs to one person."""
+    """The drawn attributes of one person."""
 
     pid: int
     body: Proportions
@@ -46,16 +46,16 @@ class Identity:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A tracklet: frames uint8 [s, h, w, 3] (blue, green, red) and their truth."""
+    """A tracklet: frames uint8 ``[s, h, w, 3]`` (blue, green, red) and their ground truth."""
 
     frames: np.ndarray
     silhouettes: np.ndarray  # bool [s, h, w]
     keypoints: np.ndarray  # float32 [s, 17, 3]
-    parts: np.ndarray  # uint8 [s, 2h, 2w], number of the part, 0 is background
+    parts: np.ndarray  # uint8 [s, 2h, 2w], part number, 0 is background
 
 
 def draw_identity(seed: int, pid: int) -> Identity:
-    """Draws one person; nothing depends on the split or on other people."""
+    """Draw one person, independently of the split and of other people."""
     rng = np.random.default_rng([seed, pid, 0])
     return Identity(pid, draw_proportions(rng), draw_gait(rng), draw_outfit(rng))
 
@@ -78,15 +78,15 @@ def render_tracklet(
     size: tuple[int, int],
     rng: np.random.Generator,
 ) -> Rendered:
-    """Draws one walk of one person before one camera.
+    """Draw one walk of one person before one camera.
 
     Args:
-        identity: Who walks.
-        camera: Before which camera.
+        identity: The person.
+        camera: The camera.
         modality: ``visible`` or ``infrared``.
         frames: Number of frames.
         size: Height and width in pixels.
-        rng: Source of all randomness of this walk.
+        rng: Generator of all random draws of this walk.
 
     Returns:
         The tracklet; equal arguments give equal arrays.
@@ -133,7 +133,7 @@ def _between_feet(figure: Figure, scales: np.ndarray, origin: np.ndarray) -> np.
 def _compose(
     canvas: np.ndarray, parts: np.ndarray, behind: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lays the drawn person over the background; gives frames and silhouettes."""
+    """Blend the drawn person over the background; return frames and silhouettes."""
     s, h, w, _ = behind.shape
     coarse = rng.integers(108, 149, size=(h // 6 + 1, w // 6 + 1), dtype=np.uint8)
     blocks = np.repeat(np.repeat(coarse, 6, axis=0), 6, axis=1)[:h, :w]
@@ -151,7 +151,7 @@ def _compose(
 
 
 def _keypoints(figure: Figure, pixels: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Gives [s, 17, 3]: x, y, and 2 visible, 1 hidden by a part that lies nearer, 0 outside."""
+    """Return ``[s, 17, 3]``: x, y, then 2 visible, 1 hidden by a nearer part, 0 outside."""
     s, height, width = parts.shape
     numbers = np.floor(2.0 * pixels + 0.5).astype(np.int64)
     inside = ((numbers >= 0) & (numbers < np.array([width, height]))).all(axis=-1)

@@ -1,11 +1,11 @@
-"""Makes SynthVVI: people walking before visible and near-infrared cameras.
+"""Generate SynthVVI: people walking before visible and near-infrared cameras.
 
-Written as HITSZ-VCM is published, so the script that prepares the real data reads it:
+Written in the published form of HITSZ-VCM, so the preparation of the real data reads it:
 
     <target>/Train|Test/<pid>/<ir|rgb>/D<camera>/<frame>.jpg
     <target>/info/{train_name,track_train_info,test_name,track_test_info,query_IDX}.txt
 
-and beside it, for tests and models to come, what the drawing knows:
+and beside it the ground truth of the drawing:
 
     <target>/truth/identities.json             parameters of every identity, options of the run
     <target>/truth/Train|Test/<pid>.npz        names [f] str (as in the name lists), sizes [f] bytes
@@ -60,18 +60,18 @@ def _results(tasks: list[Task], workers: int) -> Iterator[int]:
 
 
 def generate(target: Path, options: Options, workers: int = 1) -> tuple[int, int]:
-    """Makes the whole data set, or what is missing of it.
+    """Generate the data set, or the missing part of it.
 
     Args:
         target: Folder to write.
         options: What to draw.
-        workers: Processes; the result does not depend on it.
+        workers: Number of processes; the result does not depend on it.
 
     Returns:
-        Numbers of tracklets and of frames in the lists.
+        Numbers of tracklets and frames in the lists.
 
     Raises:
-        SynthError: If the folder holds other data, or there is no worker.
+        SynthError: If the folder holds other data, or ``workers`` is below 1.
     """
     if workers < 1:
         raise SynthError(f"--workers is {workers}; expected 1 or more.")
@@ -85,7 +85,7 @@ def generate(target: Path, options: Options, workers: int = 1) -> tuple[int, int
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; gives the exit status."""
+    """Run the script; return the exit status."""
     default = Options()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -1,10 +1,10 @@
-"""Writes what gait models read of SynthVVI: true silhouettes, and maps of limbs and joints.
+"""Gait streams of SynthVVI: true silhouettes, and maps of limbs and joints.
 
     python datasets/prep/synth_streams.py --source data/synth_vvi_raw --prepared data/synth_vvi
         --target data/synth_vvi_gait
 
-The tracklets are those of the prepared frames, frame by frame, and so are splits and tasks, so a
-silhouette model and a model of frames stand in one table. The form is OpenGait's own:
+Tracklets, frames, splits and tasks are those of the prepared frames, so silhouette models and frame
+models can be compared in one table. The form is OpenGait's:
 
     <target>/partition.json
     <target>/<pid>/<rgb|ir>/<view>/0-silhouettes.pkl   uint8 [s, 64, 44]
@@ -42,7 +42,7 @@ SILHOUETTES, MAPS = "0-silhouettes", "1-maps"
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Write silhouettes and maps of SynthVVI.")
     add = parser.add_argument
     add("--source", type=Path, required=True, help="what synth_vvi.py wrote")
@@ -53,13 +53,13 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes both streams and the partition, the partition last.
+    """Write both streams, then the partition.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: As returned by `arguments_of`.
 
     Raises:
-        UserError: If the three folders are not what they should be, or do not fit together.
+        UserError: If one of the three folders is wrong, or they do not agree.
     """
     target: Path = arguments.target
     path = arguments.prepared / PARTITION
@@ -88,7 +88,7 @@ def _write(
     truth: Path,
     target: Path,
 ) -> int:
-    """Writes the streams of all tracklets; gives how many frames show nobody."""
+    """Write the streams of all tracklets; return the number of frames without a person."""
     empty = 0
     known: tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]] = ("", {})
     with Progress(len(tracklets), "streams", "tracklets") as progress:
@@ -117,16 +117,16 @@ def _write(
 
 
 def _files(source: Path) -> dict[str, tuple[str, ...]]:
-    """Gives the image names of every tracklet, by the path that its prepared form has."""
+    """Return the image names of every tracklet, by the path of its prepared form."""
     _, lists, _ = read_published(Sources([source], source / UNPACKED, EXPECTED), Faults())
     return {row.path: row.files for row in lists.rows}
 
 
 def _truth_of(folder: Path, pid: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Gives silhouette uint8 ``[h, w]`` (0 or 255) and key points of every frame of one person.
+    """Return the silhouette, uint8 ``[h, w]`` (0 or 255), and key points of each frame of a person.
 
     Raises:
-        UserError: If there is no truth about this person.
+        UserError: If there is no truth file of this person.
     """
     files = sorted(folder.glob(f"*/{pid}.npz"))
     if not files:
@@ -150,6 +150,6 @@ def _digest(path: Path) -> str:
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 interrupted."""
     arguments = arguments_of(command)
     return status_of(lambda: run(arguments))
