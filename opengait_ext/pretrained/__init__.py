@@ -1,1 +1,1 @@
-"""Published weights, brought under the names of this project."""
+"""Published weights, renamed for this project."""

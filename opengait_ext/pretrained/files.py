@@ -1,4 +1,4 @@
-"""Files of weights: read without running them, recognized by their names, written whole."""
+"""Weight files: read without running code, recognized by tensor names, written atomically."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ from opengait_ext.released import APPEARANCE, ATTENTION, BIGGAIT, GAIT, MASK_BRA
 from opengait_ext.weights import entry_of, read_file
 
 _CHUNK = 1 << 20  # bytes
-_SHOWN = 20  # lines of one list
+_SHOWN = 20  # most lines of one list
 
 
 class Kind(NamedTuple):
-    """A kind of weights, known by the names of its tensors."""
+    """A kind of weights, recognized by its tensor names."""
 
     described: str
-    beginnings: tuple[str, ...]  # of the names
+    beginnings: tuple[str, ...]  # prefixes of the tensor names
 
 
 BEST_MODEL = Kind("best_model.pth of DinoGRL's authors (appearance)", tuple(APPEARANCE))
@@ -62,7 +62,7 @@ RESNET = Kind(
     "ResNet, torchvision's names",
     ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.", "fc."),
 )
-# In this order: all names of BEST_SHAPE begin as some of OURS do.
+# The order matters: all names of BEST_SHAPE begin like some of OURS.
 KINDS = (
     DINOV2_HF,
     BEST_MODEL,
@@ -78,7 +78,7 @@ KINDS = (
 
 
 def kind_of(names: Iterable[str]) -> Kind | None:
-    """Tells what weights are by the names of their tensors; None if most fit no kind."""
+    """Return the kind of weights by their tensor names; None if most names fit no kind."""
     names = list(names)
     if is_dinov3(names):
         return DINOV3
@@ -90,14 +90,14 @@ def kind_of(names: Iterable[str]) -> Kind | None:
 
 @dataclass(frozen=True)
 class Source:
-    """A file of weights that was given on the command line.
+    """A weight file from the command line.
 
     Attributes:
-        option: That gave it, ``--model``, for messages.
+        option: The option that named it, such as ``--model``, for messages.
         path: The file.
-        size: Bytes.
-        sha256: Of the file.
-        content: What it holds.
+        size: Size in bytes.
+        sha256: Hash of the file.
+        content: The loaded content.
     """
 
     option: str
@@ -107,23 +107,23 @@ class Source:
     content: Any
 
     def state(self, entry: str | None = None) -> dict[str, Tensor]:
-        """Gives the tensors by name, of the whole file or of one of its entries.
+        """Return the tensors by name, of the whole file or of one entry.
 
         Raises:
-            UserError: If it holds something else.
+            UserError: If the content is not a mapping of tensors.
         """
         return entry_of(self.content, entry, f"{self.option}: {self.path}")
 
     def described(self) -> dict[str, Any]:
-        """Gives name, size and sha256, in plain types."""
+        """Return name, size and sha256 as plain types."""
         return {"name": self.path.name, "bytes": self.size, "sha256": self.sha256}
 
 
 def read_source(path: Path, option: str) -> Source:
-    """Reads a file of weights, without running any of it.
+    """Read a weight file without running any code in it.
 
     Raises:
-        UserError: If there is no such file, or it is damaged, or would run code.
+        UserError: If the file is missing, damaged, or contains code.
         OSError: If it cannot be read.
     """
     if not path.is_file():
@@ -137,28 +137,28 @@ def read_source(path: Path, option: str) -> Source:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Tells whether a tensor holds plain numbers, none of them NaN or infinite.
+    """Return whether a tensor holds real numbers, none of them NaN or infinite.
 
-    Of dimensions that repeat their values (stride 0), one is looked at.
+    Dimensions that repeat their values (stride 0) are checked once.
     """
     if value.layout != torch.strided or not value.numel():
         return value.layout == torch.strided
     try:
         once = value.detach()[tuple(slice(None) if step else 0 for step in value.stride())]
-        # NaN wins against all numbers. isfinite() would make an array of the tensor's size.
+        # NaN propagates. isfinite() would allocate an array of the tensor's size.
         return all(bool(end.isfinite()) for end in torch.aminmax(once))
-    except RuntimeError:  # quantized, complex or without data
+    except RuntimeError:  # quantized, complex, or without data
         return False
 
 
 def some_lines(lines: Sequence[str], most: int = _SHOWN) -> list[str]:
-    """Return the first lines, and one that counts the others."""
+    """Return the first lines, and one line with the number of the others."""
     more = [f"... and {len(lines) - most:,} more"] if len(lines) > most else []
     return [*lines[:most], *more]
 
 
 def check_target(target: Path, sources: Iterable[Source]) -> None:
-    """Refuses to write over a file that was read.
+    """Refuse to overwrite a source file.
 
     Raises:
         UserError: If the target is one of the sources.
@@ -169,10 +169,10 @@ def check_target(target: Path, sources: Iterable[Source]) -> None:
 
 
 def write_target(content: Mapping[str, Any], target: Path) -> None:
-    """Writes what torch can save, whole or not at all.
+    """Save content with torch atomically.
 
     Raises:
-        UserError: If it cannot be written; an older file of that name stays.
+        UserError: If it cannot be written; an existing file of that name is kept.
     """
     try:
         write_whole(target, lambda temporary: torch.save(dict(content), temporary))

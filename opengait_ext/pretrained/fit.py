@@ -1,4 +1,4 @@
-"""What published weights should be, by the network they are for, and where they differ."""
+"""Comparison of published weights with the tensors that their network needs."""
 
 import re
 from collections import Counter
@@ -17,19 +17,19 @@ from opengait_ext.pretrained.files import is_finite
 from opengait_ext.released import Names, Translation
 
 MODEL = "DinoGRLReleased"
-# Sizes where a file does not tell them: those of the published files.
+# Sizes used if a file does not determine them: those of the published files.
 WIDTH, DEPTH, PATCH, GRID, PARTS, CLASSES = 384, 12, 14, 37, 256, 500
-_LARGEST = 1 << 16  # a size beyond that is damage
+_LARGEST = 1 << 16  # a larger size means a damaged file
 
 Tensors = Mapping[str, Tensor]
 
 
 def vit_sizes(state: Tensors, prefix: str = "") -> dict[str, int]:
-    """Reads the sizes of a DINOv2 off its tensors.
+    """Return the sizes of a DINOv2, read from its tensors.
 
     Args:
-        state: By Meta's names.
-        prefix: What stands before them.
+        state: Tensors by Meta's names.
+        prefix: Prefix of these names.
     """
     numbered = re.compile(re.escape(prefix) + r"blocks\.(\d+)\.")
     blocks = {match[1] for name in state if (match := numbered.match(name))}
@@ -39,14 +39,14 @@ def vit_sizes(state: Tensors, prefix: str = "") -> dict[str, int]:
     return {
         "embed_dim": width,
         "depth": len(blocks) or DEPTH,
-        "num_heads": heads_of(width),  # which is in no shape
+        "num_heads": heads_of(width),  # no tensor shape shows it
         "patch_size": _size(state, [prefix + "patch_embed.proj.weight"], PATCH),
         "pretrain_grid": max(round((rows - 1) ** 0.5), 1),
     }
 
 
 def expected_vit(sizes: Mapping[str, int]) -> Tensors:
-    """Gives the tensors of a DINOv2 of these sizes, without their values."""
+    """Return the tensors of a DINOv2 of these sizes, without values."""
     side = sizes["patch_size"]
     with torch.device("meta"):
         vit = VisionTransformer(**sizes, image_size=(side, side), taps=(0,))
@@ -54,19 +54,19 @@ def expected_vit(sizes: Mapping[str, int]) -> Tensors:
 
 
 def expected_mask(state: Tensors) -> Tensors:
-    """Gives the tensors of the mask branch as wide as a published one, without their values."""
+    """Return the tensors of a mask branch as wide as the published one, without values."""
     width = _size(state, ["bn_s.running_mean", "bn_s.running_var", "down_sampling.weight"], WIDTH)
     with torch.device("meta"):
         return MaskBranch(width).state_dict()
 
 
 def expected_network(appearance: Tensors, gait: Tensors, classes: int) -> Tensors:
-    """Gives the tensors of the released DinoGRL, without their values.
+    """Return the tensors of the released DinoGRL, without values.
 
     Args:
-        appearance: The tensors of ``best_model.pth``; some sizes are read off them.
-        gait: Those of ``best_shape.pth``.
-        classes: Identities of both classifiers.
+        appearance: The tensors of ``best_model.pth``; some sizes are read from them.
+        gait: The tensors of ``best_shape.pth``.
+        classes: Number of identities of both classifiers.
     """
     sizes = vit_sizes(gait, "dinov2.dinov2.")
     branches = ("Denoising_Branch.bn_s.running_mean", "Appearance_Branch.bn_s.running_mean")
@@ -89,11 +89,11 @@ def expected_network(appearance: Tensors, gait: Tensors, classes: int) -> Tensor
 
 
 def expected_biggait(state: Tensors) -> Tensors:
-    """Gives the tensors of BigGait as OpenGait's config builds it, without their values.
+    """Return the tensors of BigGait as built by OpenGait's config, without values.
 
     Args:
-        state: A published one; sizes of the transformer and the number of identities are read
-            off it.
+        state: Published tensors; the sizes of the transformer and the number of identities are
+            read from them.
     """
     sizes = vit_sizes(state, "backbone.")
     side = sizes["patch_size"]
@@ -110,7 +110,7 @@ def expected_biggait(state: Tensors) -> Tensors:
 
 
 def _size(state: Tensors, names: Iterable[str], usual: int, axis: int = -1) -> int:
-    """Gives the size in which most of these tensors agree, so that a damaged one stands out."""
+    """Return the size of most of these tensors, so a damaged one is reported as the misfit."""
     shapes = [state[name].shape for name in names if name in state]
     sizes = [shape[axis] for shape in shapes if len(shape) >= -axis]
     counts = Counter(size for size in sizes if 1 <= size <= _LARGEST)
@@ -118,13 +118,13 @@ def _size(state: Tensors, names: Iterable[str], usual: int, axis: int = -1) -> i
 
 
 def misfits(state: Tensors, found: Translation, expected: Tensors, names: Names) -> list[str]:
-    """Gives a line for each tensor that is not as the network needs it, by its published name.
+    """Return a line for each tensor that does not fit the network, by its published name.
 
     Args:
         state: The published tensors.
-        found: What became of them.
-        expected: What the network needs, of this file and maybe of others.
-        names: Those of this file.
+        found: Their translation.
+        expected: The tensors the network needs, from this file and possibly others.
+        names: The names of this file.
     """
     lines = [
         f"{escaped(name)}: {_shape(state[name])} in the file, no such tensor expected"
@@ -145,7 +145,7 @@ def misfits(state: Tensors, found: Translation, expected: Tensors, names: Names)
 
 
 def published_name(ours: str, names: Names) -> str | None:
-    """Gives the published name of one of our tensors; None if these names do not have it."""
+    """Return the published name of one of our tensors; None if these names lack it."""
     for there, here in names.items():
         if ours.startswith(here):
             return there + ours[len(here) :]

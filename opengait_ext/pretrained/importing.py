@@ -1,4 +1,4 @@
-"""Published weights become weights of this project, or are refused with all that differs."""
+"""Import of published weights; files that do not fit are refused with all differences."""
 
 import argparse
 import shlex
@@ -55,11 +55,11 @@ from opengait_ext.weights import shares
 _CONFIG = "configs/dinogrl_released_vcm.yaml"
 _BIGGAIT_CONFIG = "configs/biggait_ccpg.yaml"
 _UNUSED_CLASSIFIER = "classifier of the training identities, used in training alone"
-_META: Names = {"": ""}  # the transformer has Meta's names
+_META: Names = {"": ""}  # our transformer uses Meta's names
 
 
 class Published(NamedTuple):
-    """A published file, which one it should be, and what its names are here."""
+    """A published file, its expected kind, and the mapping of its names to ours."""
 
     source: Source
     state: dict[str, Tensor]
@@ -68,7 +68,7 @@ class Published(NamedTuple):
 
 
 def import_dinogrl(arguments: argparse.Namespace) -> None:
-    """Makes a checkpoint of the three published ones.
+    """Write a checkpoint from the three published ones.
 
     Args:
         arguments: Of the command line, see ``weights.py``.
@@ -106,7 +106,7 @@ def import_dinogrl(arguments: argparse.Namespace) -> None:
 
 
 def import_biggait(arguments: argparse.Namespace) -> None:
-    """Makes a checkpoint of one that OpenGait's BigGait wrote.
+    """Write a checkpoint from one of OpenGait's BigGait.
 
     Args:
         arguments: Of the command line, see ``weights.py``.
@@ -134,7 +134,7 @@ def import_biggait(arguments: argparse.Namespace) -> None:
 
 
 def import_dinov2(arguments: argparse.Namespace) -> None:
-    """Check a DINOv2 of Meta's, timm's or Hugging Face's and write its tensors by Meta's names.
+    """Check a DINOv2 of Meta, timm or Hugging Face, and write its tensors with Meta's names.
 
     Args:
         arguments: Of the command line, see ``weights.py``.
@@ -164,7 +164,7 @@ def import_dinov2(arguments: argparse.Namespace) -> None:
 
 
 def import_mask(arguments: argparse.Namespace) -> None:
-    """Makes weights of the mask branch of BigGait's published ones.
+    """Write weights of the mask branch from BigGait's published ones.
 
     Args:
         arguments: Of the command line, see ``weights.py``.
@@ -178,7 +178,7 @@ def import_mask(arguments: argparse.Namespace) -> None:
     state = source.state("model" if has_entry else None)
     file = Published(source, state, BIGGAIT_MASK, MASK_BRANCH)
     _check_places([file])
-    # Files of early versions of torch lack the count, which nothing depends on.
+    # Files of early torch versions lack the count, which is not used.
     file.state.setdefault("bn_s.num_batches_tracked", torch.tensor(0))
     found = _translated(file, True)
     expected = expected_mask(file.state)
@@ -192,7 +192,7 @@ def import_mask(arguments: argparse.Namespace) -> None:
 
 
 def _check_places(files: Iterable[Published]) -> None:
-    """Refuses files that are something else, by the names of their tensors."""
+    """Refuse files whose tensor names belong to another kind of weights."""
     files = list(files)
     places = {file.kind: file.source.option for file in files}
     lines = []
@@ -209,7 +209,7 @@ def _check_places(files: Iterable[Published]) -> None:
 
 
 def _classes(files: Sequence[Published], kept: bool) -> int:
-    """Gives the identities of the classifiers; without them, the number is of no matter."""
+    """Return the number of identities of the classifiers; arbitrary if they are not kept."""
     if not kept:
         return 1
     counts = {}
@@ -251,7 +251,7 @@ def _refuse_misfits(
 
 
 def _tell_ignored(pairs: Iterable[tuple[Source, Translation]]) -> dict[str, list[str]]:
-    """Prints what is left out on purpose; gives it by reason."""
+    """Print the tensors left out on purpose; return their names by reason."""
     ignored: dict[str, list[str]] = {}
     lines: dict[str, list[str]] = {}
     for source, found in pairs:

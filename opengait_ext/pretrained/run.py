@@ -1,4 +1,4 @@
-"""Brings published weights under the names of this project, or tells what a file of weights is.
+"""Import of published weights, and a report on any weight file.
 
     python datasets/prep/weights.py import-dinogrl --model best_model.pth \
         --attention best_model2.pth --shape best_shape.pth --target data/weights/dinogrl_vcm.pt
@@ -7,12 +7,12 @@
     python datasets/prep/weights.py import-mask --source MaskBranch_vits14.pt --target F
     python datasets/prep/weights.py check FILE
 
-The first makes a checkpoint of the three that DinoGRL's authors published, the second one of a
-checkpoint of BigGait that OpenGait wrote, the next two make what ``model_cfg.dinov2_weights`` and
-``model_cfg.mask_weights`` take. All names and shapes are
-compared with the network; a file that does not fit is refused with the names that differ, and
-nothing is written. Nothing that a file holds is run. Files are those of torch.save or of
-safetensors; a DINOv2 may have Meta's names, timm's or Hugging Face's.
+``import-dinogrl`` writes a checkpoint from the three that DinoGRL's authors published,
+``import-biggait`` one from a BigGait checkpoint of OpenGait. ``import-dinov2`` and ``import-mask``
+write files for ``model_cfg.dinov2_weights`` and ``model_cfg.mask_weights``. All names and shapes
+are compared with the network. A file that does not fit is refused with the names that differ, and
+nothing is written. Code in a file is never run. Formats: torch.save and safetensors. A DINOv2 may
+have the names of Meta, timm or Hugging Face.
 """
 
 import argparse
@@ -31,25 +31,25 @@ from opengait_ext.pretrained.survey import tell
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Prints what a file of weights is and holds.
+    """Print the kind and content of a weight file.
 
     Args:
-        arguments: As `arguments_of` gives them.
+        arguments: As returned by `arguments_of`.
 
     Raises:
-        UserError: If it cannot be read without running code.
+        UserError: If the file cannot be read without running code.
     """
     tell(read_source(arguments.file, "FILE"), arguments.names)
 
 
 def _checkpoint(text: str) -> Path:
-    if not text.endswith((".pt", ".pth")):  # evaluator_cfg.restore_hint takes no other
+    if not text.endswith((".pt", ".pth")):  # evaluator_cfg.restore_hint accepts no other suffix
         raise argparse.ArgumentTypeError(f"{text!r}, expected the name of a .pt file")
     return Path(text)
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Import published weights, or check a file.")
     tasks = parser.add_subparsers(dest="task", required=True)
 
@@ -81,6 +81,6 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status: 0 done, 1 refused, 2 misuse, 130 stopped."""
+    """Run the script; return the exit status: 0 done, 1 refused, 2 misuse, 130 interrupted."""
     arguments = arguments_of(command)
     return status_of(lambda: arguments.run(arguments), "stopped; nothing was written")

@@ -1,4 +1,4 @@
-"""What a file of weights is and holds, in words and numbers."""
+"""Report on the kind and content of a weight file."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,11 @@ from opengait_ext.pretrained.files import DINOV2, DINOV2_HF, Source, is_finite, 
 from opengait_ext.pretrained.fit import vit_sizes
 from opengait_ext.weights import bare_names
 
-_LONGEST = 120  # characters of a name in a table
+_LONGEST = 120  # most characters of a name in a table
 
 
 def tell(source: Source, names: bool) -> None:
-    """Prints what kind of weights a file holds, how many, and whether their values are sound.
+    """Print the kind of weights, their number, and whether all values are finite.
 
     Args:
         source: The file.
@@ -61,7 +61,7 @@ def _kind(content: Any, weights: Mapping[str, Tensor]) -> str:
 
 
 def _heads(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-    """Tell the number of heads of a DINOv2, which no tensor shows."""
+    """Yield the number of heads of a DINOv2, which no tensor shows."""
     if kind_of(weights) in (DINOV2, DINOV2_HF):
         with suppress(ValueError):
             width = vit_sizes(metas_names(weights))["embed_dim"]
@@ -70,14 +70,14 @@ def _heads(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
 
 
 def _within(content: Any, *keys: str) -> Any:
-    """Looks a value up in nested mappings; None if it is not there."""
+    """Return a value from nested mappings; None if it is missing."""
     for key in keys:
         content = content.get(key) if isinstance(content, Mapping) else None
     return content
 
 
 def _entries(content: Any, entry: Any) -> Iterator[tuple[str, str]]:
-    """Tells which entry is described, what is beside it, and where the weights come from."""
+    """Yield the described entry, the other entries, and the origin of the weights."""
     if not isinstance(entry, Mapping):
         return
     beside = [escaped(key) for key in content if key != "model"]
@@ -93,7 +93,7 @@ def _entries(content: Any, entry: Any) -> Iterator[tuple[str, str]]:
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
-    """Gives all tensors with the keys that lead to them; each container once, whatever its size."""
+    """Yield all tensors with their key paths; visit each container once."""
     waiting, seen = [("", content)], {id(content)}
     while waiting:
         name, value = waiting.pop()
@@ -113,7 +113,7 @@ def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _table(weights: Mapping[str, Tensor]) -> Iterator[str]:
-    """Gives the lines of the table of groups: the first two parts of the names."""
+    """Yield the lines of the table, grouped by the first two parts of the names."""
     tensors: Counter[str] = Counter()
     values: Counter[str] = Counter()
     for name, value in weights.items():
@@ -127,7 +127,7 @@ def _table(weights: Mapping[str, Tensor]) -> Iterator[str]:
 
 
 def _short(name: str) -> str:
-    """Return a name as a table shows it: one that is very long would make every line so."""
+    """Return a name shortened for a table, so one long name does not widen every line."""
     text = escaped(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
