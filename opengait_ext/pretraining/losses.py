@@ -1,15 +1,16 @@
-"""What the small ViT is trained with: student, teacher, and five losses without labels.
+"""Training objective of the small ViT: student, teacher, and five losses without labels.
 
-DINO on the class token, iBOT on the patches and KoLeo come from lightly; alone they need far
-more frames and time than the demo has. Two more ask where a patch comes from: ``place`` teaches
-it on pieces of a few patches, too small to tell the place from anything but what they show, and
-``settle`` brings the whole frame to what its pieces say and to where people usually stand.
+DINO on the class token, iBOT on the patches and KoLeo come from lightly. Alone they need far more
+frames and time than the demo has. Two more losses predict where a patch comes from. ``place``
+learns it on crops of a few patches, which are so small that only their content shows the place.
+``settle`` pulls the predictions in a whole frame toward those of its crops and toward the places
+where people usually are.
 
 Sources: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021;
 Zhou et al., "iBOT: Image BERT Pre-Training with Online Tokenizer", ICLR 2022; Oquab et al.,
 "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024. The place of a patch
 as a task: Caron et al., "Location-Aware Self-Supervised Transformers for Semantic
-Segmentation", WACV 2024, https://arxiv.org/abs/2212.02400, here reduced to two places.
+Segmentation", WACV 2024, https://arxiv.org/abs/2212.02400, reduced here to two places.
 """
 
 from typing import Any, NamedTuple
@@ -26,11 +27,11 @@ PATCH_PROTOTYPES, FRAME_PROTOTYPES = 64, 256
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE, PLACE_TEMPERATURE = 0.05, 0.1, 0.5
 WEIGHTS = {"frame": 0.25, "patch": 0.5, "spread": 0.02, "place": 2.0, "settle": 3.0}
 CENTER, BORDER = 0.07, 0.28  # distance from the vertical center line, as a fraction of the width
-UPPER, LOWER = 0.12, 0.93  # people do not reach the upper and lower edge: no place is asked there
+UPPER, LOWER = 0.12, 0.93  # people do not reach either edge: patches beyond are ignored
 
 
 class Head(nn.Module):
-    """Compares tokens ``[..., d]`` with prototypes: cosines ``[..., k]``."""
+    """Cosines ``[..., k]`` of tokens ``[..., d]`` with prototypes."""
 
     def __init__(self, channels: int, prototypes: int) -> None:
         super().__init__()
@@ -38,13 +39,13 @@ class Head(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(64, prototypes))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Compares tokens ``[..., d]`` with the prototypes."""
+        """Return the cosines ``[..., k]`` of tokens ``[..., d]``."""
         unit = functional.normalize(self.mlp(tokens), dim=-1)
         return unit @ functional.normalize(self.prototypes, dim=0)
 
 
 class Network(nn.Module):
-    """The ViT and its heads; student and teacher are one of these each."""
+    """The ViT and its heads, one instance for the student and one for the teacher."""
 
     def __init__(self, vit: VisionTransformer) -> None:
         super().__init__()
@@ -52,26 +53,26 @@ class Network(nn.Module):
         self.vit = vit
         self.patch_head = Head(channels, PATCH_PROTOTYPES)
         self.frame_head = Head(channels, FRAME_PROTOTYPES)
-        # No layers in between: the tokens themselves have to part into the two places.
+        # No layers in between: the tokens themselves have to separate the two places.
         self.place_prototypes = nn.Parameter(torch.randn(channels, 2))
 
     def places(self, tokens: Tensor) -> Tensor:
-        """Gives the logits of center and border for tokens ``[..., d]``: ``[..., 2]``."""
+        """Return the logits of center and border for tokens ``[..., d]``: ``[..., 2]``."""
         unit = functional.normalize(tokens, dim=-1)
         return unit @ functional.normalize(self.place_prototypes, dim=0) / PLACE_TEMPERATURE
 
 
 class Seen(NamedTuple):
-    """What one network made of a batch of views, and where their patches lie."""
+    """The outputs of one network for a batch of views, and the positions of their patches."""
 
     tokens: Tensor  # [b, 1 + h * w, d]
     grid: tuple[int, int]  # h, w
     places: Tensor  # [b, h, w, 2], fractions of the frame
-    at: Tensor  # [b, h, w, 2], in the views these are compared with, from -1 to 1
+    at: Tensor  # [b, h, w, 2], positions in the compared views, from -1 to 1
 
 
 class Objective(nn.Module):
-    """The sum of the four losses.
+    """The weighted losses of the pre-training.
 
     Raises:
         UserError: If lightly is not installed.
@@ -79,7 +80,7 @@ class Objective(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        assert torchvision is not None  # lightly imports it, which works only after our door
+        assert torchvision is not None  # lightly imports it, which needs our import before
         try:
             from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
         except ImportError as fault:
@@ -104,16 +105,16 @@ class Objective(nn.Module):
         local: Seen,
         judged: Seen | None,
     ) -> dict[str, Tensor]:
-        """Gives the losses by the names of ``WEIGHTS``.
+        """Return the losses by the names of ``WEIGHTS``.
 
         Args:
-            networks: The student, which learns, and the teacher, its moving average.
-            large: What the student made of large views.
-            taught: What the teacher made of other views of the same frames or tracklets, and
-                where the patches of ``large`` lie in them.
-            local: What the student made of pieces of a few patches.
-            judged: What the teacher made of such pieces of the frames that ``large`` shows as
-                they are, and where these patches lie in ``large``; None if it shows them not so.
+            networks: The student, which is trained, and the teacher, its moving average.
+            large: Student outputs for large views.
+            taught: Teacher outputs for other views of the same frames or tracklets, and the
+                positions of the patches of ``large`` in them.
+            local: Student outputs for crops of a few patches.
+            judged: Teacher outputs for such crops of the unchanged frames in ``large``, and the
+                positions of their patches in ``large``; None if ``large`` shows none of these.
         """
         student, teacher = networks
         at = taught.at
@@ -124,7 +125,7 @@ class Objective(nn.Module):
             wanted = teacher.patch_head(matched.permute(0, 2, 3, 1)[inside])
             frame = teacher.frame_head(taught.tokens[:, 0])
         found = student.patch_head(large.tokens[:, 1:].unflatten(1, large.grid)[inside])
-        # lightly leaves out pairs of equal index, which are the same view; ours never are.
+        # lightly skips pairs of equal index as the same view; ours are never the same view.
         none = torch.zeros_like(frame)
         losses = {
             "frame": self.frame([frame], [none, student.frame_head(large.tokens[:, 0])]),
@@ -137,7 +138,7 @@ class Objective(nn.Module):
         return losses
 
     def _settle(self, networks: tuple[Network, Network], large: Seen, judged: Seen) -> Tensor:
-        """Brings the student's answers in a whole frame to what its pieces and the map say."""
+        """Pull the student's predictions in a whole frame toward those of its crops and the map."""
         student, teacher = networks
         answers = student.places(large.tokens[:, 1:])  # [b, h * w, 2]
         answers = (answers[..., 0] - answers[..., 1]).unflatten(1, large.grid)[:, None]
@@ -151,12 +152,12 @@ class Objective(nn.Module):
 
 
 class PersonMap(nn.Module):
-    """Keeps how often each place of a frame shows the person, as far as the teacher can tell.
+    """Running estimate of how often each place of a frame shows the person.
 
-    That turns the teacher's answers, which know nothing of the place, into probabilities of the
-    person which do: expectation maximization for a mixture of two kinds of patches whose shares
-    differ from place to place. The center holds person and background mixed, the border hardly
-    anything but background.
+    It turns the teacher's predictions, which do not depend on the place, into probabilities of the
+    person that do. This is expectation maximization for a mixture of two kinds of patches whose
+    shares vary with the place. The center holds both person and background, the border almost only
+    background.
     """
 
     shares: Tensor
@@ -167,14 +168,14 @@ class PersonMap(nn.Module):
 
     @torch.no_grad()
     def person(self, logits: Tensor, places: Tensor) -> Tensor:
-        """Gives the probability of the person for patches, and updates the map.
+        """Return the probability that patches show the person, and update the map.
 
         Args:
-            logits: The teacher's, of center and border, ``[m, 2]``.
-            places: x and y of the patches, fractions of the frame, ``[m, 2]``.
+            logits: Teacher logits of center and border, ``[m, 2]``.
+            places: x and y of the patches as fractions of the frame, ``[m, 2]``.
 
         Returns:
-            ``[m]``.
+            Probabilities ``[m]``.
         """
         rows, columns = self.shares.shape
         column = (places[:, 0] * columns).long().clamp(0, columns - 1)
@@ -182,7 +183,7 @@ class PersonMap(nn.Module):
         x, y = (torch.arange(columns) + 0.5) / columns, (torch.arange(rows) + 0.5) / rows
         in_center = ((y > UPPER) & (y < LOWER))[:, None] & ((x - 0.5).abs() < CENTER)
         pure = self.shares[in_center.to(self.shares.device)].mean().clamp(0.5, 0.9)
-        # How much likelier the patch is as a part of the person than as background.
+        # Likelihood ratio of person and background.
         likelier = (((logits[:, 0] - logits[:, 1]).exp() - (1 - pure)) / pure).clamp(min=0.02)
         share = self.shares[row, column]
         person = likelier * share / (likelier * share + 1 - share)
@@ -191,17 +192,17 @@ class PersonMap(nn.Module):
         total = torch.zeros_like(self.shares.flatten()).index_add(0, index, person)
         new = torch.where(seen > 0, total / seen.clamp(min=1), self.shares.flatten())
         new = new.view_as(self.shares)
-        new = (new + new.flip(1)) / 2  # a mirrored frame is as likely
+        new = (new + new.flip(1)) / 2  # a mirrored frame is equally likely
         self.shares.lerp_(new.clamp(0.02, 0.98), 0.1)
         return person
 
 
 def place_loss(network: Network, seen: Seen) -> Tensor:
-    """Asks of every patch whether it comes from the center of its frame or from its border.
+    """Return the loss of predicting whether a patch is from the center or border of its frame.
 
-    At the border there is background, in the center a person and some background; the answer
-    can only come from what a patch shows, since the views begin anywhere. Both places weigh
-    the same; patches between them, and above and below, are not asked.
+    The border shows background, the center a person and some background. Only the content of a
+    patch can tell them apart, since views begin anywhere. Both places have equal weight. Patches
+    between them, and at the top and bottom, are ignored.
     """
     logits = network.places(seen.tokens[:, 1:]).flatten(0, 1)  # [b * h * w, 2]
     x, y = seen.places.flatten(0, 2).unbind(-1)

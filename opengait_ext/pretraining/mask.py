@@ -1,4 +1,4 @@
-"""The mask branch of the demo, fitted to the tokens of the frozen small ViT without any label."""
+"""The mask branch of the demo, fitted to tokens of the frozen small ViT without labels."""
 
 import torch
 from torch import Tensor
@@ -10,20 +10,21 @@ from opengait_ext.layers.gait import MaskBranch
 def fit_mask_branch(
     tokens: Tensor, seed: int = 0, iterations: int = 300, starts: int = 3, batch: int = 32
 ) -> tuple[MaskBranch, float]:
-    """Fits a mask branch as BigGait's is: two soft classes from which the tokens are rebuilt.
+    """Fit a mask branch as in BigGait: tokens are reconstructed from two soft classes.
 
     Source: Ye et al., "BigGait: Learning Gait Representation You Want by Large Vision Models",
     CVPR 2024, https://arxiv.org/abs/2402.19122, section 3.2.
 
     Args:
         tokens: Last tokens ``[f, t, d]`` of training frames.
-        seed: Of the start weights and the batches.
+        seed: Seed of the initial weights and the batches.
         iterations: Steps of each fit.
-        starts: Fits from different start weights; the one with the least error is taken.
-        batch: Frames of a step.
+        starts: Number of fits with different initial weights; the one with the least error is
+            kept.
+        batch: Frames per step.
 
     Returns:
-        The branch, in eval mode, and its error: mean square of what is not rebuilt, as a
+        The branch, in eval mode, and its error: the mean squared reconstruction error as a
         fraction of the variance of the tokens.
     """
     torch.manual_seed(seed)

@@ -1,14 +1,13 @@
-"""Tells how well the small ViT of the demo parts person and background, on SynthVVI.
+"""Measure how well the small ViT of the demo separates person and background on SynthVVI.
 
     python datasets/prep/pretrain_measure.py --source data/synth_vvi_raw \
         --weights datasets/prep/weights/vit_small_synth.pt \
         --mask-weights datasets/prep/weights/mask_synth.pt
 
-The true silhouettes of the test people are read here and nowhere else; nothing is written.
-Mean intersection over union of three silhouettes with the true ones, for each modality: that of
-the mask branch; what a linear map can read from the tokens when it is shown true silhouettes;
-and one fixed silhouette for every frame. The last two learn from one half of the people and are
-measured, as the first, on the other half.
+Only this script reads the true silhouettes of the test people; nothing is written. It prints, per
+modality, the mean intersection over union of three silhouettes with the true ones: that of the mask
+branch, that of a linear map fitted to true silhouettes, and one fixed silhouette for all frames.
+The last two learn from one half of the people. All three are measured on the other half.
 """
 
 import argparse
@@ -36,7 +35,7 @@ MAP = (FRAME[0] // 4, FRAME[1] // 4)  # rows and columns of the silhouettes, as 
 
 @torch.no_grad()
 def tokens_of(vit: VisionTransformer, frames: Sequence[Frame]) -> Tensor:
-    """Gives the last tokens ``[f, t, d]`` of frames."""
+    """Return the last tokens ``[f, t, d]`` of the frames."""
     mean, deviation = (torch.tensor(value).view(3, 1, 1) for value in (MEAN, DEVIATION))
     tokens = []
     for start in range(0, len(frames), 32):
@@ -47,14 +46,14 @@ def tokens_of(vit: VisionTransformer, frames: Sequence[Frame]) -> Tensor:
 
 
 def maps_of(scores: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Brings scores ``[f, t, c]`` to the grid of the maps: ``[f, c, *MAP]``."""
+    """Resize scores ``[f, t, c]`` to the size of the maps: ``[f, c, *MAP]``."""
     return functional.interpolate(
         scores.transpose(1, 2).unflatten(2, grid), MAP, mode="bilinear", align_corners=False
     )
 
 
 def read_by_linear_map(tokens: Tensor, silhouettes: Tensor, others: Tensor) -> Tensor:
-    """Fits a linear map to silhouettes ``[f, t]``, and gives what it reads from ``others``."""
+    """Fit a linear map to silhouettes ``[f, t]``; return its output for ``others``."""
     mean, deviation = tokens.mean((0, 1)), tokens.std((0, 1)) + 1e-5
     probe = nn.Linear(tokens.shape[-1], 1)
     optimizer = torch.optim.Adam(probe.parameters(), lr=1e-2)
@@ -71,7 +70,7 @@ def read_by_linear_map(tokens: Tensor, silhouettes: Tensor, others: Tensor) -> T
 
 
 def report(name: str, soft: Tensor | np.ndarray, frames: Sequence[Frame]) -> None:
-    """Prints the mean overlap of soft silhouettes ``[f, h, w]`` for each modality."""
+    """Print the mean overlap of soft silhouettes ``[f, h, w]`` per modality."""
     overlap: dict[str, list[float]] = {"visible": [], "infrared": []}
     for mask, frame in zip(np.asarray(soft), frames, strict=True):
         size = frame.silhouette.shape[::-1]
@@ -82,7 +81,7 @@ def report(name: str, soft: Tensor | np.ndarray, frames: Sequence[Frame]) -> Non
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the measures."""
+    """Print the measures."""
     torch.manual_seed(0)
     vit = VisionTransformer(**SIZES).eval()
     branch = MaskBranch(SIZES["embed_dim"]).eval()
@@ -91,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.mask_weights:
         load_weights(branch, arguments.mask_weights, where="--mask-weights")
     frames = list(test_frames(arguments.source, arguments.every))
-    half = len(frames) // 2  # the frames come person by person
+    half = len(frames) // 2  # frames are ordered by person
     tokens = tokens_of(vit, frames)
     if not arguments.mask_weights:
         branch, _ = fit_mask_branch(tokens[:half])
@@ -104,12 +103,12 @@ def run(arguments: argparse.Namespace) -> None:
     report("mask branch", found[:, 0], frames[half:])
     read = read_by_linear_map(tokens[:half], torch.from_numpy(true).flatten(1), tokens[half:])
     report("linear map shown the truth", maps_of(read, vit.grid)[:, 0].sigmoid(), frames[half:])
-    fixed = true.mean(0) + 0.1  # cut at 0.4, which overlaps most
+    fixed = true.mean(0) + 0.1  # a threshold of 0.4, which overlaps most
     report("one silhouette for all", np.repeat(fixed[None], len(frames) - half, 0), frames[half:])
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status."""
+    """Run the script; return the exit status."""
     parser = argparse.ArgumentParser(description="Measure the silhouettes of the small ViT.")
     add = parser.add_argument
     add("--source", type=Path, default=Path("data/synth_vvi_raw"))

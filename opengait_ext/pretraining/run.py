@@ -1,11 +1,11 @@
-"""Pre-trains the small ViT of the demo, in the place of DINOv2, on unlabeled frames.
+"""Pre-training of the demo's small ViT, which stands in for DINOv2, on unlabeled frames.
 
     python datasets/prep/pretrain_vit.py --source data/synth_vvi \
         --target datasets/prep/weights/vit_small_synth.pt --iterations 900
 
-Reads the frames of the training split of a prepared dataset, both modalities, and no label.
-Writes the weights of the ViT (float16, Meta's names) and beside them ``mask_synth.pt``, the mask
-branch fitted to its tokens. A run that was stopped goes on with the same command. Needs lightly.
+Reads the training frames of a prepared data set, both modalities, without labels. Writes the
+weights of the ViT (float16, Meta's names) and beside them ``mask_synth.pt``, the mask branch fitted
+to its tokens. The same command resumes an interrupted run. Needs lightly.
 """
 
 import argparse
@@ -51,29 +51,29 @@ from opengait_ext.weights import read_file
 # As in configs/dinogrl_synth.yaml.
 SIZES: dict[str, Any] = {"embed_dim": 128, "depth": 6, "num_heads": 4, "image_size": (224, 112)}
 SIZES |= {"pretrain_grid": 16, "taps": (1, 3, 4, 5)}
-WHOLE, PART, LOCAL = (16, 8), (12, 6), (3, 3)  # grids of tokens of the views
-LOCALS, JUDGED = 4, 6  # local views of a frame, for the student and for the teacher
-CALM, STRONG = 0.15, 0.5  # changes of color, for the teacher and for the student
-WHOLE_SHARE = 0.2  # of the iterations that show whole frames, half as many
-FRAMED_FROM, FRAMED_SHARE = 0.3, 0.7  # from there on, so many views show frames as they are
-POSITION_SIZE = 0.5  # of the waves with which the position table starts
-MASKED = 0.6  # at most so many patches are hidden, in half of the large views
+WHOLE, PART, LOCAL = (16, 8), (12, 6), (3, 3)  # token grids of the views
+LOCALS, JUDGED = 4, 6  # local views per frame, of the student and of the teacher
+CALM, STRONG = 0.15, 0.5  # strength of color changes, for the teacher and for the student
+WHOLE_SHARE = 0.2  # share of the iterations that use whole frames, half as many
+FRAMED_FROM, FRAMED_SHARE = 0.3, 0.7  # start in the run; share of iterations on unchanged frames
+POSITION_SIZE = 0.5  # amplitude of the waves that initialize the position table
+MASKED = 0.6  # largest share of masked patches, in half of the large views
 WARMUP, FINAL_RATE, WEIGHT_DECAY, CLIP = 20, 0.05, 0.05, 3.0
-TEACHER_STEP = 0.05  # of the teacher towards the student at the start; 0 at the end
-FITTED = 640  # frames to which the mask branch is fitted
+TEACHER_STEP = 0.05  # update of the teacher toward the student at the start; 0 at the end
+FITTED = 640  # frames used to fit the mask branch
 SAVED_EVERY = 60.0  # seconds
-SAME = ("iterations", "minutes", "seed", "batch", "rate", "frames")  # of a run and its state
+SAME = ("iterations", "minutes", "seed", "batch", "rate", "frames")  # equal in a run and its state
 
 
 class Pretraining:
-    """Student, teacher and optimizer, and how far they are.
+    """Student, teacher and optimizer, and their progress.
 
-    Iteration i draws everything from (seed, i), so a resumed run is the same run.
+    Iteration i draws everything from (seed, i), so a resumed run equals an uninterrupted one.
 
     Args:
-        frames: What is trained on.
-        options: ``seed``, ``batch``, ``rate`` of the command line.
-        computation: On which device and how precisely.
+        frames: The training frames.
+        options: ``seed``, ``batch`` and ``rate`` of the command line.
+        computation: Device and precision.
     """
 
     def __init__(self, frames: Frames, options: argparse.Namespace, computation: Computation):
@@ -92,7 +92,7 @@ class Pretraining:
         self.iteration, self.seconds = 0, 0.0
 
     def step(self, share: float) -> dict[str, float]:
-        """Trains on one batch; ``share`` of the run is done. Gives the losses."""
+        """Train on one batch and return the losses; ``share`` is the finished part of the run."""
         slow = 0.5 * (1 + math.cos(math.pi * share))
         warm = min(1.0, (self.iteration + 1) / WARMUP)
         for group in self.optimizer.param_groups:
@@ -157,19 +157,19 @@ class Pretraining:
         return (images.to(self.computation.device) - self.mean) / self.deviation
 
     def state(self) -> dict[str, Any]:
-        """Gives all that a resumed run needs."""
+        """Return the state that a resumed run needs."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         return parts | {"iteration": self.iteration, "seconds": self.seconds}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Goes on where ``state`` was taken."""
+        """Resume from a saved state."""
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.iteration, self.seconds = state["iteration"], state["seconds"]
 
     @torch.no_grad()
     def tokens_of(self, vit: VisionTransformer, count: int) -> Tensor:
-        """Gives the last tokens ``[f, t, d]`` of up to ``count`` whole frames."""
+        """Return the last tokens ``[f, t, d]`` of up to ``count`` whole frames."""
         total = len(self.frames.pixels)
         chosen = np.random.default_rng(self.options.seed).permutation(total)[:count]
         tokens = []
@@ -181,9 +181,9 @@ class Pretraining:
 
 @torch.no_grad()
 def start_positions(vit: VisionTransformer) -> None:
-    """Starts the position table with waves of several lengths, in each direction.
+    """Initialize the position table with waves of several lengths in both directions.
 
-    From small noise, as DINOv2 starts, a run as short as this never learns to use positions.
+    From small noise, as in DINOv2, a run this short never learns to use positions.
 
     Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017, in two dimensions.
     """
@@ -202,10 +202,10 @@ _PARTS = ("student", "teacher", "objective", "optimizer")
 
 
 def train(run: Pretraining, checkpoint: Path, settings: dict[str, Any]) -> None:
-    """Trains to the end, and saves the state once a minute.
+    """Train to the end; save the state once a minute.
 
     Raises:
-        UserError: If the state on disk was made with other options.
+        UserError: If the state on disk was saved with other options.
     """
     if checkpoint.is_file():
         content = read_file(checkpoint)
@@ -236,7 +236,7 @@ def train(run: Pretraining, checkpoint: Path, settings: dict[str, Any]) -> None:
 
 
 def save(content: Any, path: Path) -> str:
-    """Writes what torch can save, whole or not at all; gives the sha256 of the file."""
+    """Save content with torch atomically; return the sha256 of the file."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     atomic_write(path, buffer.getvalue())
@@ -244,7 +244,7 @@ def save(content: Any, path: Path) -> str:
 
 
 def write_weights(run: Pretraining, target: Path, mask_target: Path) -> None:
-    """Writes the teacher's ViT in float16, and the mask branch fitted to what was written."""
+    """Write the teacher's ViT in float16, and a mask branch fitted to the written weights."""
     state = {name: value.cpu().half() for name, value in run.teacher.vit.state_dict().items()}
     vit = VisionTransformer(**SIZES)
     vit.load_state_dict(state)
@@ -257,7 +257,7 @@ def write_weights(run: Pretraining, target: Path, mask_target: Path) -> None:
 
 
 def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Pre-train the small ViT of the demo.")
     add = parser.add_argument
     add("--source", type=Path, required=True, help="root of a prepared dataset")
@@ -281,7 +281,7 @@ def arguments_of(command: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Runs the script; returns the exit status."""
+    """Run the script; return the exit status."""
     arguments = arguments_of(command)
     cv2.setNumThreads(1)
     torch.set_num_threads(arguments.threads or torch.get_num_threads())

@@ -1,9 +1,9 @@
-"""Holds the silhouettes that a trained model finds against the true ones of SynthVVI.
+"""Compare the silhouettes of a trained model with the true ones of SynthVVI.
 
     python datasets/prep/synth_silhouettes.py --run output/SynthVVI/DinoGRL/dinogrl
 
-Prints the mean intersection over union for each modality on the test frames, and draws
-frames, true silhouettes, found silhouettes and gait maps side by side.
+Prints the mean intersection over union per modality on the test frames. Draws frames, true
+silhouettes, predicted silhouettes and gait maps side by side.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from opengait_ext.models import MODELS
 from opengait_ext.prepare.options import status_of
 from opengait_ext.prepare.progress import Progress
 
-BATCH = 64  # frames a forward pass
-SHOWN = 6  # frames of each modality in the picture
+BATCH = 64  # frames per forward pass
+SHOWN = 6  # frames per modality in the image
 NAME = re.compile(r"(\d{4})M(\d)D(\d+)T\d+F(\d+)\.jpg")
 MODALITIES = {"1": ("infrared", "ir"), "2": ("visible", "rgb")}
 
 
 class Frame(NamedTuple):
-    """One test frame and what is true of it."""
+    """One test frame and its ground truth."""
 
     modality: str
     pixels: np.ndarray  # [h, w, 3] uint8 RGB
@@ -38,7 +38,7 @@ class Frame(NamedTuple):
 
 
 def main() -> int:
-    """Reads the command line; returns the exit status."""
+    """Run the script; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="output folder of a training run")
     parser.add_argument("--source", type=Path, default=Path("data/synth_vvi_raw"))
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the overlap and draws the picture."""
+    """Print the overlap and draw the image."""
     model, size = load(arguments.run)
     frames = list(test_frames(arguments.source, arguments.every))
     overlap: dict[str, list[float]] = {"visible": [], "infrared": []}
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def load(run: Path) -> tuple[torch.nn.Module, tuple[int, int]]:
-    """Gives the model of a run's last checkpoint, and the height and width of its frames.
+    """Return the model of a run's last checkpoint, and the height and width of its frames.
 
     Raises:
         UserError: If the folder holds no checkpoint, or one of a model without silhouettes.
@@ -94,10 +94,10 @@ def load(run: Path) -> tuple[torch.nn.Module, tuple[int, int]]:
 
 
 def test_frames(source: Path, every: int) -> Iterator[Frame]:
-    """Reads test frames with their true silhouettes.
+    """Read test frames with their true silhouettes.
 
     Raises:
-        UserError: If ``source`` is not what ``synth_vvi.py`` writes.
+        UserError: If ``source`` was not written by ``synth_vvi.py``.
     """
     files = sorted((source / "truth" / "Test").glob("*.npz"))
     if not files:
@@ -120,7 +120,7 @@ def test_frames(source: Path, every: int) -> Iterator[Frame]:
 
 @torch.no_grad()
 def found(model: Any, frames: list[Frame], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Gives soft silhouettes ``[f, h, w]`` and the gait prior ``[f, h, w, 3]``, from 0 to 1."""
+    """Return soft silhouettes ``[f, h, w]`` and the gait prior ``[f, h, w, 3]``, from 0 to 1."""
     height, width = size
     pixels = np.stack([cv2.resize(frame.pixels, (width, height)) for frame in frames])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
@@ -131,14 +131,14 @@ def found(model: Any, frames: list[Frame], size: tuple[int, int]) -> tuple[np.nd
 
 
 def intersection_over_union(soft: np.ndarray, truth: np.ndarray) -> float:
-    """Compares a soft silhouette, cut at a half, with the true one; both ``[h, w]``."""
+    """Return the IoU of a soft silhouette, cut at 0.5, and the true one; both ``[h, w]``."""
     hard = soft > 0.5
     union = np.count_nonzero(hard | truth)
     return np.count_nonzero(hard & truth) / union if union else 1.0
 
 
 def drawn(frame: Frame, soft: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Puts frame, true silhouette, found silhouette and gait map one below the other."""
+    """Stack frame, true silhouette, predicted silhouette and gait map vertically."""
     size = frame.silhouette.shape[::-1]
     colors = cv2.resize(prior, size, interpolation=cv2.INTER_NEAREST) * soft[..., None]
     gray = [np.repeat(mask[..., None], 3, axis=2) for mask in (frame.silhouette, soft)]

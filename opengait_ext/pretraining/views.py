@@ -1,7 +1,7 @@
 """Views of unlabeled frames for the pre-training of the small ViT.
 
-Only frames are read: no identity, no camera, no silhouette. What is used of a tracklet is that
-its frames belong together, and that a detector has put the person into the middle of each.
+Only frames are read: no pids, cameras or silhouettes. Two facts are used: the frames of a tracklet
+show one person, and a detector has centered the person in each.
 
 Letters: n tracklets, m frames in memory, b views of a batch, h w rows and columns of tokens.
 """
@@ -21,12 +21,12 @@ from opengait_ext.prepare.progress import Progress
 
 FRAME = (128, 64)  # height and width in pixels of the frames in memory
 PATCH = 14
-ROWS = 16  # of tokens in a whole frame; the views keep this scale, give or take a fifth
+ROWS = 16  # rows of tokens in a whole frame; the views keep this scale within a fifth
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames in memory: uint8 ``[m, *FRAME, 3]``, and the first of each tracklet, ``[n + 1]``."""
+    """Frames in memory, uint8 ``[m, *FRAME, 3]``, and tracklet starts, ``[n + 1]``."""
 
     pixels: np.ndarray
     first: np.ndarray
@@ -34,7 +34,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Views:
-    """Pieces of frames, and where their patches lie.
+    """Crops of frames, and the positions of their patches.
 
     Args:
         pixels: uint8 ``[b, 14 h, 14 w, 3]``.
@@ -47,7 +47,7 @@ class Views:
 
 @dataclass(frozen=True)
 class Box:
-    """A piece of a frame, in fractions of its sides; mirrored or not."""
+    """A crop of a frame in fractions of its sides, mirrored or not."""
 
     top: float
     left: float
@@ -57,20 +57,20 @@ class Box:
 
 
 def load_frames(source: Path, per_tracklet: int) -> Frames:
-    """Reads frames of both modalities from the split ``train`` of a prepared dataset.
+    """Read frames of both modalities from the split ``train`` of a prepared data set.
 
     Args:
-        source: Root of the prepared dataset.
-        per_tracklet: Frames taken from a tracklet, evenly spread.
+        source: Root of the prepared data set.
+        per_tracklet: Number of evenly spaced frames per tracklet.
 
     Raises:
-        UserError: If there is no such dataset, or nothing in its training split.
+        UserError: If there is no such data set, or its training split is empty.
     """
     partition = read_partition(source / "partition.json")
     tracklets = [tracklet for tracklet in partition.tracklets if tracklet.split == "train"]
     if not tracklets:
         raise UserError(f"{source / 'partition.json'}: the split train is empty; prepare again")
-    rng = np.random.default_rng(0)  # asked for nothing by the rule uniform
+    rng = np.random.default_rng(0)  # unused by the rule uniform
     images: list[np.ndarray] = []
     first = [0]
     with Progress(len(tracklets), "reading", "tracklets") as progress:
@@ -85,7 +85,7 @@ def load_frames(source: Path, per_tracklet: int) -> Frames:
 
 
 def draw_frames(frames: Frames, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws pairs of frames, each pair of one tracklet: positions ``[count, 2]``."""
+    """Draw pairs of frames, both from one tracklet; return positions ``[count, 2]``."""
     tracklets = rng.integers(len(frames.first) - 1, size=count)
     lengths = np.diff(frames.first)[tracklets]
     steps = (rng.random((count, 2)) * lengths[:, None]).astype(np.int64)
@@ -94,14 +94,14 @@ def draw_frames(frames: Frames, count: int, rng: np.random.Generator) -> np.ndar
 
 
 def draw_box(grid: tuple[int, int], shifted: bool, rng: np.random.Generator) -> Box:
-    """Draws a piece of a frame for a grid of h x w tokens.
+    """Draw a crop of a frame for a grid of h x w tokens.
 
     Args:
         grid: h and w of the view.
-        shifted: Lets the piece begin anywhere in a frame that is continued by its mirror image
-            on both sides. Then the place of a patch in its view tells nothing about its place
-            in the frame. Otherwise the piece lies inside the frame.
-        rng: Source of all randomness.
+        shifted: Let the crop begin anywhere in a frame extended by its mirror image on both
+            sides. Then the place of a patch in its view does not reveal its place in the frame.
+            Otherwise the crop lies inside the frame.
+        rng: Generator of all random draws.
     """
     scale, aspect = np.exp(rng.uniform(-0.2, 0.2)), np.exp(rng.uniform(-0.1, 0.1))
     height = min(grid[0] / ROWS * scale * aspect, 1.0)
@@ -112,7 +112,7 @@ def draw_box(grid: tuple[int, int], shifted: bool, rng: np.random.Generator) -> 
 
 
 def cut(pixels: np.ndarray, boxes: list[Box], grid: tuple[int, int]) -> Views:
-    """Cuts one piece out of each frame of uint8 ``[b, *FRAME, 3]``, resized to the grid."""
+    """Cut one crop out of each frame, uint8 ``[b, *FRAME, 3]``, and resize it to the grid."""
     size = (PATCH * grid[1], PATCH * grid[0])
     views = [_cut_one(frame, box, size) for frame, box in zip(pixels, boxes, strict=True)]
     return Views(np.stack(views), np.stack([_places(box, grid) for box in boxes]))
@@ -136,23 +136,23 @@ def _cut_one(frame: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
 def _places(box: Box, grid: tuple[int, int]) -> np.ndarray:
     x = (np.arange(grid[1]) + 0.5) / grid[1]
     x = np.mod(box.left + box.width * (1 - x if box.mirrored else x), 2.0)
-    x = np.where(x > 1.0, 2.0 - x, x)  # back from the mirror image
+    x = np.where(x > 1.0, 2.0 - x, x)  # undo the mirroring
     y = box.top + box.height * (np.arange(grid[0]) + 0.5) / grid[0]
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
 def look_up(places: np.ndarray, boxes: list[Box]) -> np.ndarray:
-    """Gives where places of frames lie in other views of the frames.
+    """Return the positions of places of frames in other views of these frames.
 
-    A view that goes over the edge of its frame may show a place directly, mirrored, or both;
-    the one nearer to the middle of the view is taken.
+    A view that crosses the edge of its frame may show a place directly, mirrored, or both; the
+    position nearer to the center of the view is taken.
 
     Args:
         places: ``[b, h, w, 2]``, fractions of the frames.
-        boxes: The other views, one for each frame.
+        boxes: The other views, one per frame.
 
     Returns:
-        ``[b, h, w, 2]``, x and y from -1 to 1 inside the view, beyond that outside.
+        ``[b, h, w, 2]``: x and y, from -1 to 1 inside the view, beyond that outside.
     """
     found = np.empty_like(places)
     for one, box, there in zip(places, boxes, found, strict=True):
@@ -166,24 +166,25 @@ def look_up(places: np.ndarray, boxes: list[Box]) -> np.ndarray:
 
 
 def recolor(pixels: np.ndarray, strength: float, generator: torch.Generator) -> Tensor:
-    """Changes the colors of views, so that patches are not told apart by them alone.
+    """Change the colors of views, so color alone does not distinguish patches.
 
-    Noise, saturation, gray (a quarter of the views), contrast, and the level of each channel.
+    The changes: noise, saturation, gray (a quarter of the views), contrast, and the level of each
+    channel.
 
     Args:
         pixels: uint8 ``[b, h, w, 3]``.
-        strength: Of all changes; 1 is strong.
-        generator: Source of all randomness.
+        strength: Strength of all changes; 1 is strong.
+        generator: Generator of all random draws.
 
     Returns:
-        float32 ``[b, 3, h, w]`` in 0..1.
+        float32 ``[b, 3, h, w]`` in [0, 1].
     """
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
     def drawn(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(len(images), 1, 1, 1, generator=generator)
 
-    noise = torch.randn(images.shape[1:], generator=generator)  # one for all: drawing is slow
+    noise = torch.randn(images.shape[1:], generator=generator)  # one for all views: drawing is slow
     images = images + drawn(0.0, 0.03) * noise
     gray = images.mean(1, keepdim=True)
     images = torch.lerp(gray, images, drawn(0.0, 1.2))
