@@ -1,1 +1,1 @@
-"""The only place that knows a checkout of OpenGait: our parts in it, its parts in our engine."""
+"""Interoperation with a checkout of OpenGait: our parts in it, its models in our engine."""

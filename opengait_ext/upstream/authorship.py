@@ -1,11 +1,11 @@
-"""Whether a config file is written for this package or for OpenGait itself."""
+"""Distinction of configs for this package from configs for OpenGait."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ..config import ConfigError
 
-# What only a config of OpenGait's own says.
+# Keys found only in OpenGait's own configs.
 _OPENGAITS_OWN = {
     "data_cfg": ("test_dataset_name", "data_in_use", "remove_no_gallery"),
     "trainer_cfg": ("enable_float16", "with_test", "sync_BN", "fix_BN", "restore_ckpt_strict"),
@@ -14,16 +14,17 @@ _OPENGAITS_OWN = {
 
 
 def is_ours(config: Any) -> bool:
-    """Return whether a config is written for this package and not for OpenGait."""
+    """Return whether a config is for this package and not for OpenGait."""
     data = config.get("data_cfg") if isinstance(config, Mapping) else None
     return isinstance(data, Mapping) and "train_splits" in data
 
 
 def refuse_opengaits_own(config: Any) -> None:
-    """Refuse a config that was written for OpenGait, which our engine would read otherwise.
+    """Refuse a config for OpenGait, which our engine would interpret differently.
 
     Raises:
-        ConfigError: With where it runs, and how a config of ours looks.
+        ConfigError: If the config is for OpenGait; the message says where it runs and how our
+            configs look.
     """
     if is_ours(config) or not isinstance(config, Mapping):
         return

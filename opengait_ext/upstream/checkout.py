@@ -1,4 +1,4 @@
-"""Finds a checkout of OpenGait and says which version it is."""
+"""Location and version of an OpenGait checkout."""
 
 import logging
 import os
@@ -25,25 +25,25 @@ _NEEDED = (
 
 
 class CheckoutError(UserError):
-    """A folder is no checkout of OpenGait, or lacks something that one has."""
+    """A folder is no checkout of OpenGait, or an incomplete one."""
 
 
 def find_checkout(
     given: str | None, environment: Mapping[str, str] = os.environ, here: Path | None = None
 ) -> Path | None:
-    """Finds the checkout that a run belongs to.
+    """Find the checkout for a run.
 
     Args:
-        given: What stands behind ``--opengait``.
-        environment: Its ``OPENGAIT_ROOT`` counts if nothing is given.
-        here: The working directory; it counts last, if it holds
+        given: Value of ``--opengait``; comes first.
+        environment: Environment variables; ``OPENGAIT_ROOT`` comes second.
+        here: The working directory; comes last, if it holds
             ``opengait/modeling/base_model.py``.
 
     Returns:
-        The absolute path; None if nobody names a checkout.
+        The absolute path; None without a checkout.
 
     Raises:
-        CheckoutError: If a named folder is none.
+        CheckoutError: If a named folder is no checkout.
     """
     here = here or Path.cwd()
     if given is not None:
@@ -54,14 +54,14 @@ def find_checkout(
 
 
 def checked_folder(folder: Path, where: str) -> Path:
-    """Gives the absolute path of a checkout.
+    """Return the absolute path of a checkout.
 
     Args:
-        folder: What should be one.
-        where: Who says so, for the message.
+        folder: The expected checkout.
+        where: The option or variable that named it, for the message.
 
     Raises:
-        CheckoutError: If it is none; the message names what is missing.
+        CheckoutError: If it is no checkout; the message names what is missing.
     """
     if not folder.is_dir():
         raise CheckoutError(
@@ -79,9 +79,9 @@ def checked_folder(folder: Path, where: str) -> Path:
 
 
 def commit_of(checkout: Path) -> str | None:
-    """Gives the commit of a checkout; None if it is not under git's control."""
+    """Return the commit of a checkout; None if it is no git repository."""
     if not (checkout / ".git").exists():
-        return None  # else git would answer for a repository around it
+        return None  # git would answer for an enclosing repository
     try:
         answer = subprocess.run(
             ["git", "-C", str(checkout), "rev-parse", "HEAD"],
@@ -93,12 +93,12 @@ def commit_of(checkout: Path) -> str | None:
 
 
 def log_terms() -> None:
-    """Log on which terms OpenGait's code may be used; once for each run that uses it."""
+    """Log the terms of use of OpenGait's code, once per run that uses it."""
     logger.info("OpenGait's code is for academic use only; that holds for a run that uses it")
 
 
 def log_version(checkout: Path) -> None:
-    """Logs at which commit a checkout stands; warns if nobody has tried that one."""
+    """Log the commit of a checkout; warn if it is untested."""
     commit = commit_of(checkout)
     checked = ", ".join(f"{name[:7]} ({date})" for name, date in CHECKED.items())
     if commit in CHECKED:

@@ -1,4 +1,4 @@
-"""One of our configs in the words of OpenGait: what it says, what it cannot say."""
+"""Translation of our configs to OpenGait's form, and refusal of what has no translation."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -12,33 +12,33 @@ from ..engine.options import VALIDATION_SPLIT
 from ..engine.run import OUTPUT
 from ..engine.settings import Settings
 
-# Our section in the config that OpenGait carries around, and the prefix of our components'
-# names in its namespaces: some of its own are called like ours and have other arguments.
+# Our section in OpenGait's config, and the prefix of our component names in its namespaces. Some
+# of its components have the same names as ours but other arguments.
 EXTENSION = "opengait_ext"
 
-# In these, OpenGait's defaults are arguments of one component, so none of them must remain.
+# In these sections, OpenGait's defaults are arguments of one component, so none may remain.
 _WHOLE = ("loss_cfg", "model_cfg", "optimizer_cfg", "scheduler_cfg")
 _IN_FORCE = ("data_cfg", "trainer_cfg", "evaluator_cfg")
-# Arguments of OpenGait's own evaluators; ours has its own defaults.
+# Arguments of OpenGait's evaluators; our evaluator has its own defaults.
 _OF_EVALUATORS = ("metric", "cross_view_gallery")
 
 
 def named(name: str) -> str:
-    """Gives the name under which a component of ours stands in OpenGait's namespaces."""
+    """Return the name of one of our components in OpenGait's namespaces."""
     return f"{EXTENSION}.{name}"
 
 
 def switched_on(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the entries of ``loss_cfg`` that are computed: all but those of weight 0."""
+    """Return the enabled entries of ``loss_cfg``: all with a weight other than 0."""
     return [entry for entry in config["loss_cfg"] if entry.get("loss_term_weight", 1.0) != 0]
 
 
 def absolute(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Gives a config whose data and checkpoints are found from any working directory.
+    """Return a config with absolute paths of data and checkpoints.
 
     Args:
         config: One of ours.
-        folder: Where its relative paths begin.
+        folder: Base of its relative paths.
     """
     result: dict[str, Any] = copy.deepcopy(dict(config))
     for key in ("dataset_root", "dataset_partition"):
@@ -51,14 +51,14 @@ def absolute(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def refuse_unfit(settings: Settings, phase: str) -> None:
-    """Refuses a config that OpenGait would run otherwise than it is written.
+    """Refuse a config that OpenGait would not run as written.
 
     Args:
         settings: The config.
         phase: ``train`` or ``test``.
 
     Raises:
-        ConfigError: With all that does not fit, and what to do.
+        ConfigError: With all unsupported settings and their remedies.
     """
     faults = [*_foreign_signatures(settings), *(_faults(settings) if phase == "train" else ())]
     if faults:
@@ -74,7 +74,7 @@ def refuse_unfit(settings: Settings, phase: str) -> None:
 
 
 def _faults(settings: Settings) -> Iterator[str]:
-    """Names what OpenGait's training cannot do."""
+    """Yield the settings that OpenGait's training does not support."""
     trainer = settings.trainer
     if trainer.accumulate > 1:
         yield f"trainer_cfg.accumulate is {trainer.accumulate}: OpenGait computes a batch in one"
@@ -93,7 +93,7 @@ def _faults(settings: Settings) -> Iterator[str]:
 
 
 def _foreign_signatures(settings: Settings) -> Iterator[str]:
-    """Names components whose arguments OpenGait would drop."""
+    """Yield the components whose arguments OpenGait would drop."""
     for kind in ("losses", "samplers", "transforms"):
         registry = getattr(settings.catalog, kind)
         for name in _used(settings, kind):
@@ -121,7 +121,7 @@ def _keyword_only(component: Any) -> list[str]:
 
 
 def notes(settings: Settings, world_size: int) -> Iterator[str]:
-    """Names what OpenGait does in its own way, a line each; the log shows them at the start."""
+    """Yield a line for each thing that OpenGait does differently; logged at the start."""
     trainer, evaluator = settings.trainer, settings.evaluator
     if trainer.keep_checkpoints:
         yield f"trainer_cfg.keep_checkpoints: {trainer.keep_checkpoints}: OpenGait keeps them all"
@@ -145,20 +145,20 @@ def notes(settings: Settings, world_size: int) -> Iterator[str]:
 def translated(
     settings: Settings, folder: Path, phase: str, world_size: int, output: Path = OUTPUT
 ) -> dict[str, Any]:
-    """Gives a config in the form that OpenGait's engine reads, complete.
+    """Return a complete config in the form of OpenGait's engine.
 
-    OpenGait's output path is ``output/`` joined with the name of the data set; that name is
-    given as an absolute path, so that both hosts share ``<folder>/<output>``.
+    OpenGait's output path is ``output/`` joined with the name of the data set. The name is an
+    absolute path here, so both hosts share ``<folder>/<output>``.
 
     Args:
         settings: The config, with absolute paths.
-        folder: Where the run was started.
+        folder: The folder in which the run was started.
         phase: ``train`` or ``test``.
         world_size: Number of processes.
-        output: Where runs are written to, below ``folder`` or anywhere.
+        output: Output folder of all runs, relative to ``folder`` or absolute.
 
     Raises:
-        ConfigError: If there is no checkpoint that a hint names.
+        ConfigError: If the checkpoint of a hint does not exist.
     """
     refuse_unfit(settings, phase)
     config, data = settings.config, settings.data
@@ -251,7 +251,7 @@ def _store(settings: Settings, output: Path) -> CheckpointStore:
 
 
 def _found(settings: Settings, output: Path, hint: int | str, keep: str) -> int | str:
-    """Gives a hint as OpenGait understands it: an iteration, or the path of other weights."""
+    """Return a hint in OpenGait's form: an iteration, or the path of other weights."""
     path = _store(settings, output).find(hint, keep)
     if path is None:
         return 0
@@ -259,10 +259,10 @@ def _found(settings: Settings, output: Path, hint: int | str, keep: str) -> int 
 
 
 def left_over(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Gives what OpenGait's ``default.yaml`` has and a translated config does not say.
+    """Return the keys of OpenGait's ``default.yaml`` that a translated config does not set.
 
-    A newer OpenGait may read keys that nobody here knows. Sections that are handed to one
-    component are ours as a whole, and so are samplers.
+    A newer OpenGait may read keys that are unknown here. Sections passed to one component are
+    entirely ours, and so are samplers.
 
     Args:
         defaults: The content of ``default.yaml``.

@@ -1,7 +1,7 @@
-"""CUDA as OpenGait sees it, and OpenGait without it.
+"""CUDA devices visible to OpenGait, and OpenGait without CUDA.
 
-Without CUDA, ten places in torch where OpenGait asks for it are changed for a while. That is
-for tests; whoever wants to train on a machine without CUDA takes our own engine.
+Without CUDA, ten names in torch that OpenGait uses are patched temporarily. This is for tests. To
+train without CUDA, use our own engine.
 """
 
 import logging
@@ -20,12 +20,12 @@ _patched = False
 
 
 def has_cuda() -> bool:
-    """Tells whether OpenGait can run here as it is."""
+    """Return whether OpenGait can run here without patches."""
     return torch.cuda.is_available()
 
 
 def see_devices(count: int) -> None:
-    """Hides all devices but the first ones: OpenGait wants a process for each that it sees."""
+    """Hide all devices but the first ``count``; OpenGait needs a process per visible device."""
     if _patched or torch.cuda.device_count() <= count:
         return
     named = os.environ.get(_VISIBLE)
@@ -35,18 +35,18 @@ def see_devices(count: int) -> None:
 
 
 def is_patched() -> bool:
-    """Tells whether OpenGait is made to run on the CPU now."""
+    """Return whether torch is patched for the CPU now."""
     return _patched
 
 
 @contextmanager
 def without_cuda() -> Iterator[None]:
-    """Makes OpenGait run on the CPU while the context is open.
+    """Patch torch so that OpenGait runs on the CPU within the context.
 
-    Ten names of torch are replaced: the backend of the process group is gloo; there are as
-    many devices as processes and the current one is 0; choosing one does nothing; tensors and
-    modules stay where they are; DistributedDataParallel gets no devices; checkpoints are read
-    to the CPU; batch normalization stays as it is with ``sync_BN``.
+    Ten names of torch are replaced. The process group uses gloo. There are as many devices as
+    processes, the current one is 0, and selecting one does nothing. Tensors and modules stay
+    where they are. DistributedDataParallel gets no devices. Checkpoints are loaded to the CPU.
+    ``sync_BN`` does not change batch normalization.
     """
     global _patched  # noqa: PLW0603 - torch is one as well
     patches = _patches()

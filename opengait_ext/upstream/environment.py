@@ -1,4 +1,4 @@
-"""What OpenGait's ``main.py`` expects around it: launcher, working directory, import path."""
+"""The environment that OpenGait's ``main.py`` expects: launcher, directory, import path."""
 
 import logging
 import os
@@ -12,13 +12,13 @@ from types import ModuleType
 from ..engine.meeting import announce, own_place
 from .cpu import see_devices
 
-# The top-level names of a checkout: whatever else goes by them must not be there.
+# The top-level package names of a checkout; other modules with these names must be removed.
 TOP = ("modeling", "data", "utils", "evaluation")
 
 
 @contextmanager
 def launcher() -> Iterator[int]:
-    """Says what torchrun would have said, if there is none; gives the number of processes."""
+    """Set the environment variables of torchrun if it is absent; yield the number of processes."""
     before = dict(os.environ)
     place = own_place()
     if place.size > 1:
@@ -35,21 +35,21 @@ def launcher() -> Iterator[int]:
 
 
 def next_port() -> None:
-    """Chooses where the processes meet again, for another run of ``main.py``."""
+    """Choose a new rendezvous port for another run of ``main.py``."""
     if os.environ["WORLD_SIZE"] == "1":
         os.environ["MASTER_PORT"] = _free_port()
         return
-    # torchrun's own meeting place remembers the first run.
+    # torchrun's own store remembers the first run.
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
     os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
 
 
 @contextmanager
 def inside(checkout: Path) -> Iterator[None]:
-    """Makes the checkout the working directory and the first place to import from.
+    """Make the checkout the working directory and the first entry of the import path.
 
-    Python, here and in the processes it starts, writes no compiled files meanwhile. Afterwards
-    everything is as it was, and OpenGait is not imported any more.
+    Meanwhile, Python and its child processes write no compiled files. Afterwards the former state
+    is restored, and OpenGait's modules are no longer imported.
     """
     folder, lists = Path.cwd(), (list(sys.path), list(sys.argv), list(sys.meta_path))
     writes, variable = sys.dont_write_bytecode, os.environ.get("PYTHONDONTWRITEBYTECODE")
@@ -68,11 +68,11 @@ def inside(checkout: Path) -> Iterator[None]:
             del os.environ["PYTHONDONTWRITEBYTECODE"]
         taken(TOP)
         sys.modules.update(hidden)
-        logging.getLogger("opengait").handlers.clear()  # OpenGait adds its own at every start
+        logging.getLogger("opengait").handlers.clear()  # OpenGait adds one at every start
 
 
 def taken(roots: Sequence[str]) -> dict[str, ModuleType]:
-    """Takes modules of these top-level names out of Python's list."""
+    """Remove modules with these top-level names from ``sys.modules`` and return them."""
     names = [name for name in sys.modules if name.partition(".")[0] in roots]
     return {name: sys.modules.pop(name) for name in names}
 

@@ -1,8 +1,8 @@
-"""Our evaluators as OpenGait calls them: with a dictionary of embeddings and names.
+"""Our evaluators in OpenGait's form, which passes a dictionary of embeddings and names.
 
-OpenGait hands over ``embeddings`` and, of each tracklet, the names of its folders: ``labels``
-(identity), ``types`` and ``views``. Only here are rows found by these names. In a run of one of
-our configs, :class:`~opengait_ext.upstream.guest.Guest` adds ``embedded``, which knows them.
+OpenGait passes ``embeddings`` and the folder names of each tracklet: ``labels`` (identity),
+``types`` and ``views``. Only here are rows matched by these names. In a run of one of our configs,
+:class:`~opengait_ext.upstream.guest.Guest` adds ``embedded``, where the rows are known already.
 """
 
 import functools
@@ -26,14 +26,14 @@ _KEYS = ("embeddings", "labels", "types", "views")
 
 
 def by_names(evaluator: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an evaluator of ours in OpenGait's form.
+    """Return one of our evaluators in OpenGait's form.
 
-    Its arguments are ``data``, OpenGait's dictionary, ``dataset``, ``partition``, and those of
-    ours. A partition is the path of a ``partition.json`` or what stands in one, as a mapping or a
-    dataclass. Instead of ``tracklets`` it may have the identities of the test, ``TEST_SET``.
+    Its arguments are ``data`` (OpenGait's dictionary), ``dataset``, ``partition``, and those of our
+    evaluator. A partition is the path of a ``partition.json``, or its content as a mapping or a
+    dataclass. Instead of ``tracklets`` it may list the test identities, ``TEST_SET``.
 
     Args:
-        evaluator: One of ours, of an ``Embedded``.
+        evaluator: One of ours, which takes an ``Embedded``.
     """
     further = [each for name, each in signature(evaluator).parameters.items() if name != "embedded"]
     data = Parameter("data", Parameter.POSITIONAL_OR_KEYWORD)
@@ -59,8 +59,8 @@ def _embedded(data: Mapping[str, Any], partition: Any, split: str) -> Embedded:
     """Join embeddings and partition by the paths ``identity/type/view``.
 
     Raises:
-        EvaluationError: If the partition cannot be read or lacks something, if data lack a key,
-            if sizes differ, or if a tracklet is unknown or there twice.
+        EvaluationError: If the partition is unreadable or incomplete, ``data`` lacks a key, sizes
+            differ, or a tracklet is unknown or duplicate.
     """
     content, key = _content(partition), "TEST_SET" if split == "test" else split
     _check_keys(content, partition, ("tracklets",) if key not in content else (key,))
@@ -87,7 +87,7 @@ def _embedded(data: Mapping[str, Any], partition: Any, split: str) -> Embedded:
 
 
 def _tracklet(fields: Mapping[str, Any]) -> Tracklet:
-    """Return a tracklet; what a list does not say is None, and refused by who needs it."""
+    """Return a tracklet; missing fields are None, and refused where they are needed."""
     return Tracklet(
         fields["path"], fields.get("pid", ""), fields.get("camid"),  # type: ignore[arg-type]
         fields.get("modality", ""), fields.get("frames", 0), fields.get("split", "test"),
@@ -95,7 +95,7 @@ def _tracklet(fields: Mapping[str, Any]) -> Tracklet:
 
 
 def _of_listed(paths: Sequence[str], listed: set[str], key: str, split: str) -> list[Tracklet]:
-    """Return the embedded tracklets, whose identities must be listed."""
+    """Return the embedded tracklets; all their identities must be listed."""
     unknown = [path for path in paths if path.split("/")[0] not in listed]
     if unknown:
         raise EvaluationError(
@@ -160,7 +160,7 @@ def _named(data: Mapping[str, Any]) -> tuple[Tensor, list[str]]:
 
 
 def _stacked(embeddings: Sequence[Any], paths: Sequence[str]) -> Any:
-    """Return one array of a list of embeddings ``[d, p]``."""
+    """Return a list of embeddings ``[d, p]`` stacked into one array."""
     found = [as_tensor(each) for each in embeddings]
     wrong = [
         f"{path} {list(each.shape)}"

@@ -1,4 +1,4 @@
-"""A model of ours as OpenGait's engine sees it."""
+"""Adapter of our models to OpenGait's engine."""
 
 import logging
 import os
@@ -37,15 +37,15 @@ _LOSSES = "loss_aggregator.losses."
 
 
 class Guest:
-    """What OpenGait's engine asks a model for, answered by this package.
+    """Mixin that answers OpenGait's engine with the parts of this package.
 
-    To be put before a model and OpenGait's ``BaseModel``. Its training loop, its sum of losses,
-    its test and its checkpoints run as they are. The batches, the optimizer, the schedule and
-    the embeddings are those of our engine, as the config asks for. With a config that was
-    written for OpenGait itself, every answer is OpenGait's own.
+    It comes before the model and OpenGait's ``BaseModel`` in the bases. OpenGait's training loop,
+    sum of losses, test and checkpoints run unchanged. Batches, optimizer, schedule and embeddings
+    are those of our engine, as configured. With a config for OpenGait itself, every method falls
+    back to OpenGait's own.
     """
 
-    catalog: Catalog  # where the components of its config come from
+    catalog: Catalog  # source of the components in its config
 
     def __init__(self, cfgs: Mapping[str, Any], training: bool) -> None:
         self.run: GuestRun | None = None
@@ -58,7 +58,7 @@ class Guest:
         _above(self).__init__(cfgs, training)
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
-        """Builds the network; its paths begin where the run was started.
+        """Build the network; relative paths are resolved from the folder the run was started in.
 
         Raises:
             ConfigError: If the model refuses a value of ``model_cfg``.
@@ -72,7 +72,7 @@ class Guest:
                 raise ConfigError(f"model_cfg ({model_cfg['model']}): {fault}") from fault
 
     def init_parameters(self) -> None:
-        """Loads pretrained weights, and puts kernels into the order of our engine."""
+        """Load pretrained weights, and set the memory format of our engine."""
         with _working_in(self.run.start if self.run else None):
             _above(self).init_parameters()
         if self.run:
@@ -80,7 +80,7 @@ class Guest:
             Computation(self.run.device).place(module, self.in_training)
 
     def get_loader(self, data_cfg: Any, train: bool = True) -> DataLoader[Any]:
-        """Gives the batches of our data, drawn, read and changed as in our engine."""
+        """Return batches of our data, sampled, read and transformed as in our engine."""
         if not self.run:
             return _above(self).get_loader(data_cfg, train)
         return self._training_loader(self.run) if train else self._test_loader(self.run)
@@ -110,16 +110,16 @@ class Guest:
     def _test_loader(self, run: GuestRun) -> DataLoader[Any]:
         split = VALIDATION_SPLIT if self.in_training else run.settings.evaluator.split
         dataset = split_of(run, run.partition, split)
-        loader = make_loader(dataset, [], 0, run.device)  # the test makes its own batches
+        loader = make_loader(dataset, [], 0, run.device)  # the test forms its own batches
         seen: Any = loader.dataset
-        # What OpenGait's test hands to the evaluator.
+        # What OpenGait's test passes to the evaluator.
         seen.label_list = [tracklet.pid for tracklet in dataset.tracklets]
         seen.types_list = [tracklet.type for tracklet in dataset.tracklets]
         seen.views_list = [tracklet.view for tracklet in dataset.tracklets]
         return loader
 
     def get_optimizer(self, optimizer_cfg: Any) -> torch.optim.Optimizer:
-        """Builds the optimizer with all its arguments; OpenGait leaves keyword-only ones out."""
+        """Build the optimizer with all arguments; OpenGait drops keyword-only ones."""
         if not self.run:
             return _above(self).get_optimizer(optimizer_cfg)
         named: Iterator[tuple[str, nn.Parameter]] = self.named_parameters()  # type: ignore[attr-defined]
@@ -127,14 +127,14 @@ class Guest:
         return build_optimizer(self.run.settings.optimizer, ours)
 
     def get_scheduler(self, scheduler_cfg: Mapping[str, Any]) -> Any:
-        """Builds the schedule, which may be one that torch has not."""
+        """Build the schedule, which may be one that torch lacks."""
         if not self.run:
             return _above(self).get_scheduler(scheduler_cfg)
         optimizer: Any = self.optimizer  # type: ignore[attr-defined]
         return self.run.settings.schedule(optimizer=optimizer, iterations_per_epoch=self.epoch)
 
     def resume_ckpt(self, restore_hint: int | str) -> None:
-        """Goes on from an iteration as OpenGait does; a path gives the weights only."""
+        """Resume from an iteration as OpenGait does; from a path, load only the weights."""
         if not self.run or isinstance(restore_hint, int):
             _above(self).resume_ckpt(restore_hint)
             return
@@ -147,16 +147,16 @@ class Guest:
         logger.info("the weights of %s", path)
 
     def save_ckpt(self, iteration: int) -> None:
-        """Saves as OpenGait does, and adds what our engine says about a training."""
+        """Save as OpenGait does, and add our engine's facts about the training."""
         _above(self).save_ckpt(iteration)
         if self.run and self.run.group.leads:
             describe_checkpoint(self.run, iteration)
 
     def inputs_pretreament(self, inputs: Any) -> tuple[Any, ...]:
-        """Moves a batch to the device, normalized.
+        """Move a batch to the device and normalize it.
 
         Raises:
-            UserError: What a reading process found wrong with a file.
+            UserError: If a worker process found a faulty file.
         """
         if not self.run:
             return _above(self).inputs_pretreament(inputs)
@@ -165,10 +165,10 @@ class Guest:
         return self._computation(self.run).inputs(inputs)
 
     def forward(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
-        """Gives the outputs of the model, computed in the precision that the config names.
+        """Return the outputs of the model, computed in the configured precision.
 
         Raises:
-            ConfigError: If a loss of the config gets nothing from the model.
+            ConfigError: If a configured loss gets no output of the model.
         """
         if not self.run:
             return _above(self).forward(inputs)
@@ -182,7 +182,7 @@ class Guest:
         return outputs
 
     def inference(self, rank: int) -> dict[str, Any]:
-        """Gives the embeddings of the test loader's tracklets, in any batches on any processes."""
+        """Return the embeddings of the test tracklets, for any batches and number of processes."""
         if not self.run:
             return _above(self).inference(rank)
         model: Any = self
@@ -196,7 +196,7 @@ class Guest:
         return {"embeddings": self.embeddings, "embedded": embedded}
 
     def _computed(self, run: GuestRun, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Leaves out what losses get that are switched off, or not in the config at all."""
+        """Drop the outputs for losses that are disabled or not configured."""
         on = [entry["log_prefix"] for entry in switched_on(run.settings.config)]
         known = [entry["log_prefix"] for entry in run.settings.config["loss_cfg"]]
         new = [key for key in _offered(features) if key not in known and key not in self._told]
@@ -221,12 +221,12 @@ class Guest:
 
 
 def _above(model: Any) -> Any:
-    """Gives what stands behind :class:`Guest` in a married class."""
+    """Return the ``super`` of :class:`Guest` in a combined class."""
     return super(Guest, model)
 
 
 def _check_addressed(run: GuestRun, training_feat: Mapping[str, Any]) -> None:
-    """Refuses what OpenGait passes over: a loss that no output addresses, an output of its name."""
+    """Refuse losses that no output addresses, which OpenGait would skip silently."""
     for section in run.settings.config["loss_cfg"]:
         prefix = section["log_prefix"]
         if not isinstance(training_feat.get(prefix), Mapping):
@@ -237,7 +237,7 @@ def _check_addressed(run: GuestRun, training_feat: Mapping[str, Any]) -> None:
 
 
 def _our_name(name: str) -> str:
-    """Return a parameter's name in our engine; OpenGait wraps each loss and holds it itself."""
+    """Return a parameter's name in our engine; OpenGait wraps and holds each loss itself."""
     if not name.startswith(_LOSSES):
         return name
     prefix, _, rest = name.removeprefix(_LOSSES).partition(".")
@@ -249,7 +249,7 @@ def _offered(features: Mapping[str, Any]) -> list[str]:
 
 
 def _drawable(tensor: Tensor) -> Tensor:
-    """Gives images ``[m, c, h, w]`` channel by channel if they are neither gray nor RGB."""
+    """Split images ``[m, c, h, w]`` into channels if they are neither gray nor RGB."""
     odd = tensor.dim() == 4 and tensor.shape[1] not in (1, 3)
     return tensor.flatten(0, 1).unsqueeze(1) if odd else tensor
 

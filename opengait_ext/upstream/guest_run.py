@@ -1,4 +1,4 @@
-"""What our engine does before and after a run, done around OpenGait's engine."""
+"""The steps of our engine before and after a run, around OpenGait's engine."""
 
 import logging
 import os
@@ -32,40 +32,40 @@ class GuestRun(Run):
     """A run of one of our configs in OpenGait's engine.
 
     Attributes:
-        start: Where it was started: relative paths begin there.
+        start: The folder in which it was started, the base of relative paths.
     """
 
     start: Path = Path()
 
     @property
     def folder(self) -> Path:
-        """Gives the output folder, which both hosts share, as an absolute path."""
+        """Absolute path of the output folder, which both hosts share."""
         return self.start / super().folder
 
     @property
     def beginning(self) -> Path:
-        """Return the folder where relative paths of the config begin."""
+        """Base folder of relative paths in the config."""
         return self.start
 
     @cached_property
     def partition(self) -> Partition:
-        """Reads the partition of the data."""
+        """The partition of the data, read on first use."""
         return read_partition(Path(self.settings.data.dataset_partition))
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Return what a checkpoint holds beside the state of the training."""
+        """Content of a checkpoint besides the training state."""
         options = self.settings.trainer
         computation = self.computation(options.precision, "trainer_cfg.precision")
         return facts(self, self.partition, computation.precision)
 
 
 def guest_run(extension: Mapping[str, Any], catalog: Catalog) -> GuestRun:
-    """Gives the run that our section in a translated config describes.
+    """Return the run described by our section in a translated config.
 
     Args:
-        extension: That section.
-        catalog: Where components come from.
+        extension: Our section.
+        catalog: Source of the components.
     """
     settings = check(extension["config"], catalog, extension["phase"])
     group = Group(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
@@ -78,13 +78,13 @@ def guest_run(extension: Mapping[str, Any], catalog: Catalog) -> GuestRun:
 
 
 def begin_training(model: Any) -> bool:
-    """Gets ready for OpenGait's training loop as our engine does for its own.
+    """Prepare OpenGait's training loop as our engine prepares its own.
 
     Args:
-        model: A married model, not wrapped.
+        model: A combined model, not wrapped.
 
     Returns:
-        Whether there is anything left to train.
+        Whether any iterations are left.
     """
     run, iteration = model.run, model.iteration
     if iteration >= run.settings.trainer.total_iter:
@@ -98,12 +98,12 @@ def begin_training(model: Any) -> bool:
 
 
 def record_test(model: Any, result: Any, watch: Watch) -> None:
-    """Writes what our engine writes after a test, into the same files.
+    """Write the same files as our engine after a test.
 
     Args:
-        model: A married model, not wrapped, after OpenGait's test.
-        result: What our evaluator made of its embeddings.
-        watch: Runs since the test began.
+        model: A combined model, not wrapped, after OpenGait's test.
+        result: The result of our evaluator.
+        watch: Stopwatch started with the test.
     """
     run, hint = model.run, model.engine_cfg["restore_hint"]
     path, selection = chosen_checkpoint(run, run.store, trained=True)

@@ -1,4 +1,4 @@
-"""What our engine checks and keeps at the start of a run, done before OpenGait's engine starts."""
+"""The checks and the folder lock of our engine, before OpenGait's engine starts."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -14,14 +14,14 @@ _HELD: dict[Path, ExitStack] = {}
 
 
 def begin(run: GuestRun, phase: str) -> None:
-    """Hold the run's folder, and refuse what our engine would refuse; all processes call it.
+    """Lock the run's folder, and refuse what our engine would refuse; call it in all processes.
 
     Args:
-        run: The run; nothing is written for it yet.
+        run: The run; nothing has been written for it yet.
         phase: ``train`` or ``test``.
 
     Raises:
-        UserError: If another run holds the folder, or the checkpoint is of another training.
+        UserError: If another run holds the folder, or the checkpoint is from another training.
     """
     _hold(run)
     if phase == "train":
@@ -33,13 +33,13 @@ def begin(run: GuestRun, phase: str) -> None:
 
 
 def let_go() -> None:
-    """Give up the folders that this process holds; its end does so as well."""
+    """Release the folders locked by this process; its exit releases them too."""
     while _HELD:
         _HELD.popitem()[1].close()
 
 
 def describe_checkpoint(run: GuestRun, iteration: int) -> None:
-    """Add to a checkpoint of OpenGait's what one of ours says about its training."""
+    """Add our facts about the training to a checkpoint of OpenGait."""
     run.store.amend(iteration, run.facts)
 
 
@@ -57,9 +57,9 @@ def _begin_training(run: GuestRun) -> None:
     weights_alone = isinstance(hint, str) and hint != "auto"
     if path is not None and not weights_alone:
         agreed(run.group, partial(check_goes_on, run, read_checkpoint(path), path, run.facts))
-    run.group.barrier()  # before files are moved, every process has read its own
+    run.group.barrier()  # every process has read its checkpoint before files are moved
     own = path is not None and path.resolve().is_relative_to(run.folder.resolve())
-    # Weights out of this very folder have to stay until OpenGait has read them.
+    # Weights in this folder must stay until OpenGait has read them.
     if run.group.leads and (hint == 0 or weights_alone and not own):
         set_run_aside(run.folder)
     run.group.barrier()

@@ -1,12 +1,12 @@
-"""Lets OpenGait's own command line use this package.
+"""Use of this package from OpenGait's own command line.
 
     torchrun --nproc-per-node 2 opengait/main.py --cfgs ours.yaml --phase train
 
-runs one of our configs, or one of OpenGait's own that names our models and losses, if
-:func:`activate` was called when Python started. :func:`install` sees to that for the Python it is
-called in: after it, ``OPENGAIT_EXT=1`` in the environment switches the hook on.
+runs one of our configs, or one of OpenGait's that names our models and losses, if :func:`activate`
+was called when Python started. :func:`install` sets this up for the current Python installation:
+then ``OPENGAIT_EXT=1`` in the environment enables the hook.
 
-Nothing heavy is imported here: this runs at the start of every Python with that variable.
+Nothing heavy is imported here, because this runs at every start of Python with that variable.
 """
 
 import importlib
@@ -29,22 +29,22 @@ _LINE = (
 
 
 def activate(**asked: Any) -> None:
-    """Waits for OpenGait to import its models, then adds ours.
+    """Add our models as soon as OpenGait imports its own.
 
     Args:
         **asked: Arguments of ``launch.take_over``.
     """
-    sys.dont_write_bytecode = True  # nothing is left behind in the checkout
+    sys.dont_write_bytecode = True  # leave no files in the checkout
     sys.meta_path.insert(0, _Waiting(asked))
 
 
 def install() -> Path:
-    """Makes every start of this Python look for ``OPENGAIT_EXT=1``.
+    """Make this Python installation check ``OPENGAIT_EXT=1`` at every start.
 
     Returns:
-        The file that does it; removing it undoes this.
+        The installed file; remove it to uninstall the hook.
     """
-    from ..data.layout import atomic_write  # half a line would be an error at every start
+    from ..data.layout import atomic_write  # a partial line would fail at every start
 
     path = Path(sysconfig.get_paths()["purelib"], _FILE)
     atomic_write(path, _LINE.encode())
@@ -52,7 +52,7 @@ def install() -> Path:
 
 
 class _Waiting:
-    """Finds nothing itself, but sees ``modeling.models`` of a checkout come."""
+    """Finder that only watches for ``modeling.models`` of a checkout."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
         self._asked = asked
@@ -60,7 +60,7 @@ class _Waiting:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Lets the module be found as usual, and adds what has to happen after it."""
+        """Find the module as usual, and take over after it is loaded."""
         if name != _AWAITED:
             return None
         spec = PathFinder.find_spec(name, path)
@@ -84,6 +84,6 @@ def _is_opengait(origin: str | None) -> bool:
 
 
 def _prepare() -> None:
-    """Readies what OpenGait imports: torchvision, and packages that it hardly uses."""
+    """Import torchvision, and install stubs for packages that OpenGait hardly uses."""
     importlib.import_module("opengait_ext.vision")
     importlib.import_module("opengait_ext.upstream.stubs").install_stubs()

@@ -1,8 +1,8 @@
-"""Puts the components of this package into the namespaces of OpenGait.
+"""Injection of our components into the namespaces of OpenGait.
 
-OpenGait finds everything by attribute on five modules. Its models, losses and transforms may be
-called like ours and have other arguments, so ours never hide them: they stand there as
-``opengait_ext.<Name>``, and under their plain name where that is free.
+OpenGait looks components up as attributes of five modules. Its models, losses and transforms may
+have the same names as ours but other arguments, so ours never replace them. Ours are named
+``opengait_ext.<Name>``, and also have their plain name where it is free.
 """
 
 import functools
@@ -24,7 +24,7 @@ from .guest_run import begin_training, record_test
 
 logger = logging.getLogger(__name__)
 
-# Where OpenGait looks each kind of component up.
+# The module in which OpenGait looks up each kind of component.
 NAMESPACES = {
     "models": "modeling.models",
     "losses": "modeling.losses",
@@ -37,10 +37,10 @@ _BASE_LOSS = "modeling.losses.base"
 
 
 def inject(catalog: Catalog) -> None:
-    """Sets our components on the modules of OpenGait, which Python has to find.
+    """Set our components on the modules of OpenGait, which must be importable.
 
     Args:
-        catalog: What is set.
+        catalog: The components.
     """
     base = import_module(_BASE_MODEL).BaseModel
     gathering = import_module(_BASE_LOSS).gather_and_scale_wrapper
@@ -58,7 +58,7 @@ def inject(catalog: Catalog) -> None:
 
 
 def use_model(name: str) -> None:
-    """Lets OpenGait find our model under its plain name, which is part of the output path."""
+    """Register our model under its plain name, which is part of OpenGait's output path."""
     module = import_module(NAMESPACES["models"])
     own = getattr(module, named(name))
     if getattr(module, name) is not own:
@@ -73,12 +73,12 @@ def _put(module: ModuleType, name: str, component: Any) -> None:
 
 
 def married(model: type, base: type, catalog: Catalog) -> type:
-    """Gives a model of ours that is a model of OpenGait as well.
+    """Return a class that is both one of our models and a model of OpenGait.
 
     Args:
-        model: The class of ours.
+        model: Our class.
         base: OpenGait's ``BaseModel``.
-        catalog: Where the components of its config come from.
+        catalog: Source of the components in its config.
     """
 
     def run_train(wrapped: Any) -> None:
@@ -108,11 +108,11 @@ def married(model: type, base: type, catalog: Catalog) -> type:
 
 
 def gathered(loss: type, gathering: Callable[..., Any]) -> type:
-    """Gives a loss that compares the tracklets of all processes, if it compares any.
+    """Return a loss over the tracklets of all processes if it is pairwise, else the loss itself.
 
     Args:
         loss: The class.
-        gathering: OpenGait's wrapper, which gathers keyword arguments and makes up for the
+        gathering: OpenGait's wrapper, which gathers keyword arguments and compensates for the
             averaging of gradients.
     """
     if not getattr(loss, "pairwise", False):
@@ -120,22 +120,22 @@ def gathered(loss: type, gathering: Callable[..., Any]) -> type:
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         result, info = loss.forward(self, *args, **kwargs)  # type: ignore[attr-defined]
-        return result.clone(), info  # OpenGait multiplies in place what info may share
+        return result.clone(), info  # OpenGait scales it in place; info may share it
 
     members = {"__module__": loss.__module__, "__doc__": loss.__doc__}
     return type(loss.__name__, (loss,), {**members, "forward": gathering(forward)})
 
 
 class Scalars(dict[str, float]):
-    """What OpenGait writes to its curves, with the result that the numbers are taken from."""
+    """The numbers that OpenGait writes to its curves, and the result they come from."""
 
     result: Any = None
 
 
 def reporting(evaluator: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives an evaluator that logs its result and returns what OpenGait expects: scalars.
+    """Return an evaluator that logs its result and returns scalars, as OpenGait expects.
 
-    OpenGait reads the names of the arguments off the function, so it has those of ours.
+    OpenGait inspects the argument names of the function, so it has the signature of ours.
 
     Args:
         evaluator: One of ours, in OpenGait's form.

@@ -1,4 +1,4 @@
-"""Runs OpenGait's own ``main.py`` with our parts in it."""
+"""Runs of OpenGait's ``main.py`` with our parts in it."""
 
 import logging
 import os
@@ -53,9 +53,9 @@ def run_inside(
     catalog: Catalog | None = None,
     output: Path = OUTPUT,
 ) -> None:
-    """Trains and tests what one of our configs describes, with OpenGait's own engine.
+    """Train and test one of our configs with OpenGait's engine.
 
-    One process, or as many as torchrun started. Nothing in the checkout changes.
+    Uses one process, or as many as torchrun started. Changes nothing in the checkout.
 
     Args:
         checkout: The clone.
@@ -64,11 +64,12 @@ def run_inside(
         log_to_file: OpenGait's option of that name.
         on_cpu: Change torch so that OpenGait runs without CUDA; for tests.
         command: The command line, for the record.
-        catalog: Where components come from; without it, from this package.
-        output: Where runs are written to, as in our engine.
+        catalog: Source of the components; None means this package.
+        output: Output folder of all runs, as in our engine.
 
     Raises:
-        UserError: If the config does not fit, data or packages are missing, or there is no CUDA.
+        UserError: If OpenGait cannot run the config, data or packages are missing, or there is no
+            CUDA.
     """
     if not on_cpu and not has_cuda():
         raise CheckoutError(_NO_CUDA)
@@ -112,17 +113,17 @@ def take_over(
     catalog: Catalog | None = None,
     output: Path = OUTPUT,
 ) -> None:
-    """Adds our components to OpenGait, whose modules are loaded, and reads our configs for it.
+    """Add our components to OpenGait's loaded modules, and let it read our configs.
 
     Args:
-        folder: Where relative paths of the config begin; without it, the working directory.
-        config: What stands in the file of ``--cfgs``, with the changes of the command line.
+        folder: Base of relative paths in the config; None means the working directory.
+        config: Content of the file of ``--cfgs``, with the changes of the command line.
         command: The command line, for the record.
-        catalog: Our components; without it, all of this package.
-        output: Where runs are written to.
+        catalog: Our components; None means all of this package.
+        output: Output folder of all runs.
     """
     _log_somewhere()
-    if config is None:  # else run_inside has told it
+    if config is None:  # else run_inside has logged them
         log_terms()
     catalog = catalog or own_catalog()
     inject(catalog)
@@ -143,7 +144,7 @@ def take_over(
 
 
 def _ours(path: str) -> dict[str, Any] | None:
-    """Reads a config; None if it is one of OpenGait's own, which may hold what ours may not."""
+    """Read a config; return None for one of OpenGait's own, which our loader may reject."""
     try:
         config = load_config(path)
     except ConfigError:
@@ -156,13 +157,13 @@ def _ours(path: str) -> dict[str, Any] | None:
 def _for_opengait(
     config: Mapping[str, Any], start: Path, catalog: Catalog, command: list[str], output: Path
 ) -> dict[str, Any]:
-    """Gives one of our configs in OpenGait's words, and logs what these words do not say."""
+    """Return one of our configs in OpenGait's form, and log the differences."""
     program = vars(sys.modules["__main__"])
     phase = program["opt"].phase
-    program.pop("__file__", None)  # else reading processes that are spawned run it once more
+    program.pop("__file__", None)  # else spawned worker processes would run it again
     world_size = int(os.environ["WORLD_SIZE"])
     settings = check(absolute(config, start), catalog, phase)
-    device = choose_device("cpu" if is_patched() else "auto")  # before the processes speak
+    device = choose_device("cpu" if is_patched() else "auto")  # before the processes communicate
     begin(GuestRun(settings, device, met_group(), command, LiveLine(), output, start), phase)
     result = translated(settings, start, phase, world_size, output)
     use_model(settings.model_name)
@@ -172,7 +173,7 @@ def _for_opengait(
 
 
 def _with_unknown(config: dict[str, Any], original: Callable[[str], Any]) -> dict[str, Any]:
-    """Adds what OpenGait's ``default.yaml`` has and nobody here knows, and logs it."""
+    """Add and log keys of OpenGait's ``default.yaml`` that are unknown here."""
     with tempfile.TemporaryDirectory() as place:
         empty = Path(place, "empty.yaml")
         empty.write_text("{}")
@@ -184,7 +185,7 @@ def _with_unknown(config: dict[str, Any], original: Callable[[str], Any]) -> dic
 
 
 def _refuse_zoo(checkout: Path, config: Mapping[str, Any], catalog: Catalog) -> None:
-    """Says where a model of OpenGait's own runs with a config of ours."""
+    """Refuse one of OpenGait's models in our config, and say where it runs."""
     section = config.get("model_cfg")
     name = section.get("model") if isinstance(section, Mapping) else None
     if name is None or name in catalog.models:
@@ -200,7 +201,7 @@ def _refuse_zoo(checkout: Path, config: Mapping[str, Any], catalog: Catalog) -> 
 
 
 def _ready_data(options: DataOptions, world_size: int) -> None:
-    """Makes data that are missing, if this process is alone: OpenGait has nobody who waits."""
+    """Generate missing data if this is the only process; OpenGait cannot wait for it."""
     if world_size > 1 and not Path(options.dataset_partition).is_file():
         raise DataError(
             f"{options.dataset_partition}: the data are not there. Prepare them first: start the "
@@ -211,7 +212,7 @@ def _ready_data(options: DataOptions, world_size: int) -> None:
 
 @contextmanager
 def _told_once() -> Iterator[None]:
-    """Keeps our lines out of the root's log, to which OpenGait adds a second console."""
+    """Keep our lines out of the root logger, to which OpenGait adds a second console."""
     own = logging.getLogger("opengait_ext")
     before = own.propagate
     own.propagate = bool(logging.getLogger().handlers)
@@ -222,7 +223,7 @@ def _told_once() -> Iterator[None]:
 
 
 def _log_somewhere() -> None:
-    """Lets this package's log be seen when OpenGait was started by its own command line."""
+    """Make our log visible if OpenGait was started by its own command line."""
     own = logging.getLogger("opengait_ext")
     if own.handlers or logging.getLogger().handlers:
         return
@@ -234,7 +235,7 @@ def _log_somewhere() -> None:
 
 
 def _run_main(checkout: Path, phase: str, log_to_file: bool, **asked: Any) -> None:
-    """Runs ``main.py``; the rest is asked of :func:`take_over`."""
+    """Run ``main.py``; pass the other arguments to :func:`take_over`."""
     hook.activate(**asked)
     sys.argv = ["main.py", "--cfgs", "ours", "--phase", phase]
     sys.argv += ["--log_to_file"] if log_to_file else []
@@ -245,7 +246,7 @@ def _run_main(checkout: Path, phase: str, log_to_file: bool, **asked: Any) -> No
             f"{checkout}: OpenGait imports {fault.name}, which is not installed. What it needs "
             "beside our own requirements: pip install 'opengait_ext[opengait]'"
         ) from fault
-    except ArgumentError as fault:  # what OpenGait makes of any error in a loss
+    except ArgumentError as fault:  # OpenGait raises it for any error in a loss
         raise fault.__context__ or fault from fault
     finally:
         if torch.distributed.is_initialized():

@@ -1,4 +1,4 @@
-"""Stands in for packages that a checkout imports and that nothing here calls."""
+"""Stubs for packages that a checkout imports but that are never called here."""
 
 import sys
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# OpenGait imports every model file at once; these packages draw pictures in a few of them, or
-# belong to one model's pre-training.
+# OpenGait imports all model files at once. These packages draw images in a few of them, or belong
+# to the pre-training of one model.
 STUBBED = ("imageio", "lightly", "matplotlib", "sklearn")
 
 
 def install_stubs() -> None:
-    """Lets the packages of ``STUBBED`` be imported where they are not installed.
+    """Make the packages of ``STUBBED`` importable where they are not installed.
 
     The finder stands last, so an installed package always wins.
     """
@@ -22,7 +22,7 @@ def install_stubs() -> None:
 
 
 class _Stub(ModuleType):
-    """A module that has every name; using one says which package is missing."""
+    """A module with every attribute; using one raises an error that names the missing package."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -43,14 +43,14 @@ class _Stubs(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answers for the packages of the list and what is below them."""
+        """Return a spec for the listed packages and their submodules."""
         if name.partition(".")[0] not in STUBBED:
             return None
         return ModuleSpec(name, self, origin="opengait_ext stub", is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Gives the empty module."""
+        """Return an empty stub module."""
         return _Stub(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Has nothing to run."""
+        """Do nothing: a stub has no code."""

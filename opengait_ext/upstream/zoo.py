@@ -1,14 +1,14 @@
-"""The models of an OpenGait checkout, as components of our engine.
+"""Models of an OpenGait checkout as components of our engine.
 
     from opengait_ext.engine import run
     from opengait_ext.upstream.zoo import zoo_catalog
 
     run(load_config("configs/gaitset_synth.yaml"), catalog=zoo_catalog(Path("OpenGait")))
 
-Nothing of the checkout is imported before a config names one of its models, and then only what
-that model needs. Losses are ours: with ``anchor_is_positive: true``, ``TripletLoss`` gives the
-numbers of upstream's, and ``CrossEntropyLoss`` does so with ``label_smoothing`` 0.1, or 0 where
-upstream has ``label_smooth: false``.
+Nothing of the checkout is imported until a config names one of its models, and then only what that
+model needs. Losses are ours. ``TripletLoss`` equals upstream's with ``anchor_is_positive: true``;
+``CrossEntropyLoss`` equals it with ``label_smoothing`` 0.1, or 0 where upstream has
+``label_smooth: false``.
 """
 
 import inspect
@@ -30,18 +30,18 @@ from .zoo_survey import Found, survey
 logger = logging.getLogger(__name__)
 
 STREAMS = {"BigGait__Dinov2_Gaitbase": "ratio", "SkeletonGaitPP": "maps", "MultiGaitpp": "maps"}
-ALONE = ("GaitGL",)  # which refuses more than one tracklet in a test
-# Blacks frames out in place after their losses were taken, which the copies that half precision
-# makes forgive, and float32 does not.
+ALONE = ("GaitGL",)  # accepts only one tracklet at a time in a test
+# Models that black out frames in place after computing losses on them. Half precision makes copies,
+# so it works there, but not in float32.
 OVERWRITES = ("BigGait__Dinov2_Gaitbase",)
 
 
 def zoo_catalog(checkout: Path | None) -> Catalog:
-    """Gives our own catalog with the models of a checkout.
+    """Return our own catalog with the models of a checkout.
 
     Args:
-        checkout: Folder of the clone. None: the models that are known by name can be checked in a
-            config, but not built.
+        checkout: Folder of the clone. If None, models known by name can be checked in a config, but
+            not built.
 
     Raises:
         ZooError: If the folder is no checkout.
@@ -57,7 +57,7 @@ def zoo_catalog(checkout: Path | None) -> Catalog:
 
 
 class _Extended(Registry):
-    """Holds our own models, and names of others."""
+    """Registry of our own models, extended by the names of others."""
 
     def __init__(self, own: Registry, names: Iterator[str]) -> None:
         super().__init__("model", [own[name] for name in own])
@@ -71,16 +71,16 @@ class _Extended(Registry):
 
 
 class ZooModels(_Extended):
-    """Holds our own models and those of a checkout, which are imported when they are asked for.
+    """Registry of our own models and those of a checkout, which are imported on demand.
 
     Args:
-        own: Our own, which hide those of equal names.
+        own: Our own models, which take precedence over equal names.
         package: Imports the others.
         found: The models of the checkout.
 
     Raises:
-        KeyError: In ``[...]``, for a name that is unknown, refused, or cannot be imported; the
-            message says why.
+        KeyError: In ``[...]``, if a name is unknown or refused, or its import fails; the message
+            gives the reason.
     """
 
     def __init__(self, own: Registry, package: Package, found: Mapping[str, Found]) -> None:
@@ -93,7 +93,7 @@ class ZooModels(_Extended):
         found = self._found.get(name)
         if found is not None and name in self._own:
             logger.warning("model_cfg.model: %s is ours, not that of %s", name, found.file)
-            self._own.discard(name)  # told once
+            self._own.discard(name)  # warn once
         if name in self._members or found is None:
             return super().__getitem__(name)
         if found.refusal:
@@ -109,7 +109,7 @@ class ZooModels(_Extended):
 
 
 class _Described(_Extended):
-    """Holds our own models, and the keys of the zoo's without the models."""
+    """Registry of our own models, and of the keys of zoo models without the models."""
 
     def __init__(self, own: Registry) -> None:
         super().__init__(own, iter(KEYS))
@@ -121,7 +121,7 @@ class _Described(_Extended):
 
 
 class _Absent:
-    """A model that only a checkout has."""
+    """A model that needs a checkout."""
 
     def __init__(self) -> None:
         raise ZooError(
@@ -145,10 +145,10 @@ def _hosted(model: type, found: Found, version: str) -> type:
 
 
 def _schema_of(name: str, mentioned: frozenset[str]) -> Any:
-    """Gives a function whose signature is the schema of ``model_cfg``.
+    """Return a function whose signature is the schema of ``model_cfg``.
 
-    Without a schema of ours, every key that the model's file mentions may be there; what the model
-    then does not read is found when it is built.
+    Without a schema of ours, every key mentioned in the model's file is allowed; keys that the
+    model does not read are found when it is built.
     """
 
     def build(**_: Any) -> None: ...

@@ -1,8 +1,8 @@
-"""Whether values of a zoo model's config fit each other, its frames and its losses.
+"""Consistency checks of a zoo model's config with itself, its frames and its losses.
 
-OpenGait's models find that out in the middle of a layer, by an error of torch's that names neither
-key nor cure, or not at all. What is known of a model stands in the tables; whatever else goes wrong
-inside a foreign file becomes a sentence with its words.
+OpenGait's models fail inside a layer, with a torch error that names neither key nor remedy, or not
+at all. The tables hold the known facts about each model. Any other error in a foreign file is
+reported with its own words.
 """
 
 import logging
@@ -19,9 +19,9 @@ from .zoo_keys import KEYS
 
 logger = logging.getLogger(__name__)
 
-SILHOUETTES = ("GaitSet", "GaitPart", "GaitGL", "GLN")  # these know no frames with channels
-MAPS = ("SkeletonGaitPP", "MultiGaitpp")  # of three channels, whatever their config says
-# Where a model says how many channels its frames have.
+SILHOUETTES = ("GaitSet", "GaitPart", "GaitGL", "GLN")  # these take frames without channels
+MAPS = ("SkeletonGaitPP", "MultiGaitpp")  # three channels, regardless of their config
+# The config key with the number of channels of the frames, by model.
 CHANNELS = {
     "GaitSet": "in_channels.0",
     "GLN": "in_channels.0",
@@ -29,7 +29,7 @@ CHANNELS = {
     **dict.fromkeys(MAPS, "Backbone.in_channels"),
 }
 _OF_BACKBONES = {"ResNet9": "in_channel", "Plain": "in_channels"}
-# How many numbers a list has; OpenGait reads no further.
+# The length of lists; OpenGait ignores further numbers.
 LENGTHS: dict[str, dict[str, tuple[int, ...]]] = {
     "GaitSet": {"in_channels": (4,)},
     "GLN": {"in_channels": (4,)},
@@ -40,20 +40,20 @@ LENGTHS: dict[str, dict[str, tuple[int, ...]]] = {
 _OF_RESNET9 = ("backbone_cfg.channels", "backbone_cfg.layers", "backbone_cfg.strides")
 WIDTHS = {"DeepGaitV2": (44, 88), "SkeletonGaitPP": (44, 48, 88, 96)}
 GLN_BINS = [16, 8, 4, 2, 1]
-_POOLED = {"GaitSet": 2, "GLN": 3}  # maps that are cut into parts, of the others one
-# Read, but of no effect before GLN's second phase.
+_POOLED = {"GaitSet": 2, "GLN": 3}  # number of maps cut into parts; other models have one
+# Read, but without effect before GLN's second phase.
 _LATER = ("hidden_dim", "dropout", "class_num")
 
 
 def misfits(name: str, section: Mapping[str, Any]) -> Iterator[str]:
-    """Name the values of ``model_cfg`` that cannot be right, each with what it has to be.
+    """Yield a line for each inconsistent value of ``model_cfg``, with the expected value.
 
     Args:
-        name: Of the model.
-        section: Its config, whose keys and types are checked already.
+        name: Name of the model.
+        section: Its config; keys and types have been checked already.
     """
     if name not in KEYS:
-        return  # of a model that nobody here knows, 0 or less may be right
+        return  # 0 or less may be right in an unknown model
     yield from _numbers(section)
     yield from _lengths(name, section)
     yield from _parts(name, section)
@@ -72,12 +72,12 @@ def misfits(name: str, section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def without_effect(name: str, section: Mapping[str, Any]) -> list[str]:
-    """Name keys that a model takes and does nothing with, as its config stands."""
+    """Return the keys that a model accepts but that have no effect in this config."""
     return [key for key in _LATER if section.get(key)] if name == "GLN" else []
 
 
 def _numbers(section: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    """Name whole numbers below 1, of which no key of the zoo has any."""
+    """Yield a line for each integer below 1 and each empty list; 0 may mean an unused key."""
     for key, value in section.items():
         here = f"{place}{key}"
         if isinstance(value, Mapping):
@@ -117,7 +117,7 @@ def _parts(name: str, section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _widths(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, str]]:
-    """Yield pairs of numbers that have to be equal: key, value, expected value, reason."""
+    """Yield numbers that must be equal: key, value, expected value, reason."""
     before = {"GaitSet": "in_channels.3", "GLN": "lateral_dim"}.get(name)
     if value_at(section, "backbone_cfg.block") == "BasicBlock":  # the other block widens by four
         before = "backbone_cfg.channels.3"
@@ -139,15 +139,15 @@ def _widths(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, Any, A
 
 
 def check_frames(name: str, section: Mapping[str, Any], frames: Tensor) -> None:
-    """Refuse frames that the config of a model does not speak of.
+    """Refuse frames that do not fit the config of a model.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         section: Its ``model_cfg``.
-        frames: ``[n, s, c, h, w]``.
+        frames: Frames ``[n, s, c, h, w]``.
 
     Raises:
-        ConfigError: With what the frames are, and what the model reads.
+        ConfigError: With the shape of the frames and the input the model expects.
     """
     channels, width = frames.shape[2], frames.shape[4]
     if name in SILHOUETTES and channels != 1:
@@ -171,10 +171,10 @@ def check_frames(name: str, section: Mapping[str, Any], frames: Tensor) -> None:
 
 
 def check_features(name: str, features: Mapping[str, Any], labels: Tensor) -> None:
-    """Refuse logits that no loss can compare with the labels.
+    """Refuse logits with too few classes for the labels.
 
     Raises:
-        ConfigError: If there are fewer classes than a label asks for.
+        ConfigError: If a label is not below the number of classes.
     """
     for key, feature in features.items():
         logits = feature.get("logits") if isinstance(feature, Mapping) else None
@@ -192,12 +192,12 @@ def check_features(name: str, features: Mapping[str, Any], labels: Tensor) -> No
 
 @contextmanager
 def speaking(name: str, frames: Tensor) -> Iterator[None]:
-    """Make a sentence of what a foreign model raises over frames ``[n, s, c, h, w]``.
+    """Turn errors that a foreign model raises for frames ``[n, s, c, h, w]`` into ConfigError.
 
-    Memory that runs out is left to the engine, which knows what to do about it.
+    Out-of-memory errors pass through to the engine, which handles them.
 
     Raises:
-        ConfigError: With the words of the error.
+        ConfigError: With the words of the original error.
     """
     try:
         yield
@@ -213,13 +213,13 @@ def speaking(name: str, frames: Tensor) -> Iterator[None]:
 
 
 def words_of(fault: BaseException) -> str:
-    """Give the kind of an error and its first line, of which some have none."""
+    """Return the type of an error and its first line, if it has one."""
     line = next(iter(str(fault).strip().splitlines()), "")
     return f"{type(fault).__name__}: {line[:300]}" if line else type(fault).__name__
 
 
 def channels_of(name: str, section: Mapping[str, Any]) -> int | None:
-    """Give the number of channels that a config names for its frames; None if it names none."""
+    """Return the configured number of channels of the frames; None if there is none."""
     place = _key_of_channels(name, section)
     found = value_at(section, place) if place else None
     return found if type(found) is int else None
@@ -237,7 +237,7 @@ def _key_of_channels(name: str, section: Mapping[str, Any]) -> str | None:
 
 
 def value_at(section: Any, place: str) -> Any:
-    """Give the value at a place like ``Backbone.layers`` or ``in_channels.0``; None without one."""
+    """Return the value at a path like ``Backbone.layers`` or ``in_channels.0``, or None."""
     for key in place.split("."):
         if isinstance(section, Mapping):
             section = section.get(key)

@@ -1,7 +1,7 @@
-"""The keys of ``model_cfg``, by model: what OpenGait's models read, which they do not say.
+"""Schemas of ``model_cfg`` of OpenGait's models, which do not declare the keys they read.
 
-A field without a default is needed. Names and nesting are those of OpenGait's own config files.
-Models that are not here take the keys that their file mentions, see ``zoo_survey``.
+A field without a default is required. Names and nesting follow OpenGait's config files. Other
+models accept the keys that their file mentions, see ``zoo_survey``.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class BackboneKeys:
-    """Keys of ``backbone_cfg``: ``ResNet9`` and ``Plain``, whose own keys are checked later."""
+    """Keys of ``backbone_cfg``: ``ResNet9`` and ``Plain``, whose keys are checked later."""
 
     type: str
     block: str = "BasicBlock"
@@ -46,7 +46,7 @@ class PartNecks:
 
 @dataclass(frozen=True)
 class Classes:
-    """The one key that is read where the model knows its own widths."""
+    """The only key read if the model defines its own widths."""
 
     class_num: int
 
@@ -71,7 +71,7 @@ class GaitPart:
 
 @dataclass(frozen=True)
 class GaitGL:
-    """Keys of GaitGL; four channels choose the wide variant of OUMVLP and GREW."""
+    """Keys of GaitGL; four channels select the wide variant of OUMVLP and GREW."""
 
     channels: list[int]
     class_num: int
@@ -141,7 +141,7 @@ class SkeletonGaitPP:
 
 @dataclass(frozen=True)
 class PartBackbone(MapBackbone):
-    """Keys of MultiGait++'s ``Backbone``: how many channels belong to which branch."""
+    """Keys of MultiGait++'s ``Backbone``: the number of channels of each branch."""
 
     part1_channel: int
     part2_channel: int
@@ -178,7 +178,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class BigGait:
-    """Keys of BigGait; ``pretrained_mask_branch`` without ``.pt`` in it means none."""
+    """Keys of BigGait; a ``pretrained_mask_branch`` without ``.pt`` in it means none."""
 
     pretrained_dinov2: str
     pretrained_mask_branch: str

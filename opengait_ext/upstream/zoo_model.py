@@ -1,7 +1,7 @@
-"""What OpenGait's model files get in the place of its ``BaseModel``, and what our engine gets.
+"""Replacement of OpenGait's ``BaseModel`` for its model files, and their adapter to our engine.
 
-Upstream's base class is a model, a trainer and a tester in one. Ours keeps what a model's own
-methods ask for, in the same order of events: constructor, ``build_network``, ``init_parameters``.
+Upstream's base class is a model, a trainer and a tester in one. Ours keeps only what the methods of
+models use, in the same order: constructor, ``build_network``, ``init_parameters``.
 """
 
 import copy
@@ -26,34 +26,34 @@ logger = logging.getLogger(__name__)
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-WIDE = ("OUMVLP", "GREW")  # data sets for which GaitGL takes four widths
+WIDE = ("OUMVLP", "GREW")  # data sets for which GaitGL uses four widths
 
 
 class Messages:
-    """Passes what models tell the user of OpenGait on to our log."""
+    """Message manager that forwards the messages of models to our log."""
 
     def log_info(self, *words: Any) -> None:
-        """Logs a message."""
+        """Log a message."""
         logger.info("%s", " ".join(map(str, words)))
 
     def log_warning(self, *words: Any) -> None:
-        """Logs a warning."""
+        """Log a warning."""
         logger.warning("%s", " ".join(map(str, words)))
 
     def log_debug(self, *words: Any) -> None:
-        """Logs what few want to know."""
+        """Log a debug message."""
         logger.debug("%s", " ".join(map(str, words)))
 
 
 class HostBase(nn.Module):
-    """Stands for upstream's ``BaseModel``: what the methods of its models call on themselves.
+    """Replacement of upstream's ``BaseModel`` with the methods that its models call.
 
     Args:
-        cfgs: All sections, of which only ``model_cfg`` says anything here.
-        training: As upstream calls it.
+        cfgs: All sections; only ``model_cfg`` has content here.
+        training: As in upstream.
     """
 
-    backbone_class: Any  # gives a class by name; the package of the checkout sets it
+    backbone_class: Any  # returns a class by name; set by the package of the checkout
     msg_mgr = Messages()
 
     def __init__(self, cfgs: Mapping[str, Any], training: bool) -> None:
@@ -66,10 +66,10 @@ class HostBase(nn.Module):
         self.init_parameters()
 
     def get_backbone(self, backbone_cfg: Any) -> nn.Module:
-        """Builds a backbone, or a list of them.
+        """Build a backbone, or a list of them.
 
         Raises:
-            ConfigError: If it does not know a key, where upstream would drop it.
+            ConfigError: If it does not accept a key, which upstream would drop.
         """
         if isinstance(backbone_cfg, list):
             return nn.ModuleList([self.get_backbone(each) for each in backbone_cfg])
@@ -86,14 +86,14 @@ class HostBase(nn.Module):
         return built
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
-        """Builds what a model that says nothing else consists of."""
+        """Build the default network: a backbone."""
         self.Backbone = self.get_backbone(model_cfg["backbone_cfg"])
 
     def init_parameters(self) -> None:
-        """Draws the weights as OpenGait does.
+        """Initialize the weights as OpenGait does.
 
-        Convolutions and linear layers: Glorot's uniform distribution, biases 0; scales of batch
-        normalization: normal around 1 with a deviation of 0.02. Everything else stays.
+        Convolutions and linear layers: Glorot uniform, biases 0. Scales of batch normalization:
+        normal with mean 1 and standard deviation 0.02. Everything else keeps its values.
         """
         for module in self.modules():
             if isinstance(module, _LAYERS):
@@ -106,19 +106,19 @@ class HostBase(nn.Module):
 
 
 class Hosted:
-    """Goes before a model class of the zoo and makes it a model of our engine.
+    """Mixin before a model class of the zoo that makes it a model of our engine.
 
-    Tests give what upstream's do: each tracklet by itself where they differ in length, since
-    convolutions over time would otherwise mix one tracklet's end with the next one's beginning.
+    Tests give upstream's results: tracklets of different lengths are computed one by one, because
+    convolutions over time would otherwise mix the end of one tracklet with the start of the next.
     """
 
-    channels_last = False  # pooling into parts takes the plain order of memory
+    channels_last = False  # pooling into parts needs the default memory format
     training_only: tuple[str, ...] = ()
-    stream = ""  # how the frames become what the model reads: see ``streams_of``
-    origin = ""  # which file of which version, for the log
-    alone = False  # whether a test takes one tracklet at a time in any case
-    told = False  # whether the log has said on which terms its code may be used
-    overwrites = False  # whether the model changes tensors that its gradient still needs
+    stream = ""  # conversion of frames to the model's input, see ``streams_of``
+    origin = ""  # source file and version, for the log
+    alone = False  # whether a test always takes one tracklet at a time
+    told = False  # whether the terms of use have been logged
+    overwrites = False  # whether the model changes tensors that its gradient needs
     section: Mapping[str, Any] = {}
     _begun = False
     _drawn = False
@@ -129,10 +129,10 @@ class Hosted:
         nn.Module.__init__(self)  # type: ignore[arg-type]
 
     def build_network(self, model_cfg: Mapping[str, Any]) -> None:
-        """Builds the model and draws or loads its weights, as upstream's constructor does.
+        """Build the model and initialize or load its weights, like upstream's constructor.
 
         Raises:
-            ConfigError: If the model lacks a key, or one is there that it never reads.
+            ConfigError: If a key is missing, or the model never reads one.
         """
         if self._begun:
             super().build_network(model_cfg)  # type: ignore[misc]
@@ -173,13 +173,13 @@ class Hosted:
             )
 
     def init_parameters(self) -> None:
-        """Draws or loads the weights while the model is built, as upstream does; once."""
+        """Initialize or load the weights once, during the build, as upstream does."""
         if not self._drawn:
             self._drawn = True
             super().init_parameters()  # type: ignore[misc]
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Gives what our engine expects of a model, see ``models.base.BaseModel``."""
+        """Return the outputs defined by ``models.base.BaseModel``."""
         name, frames = type(self).__name__, inputs[0][0]
         check_frames(name, self.section, frames)
         with speaking(name, frames):
@@ -188,7 +188,7 @@ class Hosted:
     def _trained(self, inputs: Inputs) -> Outputs:
         with saved_tensors_hooks(_copied, _same) if self.overwrites else nullcontext():
             output = super().forward(self._given(inputs))  # type: ignore[misc]
-        if not self._looked or inputs[1].device.type == "cpu":  # elsewhere, looking waits
+        if not self._looked or inputs[1].device.type == "cpu":  # on others, looking waits
             self._looked = True
             check_features(type(self).__name__, output["training_feat"] or {}, inputs[1])
         return _presentable(output, True)
@@ -205,22 +205,23 @@ class Hosted:
 
 
 def streams_of(frames: Tensor, kind: str) -> list[Tensor]:
-    """Gives the streams of OpenGait's tuple.
+    """Return the input streams of OpenGait's tuple.
 
     Args:
-        frames: ``[n, s, c, h, w]`` as our engine gives them: of one channel in 0..1, of three
-            normalized with ImageNet's mean and deviation.
-        kind: ``ratio``: RGB as it is, and the width of each frame by its height; ``maps``: three
-            channels in 0..1; anything else: as they are.
+        frames: Frames ``[n, s, c, h, w]`` of our engine: one channel in [0, 1], or three
+            normalized with ImageNet's mean and standard deviation.
+        kind: ``ratio``: RGB unchanged, and the ratio of width to height of each frame; ``maps``:
+            three channels in [0, 1]; anything else: frames unchanged.
 
     Returns:
-        Silhouettes ``[n, s, h, w]``, or frames ``[n, s, 3, h, w]``, and maybe ratios ``[n, s]``.
+        Silhouettes ``[n, s, h, w]`` or frames ``[n, s, 3, h, w]``; for ``ratio`` also ratios
+        ``[n, s]``.
     """
     if frames.shape[2] == 1:
         return [frames.squeeze(2).contiguous()]
     if kind == "maps":
         mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
-        steps = ((frames * deviation + mean) * 255).round()  # the bytes that were normalized
+        steps = ((frames * deviation + mean) * 255).round()  # the original byte values
         return [(steps / 255).contiguous()]
     if kind == "ratio":
         height, width = frames.shape[-2:]
@@ -248,7 +249,7 @@ def _one_by_one(inputs: Inputs) -> Iterator[Inputs]:
 
 
 def _presentable(output: Mapping[str, Any], training: bool) -> Outputs:
-    """Leaves the pictures that are shown, and losses only where they are wanted."""
+    """Keep the images of the visual summary, and the losses only in training."""
     summary = {
         key: value[:PICTURES].detach().nan_to_num() if key.startswith("image/") else value
         for key, value in (output.get("visual_summary") or {}).items()
@@ -261,7 +262,7 @@ def _presentable(output: Mapping[str, Any], training: bool) -> Outputs:
 
 
 def _sections(model_cfg: Recorded) -> dict[str, Any]:
-    """Gives the sections that model files read; GaitGL asks for the data set, not for its width."""
+    """Return the sections that model files read; GaitGL selects its width by data set name."""
     wide = len(dict.get(model_cfg, "channels") or ()) == 4
     return {
         "data_cfg": {"dataset_name": WIDE[0] if wide else ""},

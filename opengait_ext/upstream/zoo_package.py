@@ -1,10 +1,10 @@
-"""Imports the model files of an OpenGait checkout under a package name of our own.
+"""Import of the model files of an OpenGait checkout under our own package name.
 
-The files ask for their neighbors by relative imports, and some for the top-level names ``utils``
-and ``data``. The neighbors are found in the checkout, apart from the base class of the models,
-which is ours; the top-level names are lent to them while they are imported and taken back, so
-that a module of that name which somebody else has imported stays what it was. Nothing is written
-into the checkout, not even compiled files.
+The files import their neighbors relatively, and some import the top-level names ``utils`` and
+``data``. Neighbors come from the checkout, except for the base class of the models, which is ours.
+The top-level names point to the checkout only during an import, so modules of the same names that
+were imported elsewhere stay unchanged. Nothing is written into the checkout, not even compiled
+files.
 """
 
 import ast
@@ -27,7 +27,7 @@ from .stubs import STUBBED, install_stubs
 MODELS = Path("modeling/models")
 _BACKBONES = Path("modeling/backbones")
 
-assert torchvision  # prepared by our door before foreign files ask for it
+assert torchvision  # imported by our module before foreign files import it
 
 
 class ZooError(UserError):
@@ -38,8 +38,8 @@ class Package:
     """The model files of one checkout, as modules.
 
     Args:
-        checkout: Folder of the clone, which holds ``opengait/modeling``.
-        base_model: Stands for the class that model files derive from.
+        checkout: Folder of the clone, which contains ``opengait/modeling``.
+        base_model: Replacement of the class that model files derive from.
 
     Attributes:
         root: The checkout's folder ``opengait``.
@@ -61,13 +61,13 @@ class Package:
         self._declare(base)
 
     def module(self, name: str) -> ModuleType:
-        """Imports a module of the checkout.
+        """Import a module of the checkout.
 
         Args:
-            name: Below ``opengait``: ``modeling.models.gaitset``.
+            name: Name relative to ``opengait``, such as ``modeling.models.gaitset``.
 
         Raises:
-            ZooError: If that ends in an error, whichever it is.
+            ZooError: If the import fails for any reason.
         """
         file = self.root / (name.replace(".", "/") + ".py")
         try:
@@ -78,15 +78,15 @@ class Package:
                 f"{file} cannot be imported: {fault}. What OpenGait's models need beside our own "
                 "requirements: pip install 'opengait_ext[opengait]'"
             ) from fault
-        except Exception as fault:  # a foreign file can raise anything; only its model is lost
+        except Exception as fault:  # a foreign file can raise anything; lose only its model
             reason = f"{type(fault).__name__}: {fault}"
             raise ZooError(f"{file} cannot be imported ({reason})") from fault
 
     def backbone(self, name: str) -> type:
-        """Gives the class that a config calls ``backbone_cfg.type``.
+        """Return the class named by ``backbone_cfg.type``.
 
         Raises:
-            ZooError: If no file of the checkout's backbones defines it.
+            ZooError: If no backbone file of the checkout defines it.
         """
         defined = classes_in(self.root / _BACKBONES)
         if name not in defined:
@@ -98,7 +98,7 @@ class Package:
         return found
 
     def _declare(self, base: type) -> None:
-        """Puts our packages where relative imports look for theirs."""
+        """Register our packages under the names that relative imports resolve to."""
         for name in list(sys.modules):
             if name.partition(".")[0] == self.name:
                 del sys.modules[name]
@@ -109,7 +109,7 @@ class Package:
             parent, _, last = module.__name__.rpartition(".")
             if parent:
                 setattr(sys.modules[parent], last, module)
-        # Their packages import every file in the folder, so that one broken file breaks all.
+        # Their packages import every file in the folder, so one broken file would break all.
         sys.modules[f"{self.name}.modeling.backbones"].__dict__["__getattr__"] = self._attribute
         stand_in = ModuleType(f"{self.name}.modeling.base_model")
         stand_in.__dict__["BaseModel"] = base
@@ -123,7 +123,7 @@ class Package:
 
     @contextmanager
     def _lending(self) -> Iterator[None]:
-        """Makes the top-level names those of the checkout for a while."""
+        """Point the top-level names to the checkout within the context."""
         before = taken(TOP)
         sys.modules.update(self._lent)
         finders, writes = list(sys.meta_path), sys.dont_write_bytecode
@@ -132,20 +132,20 @@ class Package:
         sys.dont_write_bytecode = True
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # nobody here can mend what these files warn of
+                warnings.simplefilter("ignore")  # the user cannot fix warnings of these files
                 yield
         finally:
             sys.dont_write_bytecode = writes
             sys.meta_path[:] = finders
-            # A stub left behind would tell others that its package is installed.
+            # A remaining stub would suggest that its package is installed.
             self._lent = {**taken(TOP), **taken(_stubbed())}
             sys.modules.update(before)
 
 
 def classes_in(folder: Path) -> Mapping[str, Path]:
-    """Gives the file of every class that a folder's files define; of two equal ones the later.
+    """Return the file of every class defined in a folder; the later one for equal names.
 
-    Files that are no Python are left out: what they define cannot be known.
+    Files that are not valid Python are skipped.
     """
     found = {}
     for file in sorted(folder.glob("*.py")):
@@ -158,10 +158,10 @@ def classes_in(folder: Path) -> Mapping[str, Path]:
 
 
 def parsed(file: Path) -> ast.Module:
-    """Reads a file's syntax tree.
+    """Return the syntax tree of a file.
 
     Raises:
-        ZooError: If it is no Python.
+        ZooError: If it is not valid Python.
     """
     try:
         with warnings.catch_warnings():
@@ -172,13 +172,13 @@ def parsed(file: Path) -> ast.Module:
 
 
 def _stubbed() -> tuple[str, ...]:
-    """Names the packages of which a stub was imported."""
+    """Return the packages of which a stub was imported."""
     loaded = [name for name in STUBBED if name in sys.modules]
     return tuple(name for name in loaded if not hasattr(sys.modules[name], "__file__"))
 
 
 class _Lender:
-    """Finds the top-level packages of a checkout."""
+    """Finder of the top-level packages of a checkout."""
 
     def __init__(self, root: Path) -> None:
         self._path = [str(root)]

@@ -1,11 +1,11 @@
-"""A section of a config that knows which of its keys a foreign model has read."""
+"""Config sections that record which keys a foreign model has read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 class Recorded(dict[str, Any]):
-    """A section of a config that remembers which of its keys were read."""
+    """A config section that records which of its keys were read."""
 
     def __init__(self, section: Mapping[str, Any], place: str = "") -> None:
         super().__init__()
@@ -22,23 +22,23 @@ class Recorded(dict[str, Any]):
         return super().__getitem__(key)
 
     def __iter__(self) -> Iterator[str]:
-        """Is here so that ``**section`` reads key by key."""
+        """Iterate over the keys; defined so that ``**section`` reads key by key."""
         return super().__iter__()
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Reads a key that may be missing."""
+        """Return the value of a key, or the default; record the key as read."""
         try:
             return self[key]
         except MissingKeyError:
             return default
 
     def items(self) -> Any:
-        """Reads all keys."""
+        """Return all items; record all keys as read."""
         self.read.update(self)
         return super().items()
 
     def unread(self) -> Iterator[str]:
-        """Names the keys that nothing has read, with their places."""
+        """Yield the keys that were never read, with their paths."""
         for key in self:
             value = dict.get(self, key)
             if key not in self.read:
@@ -48,4 +48,4 @@ class Recorded(dict[str, Any]):
 
 
 class MissingKeyError(KeyError):
-    """A model asks for a key that the config has not."""
+    """A model reads a key that the config lacks."""

@@ -1,8 +1,8 @@
-"""Looks through a checkout's model files, without running them: what is there, what can be hosted.
+"""Survey of a checkout's model files without running them: the models, and which can run here.
 
-A model is any class that derives from upstream's ``BaseModel``, by way of others or at once. It is
-refused, with the reason, if it needs what the embedded engine does not give: hooks of upstream's
-training loop, a device of one kind, a second input stream, or inputs that are no frames.
+A model is any class that derives from upstream's ``BaseModel``, directly or indirectly. It is
+refused with a reason if it needs what the embedded engine lacks: hooks of upstream's training loop,
+a specific kind of device, a second input stream, or inputs other than frames.
 """
 
 import ast
@@ -16,9 +16,9 @@ HOOKS = (
     "get_loader", "get_optimizer", "get_scheduler", "inputs_pretreament", "train_step",
     "inference", "resume_ckpt", "run_train", "run_test",
 )  # fmt: skip
-# Merges two streams into the one that our engine reads as it is.
+# Hooks that only merge two streams into one, which our engine reads directly.
 PERMITTED = {"SkeletonGaitPP": ("inputs_pretreament",)}
-SECOND_STREAM = ("BigGait__Dinov2_Gaitbase",)  # of which the adapter knows how to make it
+SECOND_STREAM = ("BigGait__Dinov2_Gaitbase",)  # the adapter can derive it for these
 OTHER_INPUTS = {
     "GaitGraph1": "coordinates of joints",
     "GaitGraph2": "coordinates of joints",
@@ -29,7 +29,7 @@ OTHER_INPUTS = {
     "ScoNet": "the class of each tracklet in its type",
 }
 _DEVICE_CALLS = {".cuda": "moves tensors to CUDA", ".get_rank": "asks for the rank of a process"}
-_SHARED = ("base_model.py", "modules.py", "multidataset_model.py")  # of all models
+_SHARED = ("base_model.py", "modules.py", "multidataset_model.py")  # used by all models
 _ROOTS = ("BaseModel", "MultiDatasets")
 
 
@@ -38,11 +38,11 @@ class Found:
     """A model class of a checkout.
 
     Attributes:
-        name: Of the class.
-        file: Which defines it.
-        refusal: Why it cannot be hosted; empty if nothing is known against it.
-        keys: Every text that its file, and those beside it that it imports, use as a key:
-            among them are the keys of ``model_cfg``.
+        name: Name of the class.
+        file: The file that defines it.
+        refusal: Why our engine cannot run it; empty if no reason is known.
+        keys: Every string that its file and the neighbors it imports use as a key; these include
+            the keys of ``model_cfg``.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Found:
 
 
 def survey(root: Path) -> tuple[dict[str, Found], dict[Path, str]]:
-    """Looks for models.
+    """Find the models of a checkout.
 
     Args:
         root: The checkout's folder ``opengait``.
 
     Returns:
-        The models by name, and for each file that cannot be read, why.
+        The models by name, and the reason for each unreadable file.
     """
     trees: dict[Path, ast.Module] = {}
     unread: dict[Path, str] = {}
@@ -87,7 +87,7 @@ Classes = Mapping[str, tuple[Path, ast.ClassDef]]
 
 
 def _line_of(name: str, classes: Classes) -> list[str]:
-    """Gives a model's ancestors, from itself to upstream's base class; nothing if it has none."""
+    """Return the line from a class to upstream's base class; empty if there is none."""
     line = [name]
     while line[-1] in classes:
         bases = [ast.unparse(base) for base in classes[line[-1]][1].bases]
@@ -117,7 +117,7 @@ def _refusals(
 
 
 def _device_calls(tree: ast.Module) -> Iterator[str]:
-    """Names calls that bind a file to one kind of device, those in an ``if ... is_cuda`` aside."""
+    """Yield calls that need one kind of device, except those in an ``if ... is_cuda``."""
     guarded = {
         id(inner)
         for node in ast.walk(tree)
@@ -140,7 +140,7 @@ def _reads_second_stream(model: ast.ClassDef) -> bool:
 
 
 def _neighbors(file: Path, tree: ast.Module) -> list[ast.Module]:
-    """Gives the files beside a model's, and the backbones, that it imports by name."""
+    """Return the syntax trees of the neighbors and backbones that a model file imports."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level and node.module:
@@ -151,7 +151,7 @@ def _neighbors(file: Path, tree: ast.Module) -> list[ast.Module]:
     for inner in found:
         try:
             trees.append(parsed(inner))
-        except ZooError:  # its import will say so
+        except ZooError:  # its import will report this
             continue
     return trees
 
