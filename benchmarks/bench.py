@@ -1,14 +1,14 @@
-"""Measures every part beside what it replaces: two tables, one file of results.
+"""Measure every part against the version it replaces: two tables, one file of results.
 
     make bench                                    # full size: half an hour on two cores
     python benchmarks/bench.py --size small       # a few minutes
     python benchmarks/bench.py --rows LGE ranking growth
 
-Both sides of a row run in turn in one process, after they were found to give the same; the medians
-count. The memory is that of a process of its own for each side, on top of its inputs. The share is
-of what this machine can do at most: of a matrix product of 2048 x 2048 or a convolution of 512
-channels, whichever is faster, or of copying memory. The rows of the GPU are measured if there is
-one. The second table tells how cost grows: each part at three sizes, and the exponent.
+Both sides of a row are first checked for equal results, then run in turn in one process; medians
+are reported. Memory is measured in a separate process for each side, on top of its inputs. The
+share is relative to the peak of this machine: a matrix product of 2048 x 2048 or a convolution of
+512 channels, whichever is faster, or copying memory. GPU rows are measured if there is a GPU. The
+second table shows the growth of cost: each part at three sizes, and the exponent.
 """
 
 import argparse
@@ -26,7 +26,7 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def rows() -> list[Row]:
-    """Gives all rows that compare two sides here, in the order of the table."""
+    """Return all rows that compare two sides on this machine, in table order."""
     import bench_data
     import bench_network
 
@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--size", choices=("small", "full"), default="full", help="default: full")
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Measures the chosen rows, and prints and writes what they come to."""
+    """Measure the chosen rows; print and write the results."""
     import bench_gpu
     import bench_growth
 
@@ -86,7 +86,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
         else:
             result = bench_growth.measured(row, arguments)
         found[kind].append(result)
-        write(path, arguments, limits, found)  # what is measured is kept, whatever comes
+        write(path, arguments, limits, found)  # keep results even if a later row fails
     for text in (table(found["results"] + found["gpu"], arguments.size),
                  growth_table(found["growth"])):  # fmt: skip
         if text:
@@ -96,7 +96,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
 
 
 def write(path: Path, arguments: argparse.Namespace, limits: Any, found: dict[str, Any]) -> None:
-    """Writes the results with what they depend on."""
+    """Write the results and the conditions they depend on."""
     from opengait_ext.engine.files import write_json
     from opengait_ext.engine.provenance import commit, versions
 

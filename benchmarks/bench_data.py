@@ -1,4 +1,4 @@
-"""Rows of the data and of the evaluation: reading frames, ranking, distances, re-ranking."""
+"""Benchmark rows of data and evaluation: reading frames, ranking, distances, re-ranking."""
 
 import argparse
 import pickle
@@ -23,7 +23,7 @@ FRAMES = 6
 
 
 def encoded(count: int) -> list[bytes]:
-    """Gives JPEG images of 256 x 128 pixels of about 11 KB."""
+    """Return JPEG images of 256 x 128 pixels and about 11 KB each."""
     rng = np.random.default_rng(0)
     images = []
     for _ in range(count):
@@ -34,20 +34,20 @@ def encoded(count: int) -> list[bytes]:
 
 
 def pickled(folder: Path, wanted: Sequence[int]) -> forms.Pixels:
-    """Reads a whole tracklet and takes some frames of it."""
+    """Read a whole tracklet and select some frames."""
     with (folder / "0-frames.pkl").open("rb") as file:
         frames = pickle.load(file)
     return [np.ascontiguousarray(frames[index].transpose(1, 2, 0)) for index in wanted]
 
 
 def by_pillow(folder: Path, wanted: Sequence[int]) -> forms.Pixels:
-    """Opens one file a frame."""
+    """Read one file per frame."""
     return [np.asarray(Image.open(folder / f"{index:06d}.jpg").convert("RGB")) for index in wanted]
 
 
 def reading(form: str, read: Callable[..., forms.Pixels], other: str,
             read_other: Callable[..., forms.Pixels]) -> Callable[[str], Sides]:  # fmt: skip
-    """Gives the row of two forms, each read by a function."""
+    """Return the row that compares reading two forms."""
 
     def make(size: str) -> Sides:
         temporary = tempfile.TemporaryDirectory()
@@ -90,7 +90,7 @@ def reading(form: str, read: Callable[..., forms.Pixels], other: str,
 
 
 def ranking(size: str) -> Sides:
-    """Ranks both directions of a distance matrix; the loop takes a part of the queries."""
+    """Rank both directions of a distance matrix; the loop ranks only part of the queries."""
     queries, gallery, some = (4584, 5099, 200) if size == "full" else (1000, 1100, 100)
     distance = np.random.default_rng(1).random((queries, gallery), dtype=np.float32)
     wanted, offered, here, there = evaluation.names_of(queries, gallery, 2)
@@ -120,7 +120,7 @@ def ranking(size: str) -> Sides:
 
 
 def distances(size: str) -> Sides:
-    """Gives the mean Euclidean distance over 70 parts."""
+    """Compute the mean Euclidean distance over 70 parts."""
     queries, gallery = (4584, 5099) if size == "full" else (600, 700)
     torch.manual_seed(0)
     query, others = torch.randn(queries, 256, 70), torch.randn(gallery, 256, 70)
@@ -143,7 +143,7 @@ def distances(size: str) -> Sides:
 
 
 def reranking(size: str) -> Sides:
-    """Re-ranks a matrix of all distances."""
+    """Re-rank from a matrix of all distances."""
     queries, gallery = (4584, 5099) if size == "full" else (600, 700)
     people = 427 if size == "full" else 60
     crowd = argparse.Namespace(
@@ -154,13 +154,13 @@ def reranking(size: str) -> Sides:
         lambda: rerank.sparse_from_distance(matrix, queries),
         lambda: rerank.plain_from_distance(matrix, queries),
         lambda: (rerank.difference(), 1e-9),
-        bytes=4.0 * (len(matrix) ** 2 / 2 + queries * gallery),  # each pair read once, and written
+        bytes=4.0 * (len(matrix) ** 2 / 2 + queries * gallery),  # each pair read once, then written
         notes={"size": f"{queries} x {gallery}, from all distances"},
     )
 
 
 def decoded(folder: Path, wanted: Sequence[int]) -> forms.Pixels:
-    """Reads the form that is used."""
+    """Read the form in use."""
     return [decode(image) for image in forms.read_frames(folder, wanted)]
 
 

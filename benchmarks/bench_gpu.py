@@ -1,10 +1,10 @@
-"""Rows that need a GPU: a training step of the published size, and embeddings a second.
+"""Benchmark rows that need a GPU: a training step of the published size, embeddings per second.
 
-Ours is what the trainer does: bfloat16 by autocast, kernels in channels-last order, the config's
-Adam. The plain side is the same network in plain form, in float32 as torch computes it (TF32 in
-convolutions alone). Every time ends when the device has finished; the memory is the largest that
-torch held for one side, weights included. Nothing here asks which kind of device it is given, so
-all of it runs on a CPU as well, at a size that one can bear.
+Our side does what the trainer does: bfloat16 by autocast, kernels in channels-last order, the
+config's Adam. The plain side is the same network in plain form, in torch's default float32 (TF32 in
+convolutions only). Times include device synchronization. Memory is the peak allocated by torch for
+one side, weights included. The code does not depend on the device, so it also runs on a CPU at a
+small size.
 """
 
 import gc
@@ -27,7 +27,7 @@ from opengait_ext.engine.random_state import seed_everything
 
 TRACKLETS, FRAMES = 32, 6
 ROUNDS = 5  # at least
-_PRODUCTS = 10  # at a time, so that starting one takes no time
+_PRODUCTS = 10  # launched together, so launch overhead is negligible
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class GpuRow:
     """A row of the table.
 
     Attributes:
-        name: What is measured.
-        against: What it replaces.
-        run: Gives the numbers of a size, a device and a number of rounds.
+        name: Name of the measured part.
+        against: The version it replaces.
+        run: Function that measures a size on a device for a number of rounds.
     """
 
     name: str
@@ -47,13 +47,13 @@ class GpuRow:
 
 @dataclass(frozen=True)
 class Side:
-    """What one side of a row came to.
+    """The measurements of one side of a row.
 
     Attributes:
-        result: What is compared.
-        times: Of all rounds, in seconds.
-        mib: Largest memory; None on a CPU.
-        flops: Of a pass, if asked for.
+        result: The result to compare.
+        times: Seconds of each round.
+        mib: Peak memory in MiB; None on a CPU.
+        flops: Operations of a pass, if requested.
     """
 
     result: Tensor
@@ -63,31 +63,31 @@ class Side:
 
 
 def cuda() -> torch.device | None:
-    """Gives the GPU, if there is one."""
+    """Return the GPU, or None."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else None
 
 
 def measured(
     row: GpuRow, size: str, device: torch.device | None, rounds: int = ROUNDS
 ) -> dict[str, Any]:
-    """Measures a row; without a device, or where it fails, says why it is not measured."""
+    """Measure a row; without a device or on failure, return the reason instead."""
     about = {"row": row.name, "against": row.against, "ratio_wanted": 0}
     if device is None:
         return about | {"measured": False, "reason": "no CUDA device"}
     try:
         return about | {"measured": True, **row.run(size, device, rounds)}
-    except RuntimeError as fault:  # of the memory, most likely; the other rows are still wanted
+    except RuntimeError as fault:  # most likely out of memory; continue with the other rows
         return about | {"measured": False, "reason": str(fault).split("\n")[0]}
 
 
 def training_step(
     size: str, device: torch.device, rounds: int, tracklets: int = TRACKLETS, frames: int = FRAMES
 ) -> dict[str, Any]:
-    """Measures a training step: forward, all losses, backward, Adam."""
+    """Measure a training step: forward, all losses, backward, Adam."""
     seed_everything(0)
     inputs = batch(size, tracklets, frames, device)
     losses = objective().to(device)
-    section = {**load_config(CONFIG)["optimizer_cfg"], "lr": 1e-6}  # random labels teach nothing
+    section = {**load_config(CONFIG)["optimizer_cfg"], "lr": 1e-6}  # labels are random
     entries = bind_optimizer(section)
 
     def side(model: nn.Module, computation: Computation, count: bool) -> Side:
@@ -116,7 +116,7 @@ def training_step(
 def embeddings(
     size: str, device: torch.device, rounds: int, tracklets: int = TRACKLETS, frames: int = FRAMES
 ) -> dict[str, Any]:
-    """Measures whole embeddings."""
+    """Measure the computation of whole embeddings."""
     seed_everything(0)
     inputs = batch(size, tracklets, frames, device)
 
@@ -140,7 +140,7 @@ def embeddings(
 
 @cache
 def peak(device: torch.device) -> float:
-    """Measures the GFLOP/s of a matrix product in bfloat16."""
+    """Measure the GFLOP/s of a matrix product in bfloat16."""
     side = 8192 if device.type == "cuda" else 512
     x = torch.randn(side, side, device=device).bfloat16()
 
@@ -156,10 +156,10 @@ def peak(device: torch.device) -> float:
 def _both(
     size: str, device: torch.device, side: Callable[[nn.Module, Computation, bool], Side]
 ) -> tuple[Side, Side | None]:
-    """Runs both sides, one of which is on the device at a time; None: it has not the memory."""
+    """Run both sides, one on the device at a time; None for the plain side if out of memory."""
     model = network(size)
     plain = plain_copy(model)
-    # A processor that only emulates bfloat16 takes minutes for it, and shows no less in float32.
+    # A processor that only emulates bfloat16 takes minutes; float32 is as informative there.
     lowest = torch.bfloat16 if computes_bfloat16(device) else torch.float32
     ours = side(model, Computation(device, lowest), True)
     _clear(model, device)
@@ -172,7 +172,7 @@ def _both(
 
 
 def _placed(model: nn.Module, computation: Computation, is_ours: bool) -> nn.Module:
-    """Put a model on the device; ours as the engine does, plain as it is."""
+    """Move a model to the device, ours as the engine does, the plain one unchanged."""
     return computation.place(model) if is_ours else model.to(computation.device)
 
 
@@ -187,7 +187,7 @@ def _clear(model: nn.Module, device: torch.device) -> None:
 def _timed(
     run: Callable[[], Any], result: Tensor, device: torch.device, rounds: int, count: bool
 ) -> Side:
-    """Times a pass on a device, behind two that choose kernels and take memory."""
+    """Time a pass on a device, after two that select kernels and allocate memory."""
 
     def finished() -> None:
         run()

@@ -1,7 +1,7 @@
-"""How cost grows: each part at three sizes, each twice the one before, and the exponent.
+"""Growth of cost: each part at three sizes, each twice the one before, and the exponent.
 
-An exponent of 1 is a cost that doubles with the size; less than 1 says that a part of it does not
-depend on the size.
+With an exponent of 1, the cost doubles with the size. An exponent below 1 means that part of the
+cost does not depend on the size.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from opengait_ext.evaluation.distance import part_distance
 from opengait_ext.layers.parts import PartBNNeck
 from opengait_ext.losses import CrossEntropyLoss, TripletLoss
 
-_SHORT = 0.1  # seconds: of a pass that is shorter, several are timed
-_ALIKE = 22  # tracklets of an identity in a gallery and its queries, as in HITSZ-VCM
+_SHORT = 0.1  # seconds; several shorter passes are timed together
+_ALIKE = 22  # tracklets per identity in gallery and queries together, as in HITSZ-VCM
 
 Pass = Callable[[], Any]
 Sizes = tuple[int, int, int]
@@ -34,11 +34,11 @@ class Growth:
     """A row of the table.
 
     Attributes:
-        name: What is measured.
-        by: What the sizes count, and what does not grow with them.
+        name: Name of the measured part.
+        by: The unit of the sizes, and the quantities that stay constant.
         small: The sizes measured.
-        full: The same for the full size.
-        make: Gives, for ``small`` or ``full``, what makes the pass of a size.
+        full: The sizes of the full benchmark.
+        make: Function of ``small`` or ``full`` that returns a function from a size to its pass.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Growth:
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Gives the slope of log cost over log size, by least squares."""
+    """Return the slope of log cost over log size, by least squares."""
     x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(costs, float))
     x, y = x - x.mean(), y - y.mean()
     return float((x * y).sum() / (x * x).sum())
 
 
 def measured(growth: Growth, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measures a part at all of its sizes, in turn; the medians count."""
+    """Measure a part at all of its sizes in turn; report the medians."""
     sizes = growth.full if arguments.size == "full" else growth.small
     prepared = growth.make(arguments.size)
     passes = [prepared(size) for size in sizes]
-    passes[0]()  # what is made once, is made
+    passes[0]()  # warm-up, outside of the measurement
     rounds = [[seconds(run, _SHORT) for run in passes] for _ in range(arguments.rounds)]
     times = [list(each) for each in zip(*rounds, strict=True)]
     medians = [statistics.median(each) for each in times]
@@ -75,7 +75,7 @@ def measured(growth: Growth, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def embedding(size: str) -> Callable[[int], Pass]:
-    """Embeds one tracklet by the whole network."""
+    """Embed one tracklet with the whole network."""
     model = network(size).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def prepare(frames: int) -> Pass:
@@ -86,7 +86,7 @@ def embedding(size: str) -> Callable[[int], Pass]:
 
 
 def training(size: str) -> Callable[[int], Pass]:
-    """Takes a training step on tracklets of two frames."""
+    """Take a training step on tracklets of two frames."""
     model = FLOAT32.place(network(size).train(), training=True)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer, losses = torch.optim.Adam(trained, lr=1e-6, fused=True), objective()
@@ -99,7 +99,7 @@ def training(size: str) -> Callable[[int], Pass]:
 
 
 def identity_losses(size: str) -> Callable[[int], Pass]:
-    """Computes both losses of a stream with their gradients, eight tracklets an identity."""
+    """Compute both losses of a stream with gradients, for eight tracklets per identity."""
     parts, channels, classes = (35, 256, 500) if size == "full" else (18, 256, 50)
     losses = TripletLoss(margin=0.2, anchor_is_positive=True), CrossEntropyLoss()
 
@@ -119,7 +119,7 @@ def identity_losses(size: str) -> Callable[[int], Pass]:
 
 
 def neck(size: str) -> Callable[[int], Pass]:
-    """Classifies 32 tracklets by a neck of all parts, forward and backward."""
+    """Classify 32 tracklets with a neck for all parts, forward and backward."""
     parts = 35 if size == "full" else 18
     features = torch.randn(32, 256, parts, requires_grad=True)
 
@@ -132,12 +132,12 @@ def neck(size: str) -> Callable[[int], Pass]:
 
 
 def queries_of(size: str) -> int:
-    """Gives how many queries there are, whatever the gallery."""
+    """Return the number of queries, which is the same for all galleries."""
     return 1000 if size == "full" else 200
 
 
 def ranking(size: str) -> Callable[[int], Pass]:
-    """Ranks a gallery for all queries."""
+    """Rank a gallery for all queries."""
     queries = queries_of(size)
 
     def prepare(gallery: int) -> Pass:
@@ -149,7 +149,7 @@ def ranking(size: str) -> Callable[[int], Pass]:
 
 
 def distances(size: str) -> Callable[[int], Pass]:
-    """Gives the distances of 70 parts of all queries to a gallery."""
+    """Compute the distances of all queries to a gallery, over 70 parts."""
     torch.manual_seed(0)
     query = torch.randn(queries_of(size), 256, 70)
 
@@ -161,7 +161,7 @@ def distances(size: str) -> Callable[[int], Pass]:
 
 
 def reranking(size: str) -> Callable[[int], Pass]:
-    """Re-ranks from all distances; a larger gallery has more identities."""
+    """Re-rank from all distances; a larger gallery has more identities."""
     queries = queries_of(size)
 
     def prepare(gallery: int) -> Pass:

@@ -1,4 +1,4 @@
-"""Measures both sides of a row: time in turn in one process, memory each in its own process."""
+"""Measurement of both sides of a row: time in one process, memory in a process per side."""
 
 import argparse
 import contextlib
@@ -18,25 +18,26 @@ from typing import Any
 import torch
 
 _SHORT = 0.4  # seconds
-_PROBE = 0.2  # of what the machine can do at most
+_PROBE = 0.2  # seconds of each probe of the machine's peak
 BENCH = Path(__file__).with_name("bench.py")
 
 
 @dataclass(frozen=True)
 class Sides:
-    """What a row compares, ready to run.
+    """Both sides of a row, ready to run.
 
     Attributes:
-        ours: One pass of ours.
-        plain: The same work as the published code does it.
-        difference: Gives the largest difference of their results, and what is allowed.
-        flops: Counts those of our pass, once that is measured; none if arithmetic is no limit.
-        bytes: That our pass has to move at least; 0 if that is not what limits it.
-        bfloat16: Whether our pass computes in it.
-        embeddings: That our pass gives; 0 if it gives something else.
-        plain_share: Of the work that the plain side does; its time is extrapolated from there.
-        kept: What has to live as long as the sides, a temporary folder for instance.
-        notes: What else is to be said.
+        ours: One pass of our side.
+        plain: The same work in the form of the published code.
+        difference: Function that returns the largest difference of the results and the tolerance.
+        flops: Function that counts the operations of our pass after the measurement; None if
+            arithmetic is not the limit.
+        bytes: Fewest bytes that our pass must move; 0 if memory traffic is not the limit.
+        bfloat16: Whether our pass computes in bfloat16.
+        embeddings: Number of embeddings per pass; 0 if it computes something else.
+        plain_share: Share of the work done by the plain side; its time is extrapolated.
+        kept: An object that must live as long as the sides, such as a temporary folder.
+        notes: Additional entries of the result.
     """
 
     ours: Callable[[], Any]
@@ -56,12 +57,12 @@ class Row:
     """A row of the table.
 
     Attributes:
-        name: What is measured.
-        against: What it replaces.
-        wanted: How many times as fast it shall be at least; 0: nothing is asked.
-        memory: Which part of the plain side's memory it may take; 0: nothing is asked; None: it is
-            not measured either.
-        make: Gives the sides for ``small`` or ``full``.
+        name: Name of the measured part.
+        against: The version it replaces.
+        wanted: Required speed-up; 0 for no requirement.
+        memory: Largest allowed fraction of the plain side's memory; 0 for no requirement; None to
+            skip the measurement.
+        make: Function that returns the sides for ``small`` or ``full``.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Row:
 
 
 def machine() -> dict[str, float]:
-    """Measures what this machine can do at most: matrix products, convolutions and copying."""
+    """Measure the peak of this machine: matrix products, convolutions and copying."""
     limits = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         x = torch.randn(2048, 2048).to(dtype)
@@ -92,13 +93,13 @@ def machine() -> dict[str, float]:
 
 
 def measured(row: Row, arguments: argparse.Namespace, limits: dict[str, float]) -> dict[str, Any]:
-    """Checks that both sides give the same, and measures them."""
+    """Check that both sides have equal results, then measure them."""
     sides = row.make(arguments.size)
     gap, allowed = sides.difference()
     assert gap <= allowed, f"{row.name}: the sides differ by {gap:.1e}, allowed are {allowed:.1e}"
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     for _ in range(arguments.rounds):
-        for name in times:  # in turn, so that both see the same machine
+        for name in times:  # in turn, for equal conditions
             times[name].append(seconds(getattr(sides, name)))
     ours, plain = (statistics.median(times[name]) for name in ("ours", "plain"))
     plain /= sides.plain_share
@@ -124,9 +125,9 @@ def measured(row: Row, arguments: argparse.Namespace, limits: dict[str, float]) 
 
 
 def one_side(row: Row, size: str, side: str) -> dict[str, float]:
-    """Runs one side in this process; gives the memory that a pass took on top of its inputs."""
+    """Run one side in this process; return the memory of a pass on top of its inputs."""
     sides = row.make("small")
-    getattr(sides, side)()  # loads the code that it calls, some 10 MiB
+    getattr(sides, side)()  # loads its code, about 10 MiB
     sides = row.make(size)
     gc.collect()
     _forget_peak()
@@ -152,7 +153,7 @@ def _share(sides: Sides, taken: float, limits: dict[str, float]) -> dict[str, An
     if sides.flops:
         kind = "bfloat16" if sides.bfloat16 else "float32"
         rate = sides.flops() / taken / 1e9
-        # Libraries differ: on some processors convolutions are twice as fast as products.
+        # Libraries differ: on some processors, convolutions are twice as fast as products.
         most = max(limits[f"{kind} GFLOP/s"], limits[f"{kind} convolution GFLOP/s"])
         return {"GFLOP/s": rate, "share": rate / most, "limit": kind}
     if sides.bytes:
@@ -162,7 +163,7 @@ def _share(sides: Sides, taken: float, limits: dict[str, float]) -> dict[str, An
 
 
 def seconds(run: Callable[[], Any], least: float = _SHORT) -> float:
-    """Times a pass; of one shorter than ``least`` the mean of several, behind one that warms up."""
+    """Time a pass after a warm-up; for one shorter than ``least``, the mean of several."""
     begin = time.perf_counter()
     run()
     first = time.perf_counter() - begin
@@ -176,19 +177,19 @@ def seconds(run: Callable[[], Any], least: float = _SHORT) -> float:
 
 
 def _peak() -> float:
-    """Gives the peak of this process' memory, in MiB (on Linux).
+    """Return the peak memory of this process in MiB (on Linux).
 
-    Not by getrusage, whose number a process takes over from the one that started it.
+    Not by getrusage, whose value a process inherits from its parent.
     """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _forget_peak() -> None:
-    """Makes the peak what is held now, without what making the inputs took meanwhile.
+    """Reset the peak to the current memory, to exclude temporary memory of making the inputs.
 
-    A system that does not allow it leaves the old peak, which hides all that is smaller.
+    A system that forbids this keeps the old peak, which hides smaller ones.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # free memory goes back, as a pass would take it again
+        ctypes.CDLL(None).malloc_trim(0)  # return free memory, which a pass would reuse unseen
         Path("/proc/self/clear_refs").write_text("5")

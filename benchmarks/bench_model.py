@@ -1,4 +1,4 @@
-"""The released network of random weights, what it is given, and one step of its training."""
+"""The released network with random weights, its inputs, and one training step."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ BFLOAT16 = Computation(torch.device("cpu"), torch.bfloat16)
 
 
 def random_start(module: nn.Module) -> nn.Module:
-    """Gives the normalizations that start at zero a weight, so that all of it has work to do."""
+    """Set random weights in normalizations that start at zero, so every path does work."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm1d) and layer.weight is not None:
             nn.init.uniform_(layer.weight, 0.01, 0.05)
@@ -32,7 +32,7 @@ def random_start(module: nn.Module) -> nn.Module:
 
 
 def network(size: str) -> DinoGRLReleased:
-    """Builds the released network from random weights."""
+    """Build the released network with random weights."""
     section: dict[str, Any] = dict(load_config(CONFIG)["model_cfg"])
     section |= {"backbone_weights": None, "dinov2_weights": None, "mask_weights": None}
     if size == "small":
@@ -47,7 +47,7 @@ def network(size: str) -> DinoGRLReleased:
 
 
 def batch(size: str, tracklets: int, frames: int, device: torch.device | str = "cpu") -> list[Any]:
-    """Gives random frames of half visible, half infrared tracklets, four of each identity."""
+    """Return random frames: half visible, half infrared tracklets, four per identity."""
     height, width = (256, 128) if size == "full" else (128, 64)
     images = torch.randn(tracklets, frames, 3, height, width).to(device)
     kinds = (["rgb", "ir"] * tracklets)[:tracklets]
@@ -56,13 +56,13 @@ def batch(size: str, tracklets: int, frames: int, device: torch.device | str = "
 
 
 def embed(model: nn.Module, inputs: Any, computation: Computation) -> Tensor:
-    """Gives embeddings ``[n, d, p]`` in float32."""
+    """Return embeddings ``[n, d, p]`` in float32."""
     with torch.no_grad(), computation.autocast():
         return model(inputs)["inference_feat"]["embeddings"].float()
 
 
 def objective() -> Objective:
-    """Builds all losses of the config file."""
+    """Build all losses of the config file."""
     return Objective(check(load_config(CONFIG), own_catalog()).losses, Group())
 
 
@@ -73,7 +73,7 @@ def take(
     inputs: Any,
     computation: Computation,
 ) -> Tensor:
-    """Takes a training step as the trainer does; gives the sum of the losses."""
+    """Take a training step like the trainer; return the sum of the losses."""
     optimizer.zero_grad(set_to_none=True)
     with computation.autocast():
         features = model(inputs)["training_feat"]
@@ -84,14 +84,14 @@ def take(
 
 
 def without_chance(model: DinoGRLReleased) -> DinoGRLReleased:
-    """Gives a copy that drops nothing in training, so that two sides can be compared."""
+    """Return a copy without random dropping in training, so two sides can be compared."""
     model = copy.deepcopy(model)
     model.sasg.dropout.p, model.blackout = 0.0, 0.0
     return model
 
 
 def counted(run: Callable[[], Any]) -> float:
-    """Counts the multiplications and additions of matrix products, convolutions and attention."""
+    """Count the multiplications and additions of matrix products, convolutions and attention."""
     unknown: dict[Any, Any] = {
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention
     }
@@ -103,15 +103,16 @@ def counted(run: Callable[[], Any]) -> float:
 
 
 def operations(model: nn.Module, inputs: Any) -> float:
-    """Counts the multiplications and additions of a forward pass."""
+    """Count the multiplications and additions of a forward pass."""
     model = copy.deepcopy(model).eval()
     return counted(lambda: embed(model, inputs, FLOAT32))
 
 
 def training_operations(model: nn.Module, size: str, tracklets: int, frames: int) -> float:
-    """Counts those of a training step, on two tracklets: nearly all of it goes by the frame.
+    """Count the operations of a training step, extrapolated from two tracklets.
 
-    The transformer is frozen, so its backward pass, which does not take place, is not counted.
+    Nearly all operations are proportional to the number of frames. The transformer is frozen and
+    has no backward pass, so none is counted.
     """
     model, losses = copy.deepcopy(model), objective()
     optimizer = torch.optim.SGD(model.parameters(), 0.0)
@@ -120,7 +121,7 @@ def training_operations(model: nn.Module, size: str, tracklets: int, frames: int
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return sdpa_flop_count(query, key, value)  # torch knows those of CUDA alone
+    return sdpa_flop_count(query, key, value)  # torch has formulas only for CUDA
 
 
 def _linear(x: Any, weight: Any, *_: Any, **__: Any) -> int:

@@ -1,4 +1,4 @@
-"""Rows of the network: its parts, a whole embedding, a training step."""
+"""Benchmark rows of the network: its parts, a whole embedding, a training step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,24 +26,24 @@ from opengait_ext.layers.enhancement import PBMGE, LocalGlobalEnhancement
 from opengait_ext.layers.foreground import ForegroundBranches
 
 BINS = [1, 2, 4, 8, 16]
-EXACT = 1e-4  # of the deviation of a result in float32
-LENGTHS = [2, 4, 6, 12]  # frames of tracklets of one batch
+EXACT = 1e-4  # tolerance in float32, relative to the standard deviation of a result
+LENGTHS = [2, 4, 6, 12]  # frames of the tracklets in a batch
 CALLS = "calls of small operations"
 
 
 def gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Gives the largest difference as part of the deviation of what it differs from."""
+    """Return the largest difference relative to the standard deviation of the expected values."""
     pairs = [(x.detach(), y.detach()) for x, y in zip(found, expected, strict=True)]
     return max(float((x - y).abs().max() / y.std().clamp_min(1e-12)) for x, y in pairs)
 
 
 def backward(results: Sequence[Tensor]) -> None:
-    """Runs the backward pass of a sum of squares."""
+    """Run the backward pass of a sum of squares."""
     torch.stack([result.square().sum() for result in results]).sum().backward()
 
 
 def one_enhancement(size: str) -> Sides:
-    """Enhances 32 vectors by one strip, forward and backward."""
+    """Enhance 32 vectors by one stripe, forward and backward."""
     n, c = (32, 256) if size == "full" else (8, 128)
     torch.manual_seed(0)
     module = random_start(LocalGlobalEnhancement(c)).train()
@@ -63,7 +63,7 @@ def one_enhancement(size: str) -> Sides:
 
 
 def all_enhancements(size: str) -> Sides:
-    """Enhances both streams at all granularities, in training."""
+    """Enhance both streams at all granularities, in training."""
     n, c = (32, 256) if size == "full" else (8, 128)
     torch.manual_seed(0)
     module = random_start(PBMGE(c, BINS, share_granularities=True)).train()
@@ -82,7 +82,7 @@ def all_enhancements(size: str) -> Sides:
 
 
 def branches(training: bool) -> Callable[[str], Sides]:
-    """Gives the row of SASG's branches."""
+    """Return the row of SASG's branches."""
 
     def make(size: str) -> Sides:
         frames, width = (24, 384) if size == "full" else (6, 128)
@@ -126,7 +126,7 @@ def branches(training: bool) -> Callable[[str], Sides]:
 
 
 def embedding(bfloat16: bool) -> Callable[[str], Sides]:
-    """Gives the row of a whole embedding."""
+    """Return the row of a whole embedding."""
 
     def make(size: str) -> Sides:
         model = network(size).eval()
@@ -153,7 +153,7 @@ def embedding(bfloat16: bool) -> Callable[[str], Sides]:
 
 
 def unequal(size: str) -> Sides:
-    """Embeds tracklets of unequal length in one batch, and one after the other."""
+    """Embed tracklets of unequal length in one batch and one by one."""
     model = network(size).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     (frames,), *_ = batch(size, 1, sum(LENGTHS))
     _, *about, _ = batch(size, len(LENGTHS), 1)
@@ -178,7 +178,7 @@ def unequal(size: str) -> Sides:
 
 
 def step(bfloat16: bool) -> Callable[[str], Sides]:
-    """Gives the row of a training step: forward, all losses, backward, Adam."""
+    """Return the row of a training step: forward, all losses, backward, Adam."""
 
     def make(size: str) -> Sides:
         model = network(size).train()

@@ -1,8 +1,8 @@
-"""The work of the published pipeline in plain form: every product that its formulas name.
+"""The published pipeline in plain form: every product in its formulas is computed.
 
-Written from what is known of it (facts, not its code): affinities of all pairs of entries, tokens
-brought to the finer grid before anything else, attention that writes its weights down, layers of
-parts one after the other. All work on the weights of our modules, so that results can be compared.
+Written from known facts, not from its code: affinities of all pairs of entries, tokens resized to
+the finer grid first, attention with its weights in memory, layers applied part by part. All use the
+weights of our modules, so results can be compared.
 """
 
 import copy
@@ -20,7 +20,7 @@ from opengait_ext.products import Linear
 
 
 def enhance(module: LocalGlobalEnhancement, vector: Tensor, strips: Tensor) -> Tensor:
-    """Updates ``[n, c]`` by strips ``[n, c, p]`` with all affinities, ``[n, c, c]`` a strip."""
+    """Update ``[n, c]`` by stripes ``[n, c, p]`` with all affinities, ``[n, c, c]`` a stripe."""
     for strip in strips.unbind(2):
         query, key = module.query(vector[:, None]), module.key(strip[:, None])  # [n, d, c]
         value = module.value(strip[:, None])
@@ -34,7 +34,7 @@ def enhance(module: LocalGlobalEnhancement, vector: Tensor, strips: Tensor) -> T
 
 
 def enhance_in_turn(module: PBMGE, gait: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
-    """Enhances one stream at one granularity after the other, parts ``[n, c, p]`` of both."""
+    """Enhance one stream and granularity at a time; parts ``[n, c, p]`` of both."""
     streams = []
     for sets, own, other in (
         (module.gait, gait, appearance),
@@ -48,14 +48,14 @@ def enhance_in_turn(module: PBMGE, gait: Tensor, appearance: Tensor) -> tuple[Te
 
 
 def pixels(branches: ForegroundBranches, tokens: Tensor) -> Tensor:
-    """Brings ``[f, t, c]`` to the finer grid, all channels of all frames at once."""
+    """Resize ``[f, t, c]`` to the finer grid, all channels of all frames at once."""
     grid = tokens.transpose(1, 2).reshape(len(tokens), -1, *branches.token_grid)
     fine = functional.interpolate(grid, branches.map_size, mode="bilinear")
     return fine.flatten(2).transpose(1, 2).contiguous()
 
 
 def make_maps(branches: ForegroundBranches, last: Tensor, joined: Tensor) -> ForegroundMaps:
-    """Makes both maps after bringing all channels of all tokens to the finer grid."""
+    """Compute both maps after resizing all channels of all tokens to the finer grid."""
     target, fine = pixels(branches, last), pixels(branches, joined)
     scores = branches.mask(branches.dropout(target))
     probabilities = scores.softmax(-1)
@@ -74,7 +74,7 @@ def make_maps(branches: ForegroundBranches, last: Tensor, joined: Tensor) -> For
 
 
 def attend(attention: _Attention, tokens: Tensor) -> Tensor:
-    """Attends with the weights of all pairs of tokens in memory."""
+    """Attend with the weights of all pairs of tokens in memory."""
     heads = attention.num_heads
     qkv = attention.qkv(tokens).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
     query, key, value = qkv.unbind(0)  # [f, heads, t, d / heads]
@@ -83,19 +83,19 @@ def attend(attention: _Attention, tokens: Tensor) -> Tensor:
 
 
 def linear(layer: Linear, x: Tensor, gelu: bool = False) -> Tensor:
-    """Maps ``[..., c]`` by torch's product."""
+    """Apply a linear layer to ``[..., c]`` with torch's product."""
     result = functional.linear(x, layer.weight, layer.bias)
     return functional.gelu(result) if gelu else result
 
 
 def linear_by_part(layer: PartLinear, features: Tensor) -> Tensor:
-    """Maps ``[n, c, p]`` part by part."""
+    """Apply linear layers to ``[n, c, p]`` part by part."""
     parts = [features[:, :, p] @ weight for p, weight in enumerate(layer.weight)]
     return torch.stack(parts, dim=2)
 
 
 def plain_copy(model: nn.Module) -> nn.Module:
-    """Gives a copy of a model whose modules work in plain form, with the same weights."""
+    """Return a copy of a model with the same weights and its modules in plain form."""
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     for module in model.modules():
         for kind, forward in (

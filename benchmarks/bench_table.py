@@ -1,4 +1,4 @@
-"""Shows results as tables of text."""
+"""Text tables of results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,17 +8,17 @@ GROWTH_TITLES = ("row", "by", "smallest", "twice", "four times", "exponent")
 
 
 def table(results: Sequence[dict[str, Any]], size: str) -> str:
-    """Gives what both sides of each row took; nothing of no results."""
+    """Return the table of both sides of each row; empty without results."""
     return _aligned([TITLES, *(line(result, size) for result in results)])
 
 
 def growth_table(results: Sequence[dict[str, Any]]) -> str:
-    """Gives how the cost of each row grows; nothing of no results."""
+    """Return the table of the growth of cost; empty without results."""
     return _aligned([GROWTH_TITLES, *map(growth_line, results)])
 
 
 def line(result: dict[str, Any], size: str) -> list[str]:
-    """Gives the cells of a row; what is wanted, is wanted of the full size."""
+    """Return the cells of a row; requirements apply to the full size only."""
     names = [result["row"], result["against"]]
     if not result.get("measured", True):
         return [*names, f"not measured ({result['reason']})", *[""] * (len(TITLES) - 3)]
@@ -38,7 +38,7 @@ def line(result: dict[str, Any], size: str) -> list[str]:
 
 
 def growth_line(result: dict[str, Any]) -> list[str]:
-    """Gives the cells of a row of three sizes."""
+    """Return the cells of a row of three sizes."""
     pairs = zip(result["sizes"], result["seconds"], strict=True)
     times = [f"{size:,}: {cost:.3g} s" for size, cost in pairs]
     return [result["row"], result["by"], *times, f"{result['exponent']:.2f}"]

@@ -1,4 +1,4 @@
-"""Measures the evaluation at the size of HITSZ-VCM: time of the ranking, memory of the whole.
+"""Measure the evaluation at the size of HITSZ-VCM: time of the ranking, memory in total.
 
     python benchmarks/evaluation.py                      # ranking both directions, against loops
     python benchmarks/evaluation.py --whole 1            # and the whole evaluation
@@ -6,15 +6,15 @@
 
 Ranking: one distance matrix of 4,584 infrared queries and 5,099 visible gallery tracklets of 427
 identities and 12 cameras, and its transpose; identities and cameras in, CMC, mAP and mINP out.
-The other side are two loops over the queries, written from the definitions: each sorts its
-gallery, leaves out same identity and camera, and computes the precision along the whole list as
-published evaluations do ("list"), or walks it once and computes the precision at the matches only
-("walk"). Both are compared with ours first, and measured on some of the queries; their time for all
-is extrapolated from there.
+The references are two loops over the queries, written from the definitions. Each sorts the gallery
+and drops entries of the same identity and camera. One computes the precision along the whole list,
+as published evaluations do ("list"); the other walks it once and computes the precision at the
+matches only ("walk"). Both are first compared with ours, then measured on some of the queries;
+their time for all queries is extrapolated.
 
-Whole: random embeddings of 70 parts of 256 in a memory-mapped file, an evaluation of both
-directions from there; its time, and the largest memory of this process, without the pages of
-the file (the system takes those back at need) and with them.
+Whole: an evaluation of both directions from random embeddings of 70 parts of 256 in a memory-mapped
+file. Reported are its time and the peak memory of this process, with and without the pages of the
+file (which the system reclaims if needed).
 """
 
 import argparse
@@ -45,7 +45,7 @@ Names = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # identities, cam
 
 
 def names_of(queries: int, gallery: int, seed: int) -> Names:
-    """Gives identities and cameras, the identities in order as in the lists of the data."""
+    """Return identities and cameras, ordered by identity as in the lists of the data."""
     rng = np.random.default_rng(seed)
     pids = [np.sort(rng.integers(0, IDENTITIES, count)) for count in (queries, gallery)]
     cameras = [rng.integers(1, CAMERAS + 1, count) for count in (queries, gallery)]
@@ -53,7 +53,7 @@ def names_of(queries: int, gallery: int, seed: int) -> Names:
 
 
 def by_counting(distance: np.ndarray, names: Names) -> tuple[np.ndarray, float, float]:
-    """Gives CMC, mAP and mINP as the evaluation does."""
+    """Return CMC, mAP and mINP as the evaluation does."""
     wanted, offered, here, there = names
     scores = []
     for start in range(0, len(distance), 512):
@@ -68,12 +68,12 @@ def by_counting(distance: np.ndarray, names: Names) -> tuple[np.ndarray, float, 
 
 
 def by_list(distance: np.ndarray, names: Names) -> tuple[np.ndarray, float, float]:
-    """Gives the same by a sort per query and the precision at every place of its list."""
+    """Return the same from a sort per query and the precision at every rank."""
     return _by_sorting(distance, names, _scores_of_list)
 
 
 def by_walk(distance: np.ndarray, names: Names) -> tuple[np.ndarray, float, float]:
-    """Gives the same by a sort per query and one walk along its list."""
+    """Return the same from a sort per query and one walk along the list."""
     return _by_sorting(distance, names, _scores_of_walk)
 
 
@@ -113,7 +113,7 @@ def _scores_of_walk(match: np.ndarray) -> tuple[float, float, int]:
 
 
 def measure_ranking(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Compares all sides on some queries, then measures them in turn."""
+    """Compare all sides on some queries, then measure them in turn."""
     rng = np.random.default_rng(1)
     forward = rng.random((QUERIES, GALLERY), dtype=np.float32)
     names = names_of(QUERIES, GALLERY, 2)
@@ -154,7 +154,7 @@ def measure_ranking(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 class Memory(threading.Thread):
-    """Notes the largest memory of this process; Linux only."""
+    """Thread that records the peak memory of this process; Linux only."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -162,7 +162,7 @@ class Memory(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Looks every 10 milliseconds."""
+        """Sample the memory every 10 milliseconds."""
         while not self._ended.wait(0.01):
             fields = dict(
                 line.split(":")[:2] for line in Path("/proc/self/status").read_text().splitlines()
@@ -174,13 +174,13 @@ class Memory(threading.Thread):
             self.resident = max(self.resident, resident)
 
     def end(self) -> None:
-        """Stops looking."""
+        """Stop sampling."""
         self._ended.set()
         self.join()
 
 
 def measure_whole(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Evaluates random embeddings of a file, both directions."""
+    """Evaluate random embeddings from a file in both directions."""
     gallery = GALLERY * arguments.whole
     wanted, offered, here, there = names_of(QUERIES, gallery, 3)
     tracklets = []
@@ -224,7 +224,7 @@ def measure_whole(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--queries", type=int, default=300, help="of each direction for the loops")

@@ -1,13 +1,13 @@
-"""Measures the forms in which prepared frames could be stored: what a 6-frame read costs in each.
+"""Measure the cost of reading six frames in each possible form of prepared data.
 
     python benchmarks/forms.py --prepared data/synth_vvi
 
-Takes tracklets of a prepared data set, brings their frames to one size, and writes each tracklet
-as raw pixels, as JPEG images packed into one file (the form that is used), as single JPEG files,
-and as OpenGait's pickle. Then reads six frames of each tracklet, in random order, with one
-thread, several rounds of all forms in turn, and prints the medians. The files are in the page
-cache; on a cold or shared disk, opening 6 files instead of 1 and reading 10 times the bytes weigh
-more than here. Everything is removed at the end.
+Takes tracklets of a prepared data set, resizes their frames to one size, and writes each tracklet
+as raw pixels, as JPEG images packed into one file (the form in use), as single JPEG files, and as
+OpenGait's pickle. Then reads six frames of each tracklet in random order with one thread, in
+several rounds over all forms, and prints the medians. The files are in the page cache; on a cold or
+shared disk, opening 6 files instead of 1 and reading 10 times the bytes cost more than here. All
+files are removed at the end.
 """
 
 import argparse
@@ -36,7 +36,7 @@ Pixels = list[np.ndarray]  # [h, w, 3] each
 
 
 def write_raw(folder: Path, images: Sequence[bytes]) -> None:
-    """Writes the pixels of a tracklet, one frame behind the other."""
+    """Write the pixels of a tracklet, frame after frame."""
     folder.mkdir(parents=True)
     pixels = np.stack([decode(image) for image in images])
     with (folder / "frames.raw").open("wb") as file:
@@ -45,7 +45,7 @@ def write_raw(folder: Path, images: Sequence[bytes]) -> None:
 
 
 def read_raw(folder: Path, wanted: Sequence[int]) -> Pixels:
-    """Reads the pixels of chosen frames."""
+    """Read the pixels of chosen frames."""
     with (folder / "frames.raw").open("rb") as file:
         _, *shape = np.fromfile(file, np.int64, 4).tolist()
         size = int(np.prod(shape))
@@ -57,24 +57,24 @@ def read_raw(folder: Path, wanted: Sequence[int]) -> Pixels:
 
 
 def write_single(folder: Path, images: Sequence[bytes]) -> None:
-    """Writes each image as a file."""
+    """Write one file per image."""
     folder.mkdir(parents=True)
     for number, image in enumerate(images):
         (folder / f"{number:06d}.jpg").write_bytes(image)
 
 
 def read_single(folder: Path, wanted: Sequence[int]) -> Pixels:
-    """Reads and decodes chosen files."""
+    """Read and decode the files of chosen frames."""
     return [decode((folder / f"{index:06d}.jpg").read_bytes()) for index in wanted]
 
 
 def write_pickle(folder: Path, images: Sequence[bytes]) -> None:
-    """Writes OpenGait's array."""
+    """Write OpenGait's array."""
     write_tracklet_array(folder, np.stack([decode(image).transpose(2, 0, 1) for image in images]))
 
 
 def read_prepared(folder: Path, wanted: Sequence[int]) -> Pixels:
-    """Reads as the data set does: either of the two prepared forms."""
+    """Read chosen frames like the data set, from either prepared form."""
     return [decode(image) for image in read_frames(folder, wanted)]
 
 
@@ -87,7 +87,7 @@ FORMS: dict[str, tuple[Callable[..., None], Callable[..., Pixels]]] = {
 
 
 def sample(arguments: argparse.Namespace) -> list[list[bytes]]:
-    """Gives the JPEG images of some tracklets, all of one size."""
+    """Return the JPEG images of some tracklets, all of the same size."""
     root = Path(arguments.prepared)
     tracklets = read_partition(root / "partition.json").tracklets
     order = np.random.default_rng(0).permutation(len(tracklets))[: arguments.tracklets]
@@ -106,7 +106,7 @@ def _encoded(pixels: np.ndarray, arguments: argparse.Namespace) -> bytes:
 
 
 def bytes_read() -> int:
-    """Gives the bytes that this process has read so far; 0 where the system does not tell."""
+    """Return the bytes read by this process so far; 0 if the system does not report them."""
     try:
         text = Path("/proc/self/io").read_text()
     except OSError:
@@ -115,7 +115,7 @@ def bytes_read() -> int:
 
 
 def measure(read: Callable[..., Pixels], folders: Sequence[Path], counts: Sequence[int]) -> float:
-    """Gives the tracklets per second of one round."""
+    """Return the number of tracklets read per second in one round."""
     rng = np.random.default_rng(1)
     begin = time.perf_counter()
     for place in rng.permutation(len(folders)).tolist():
@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> list[dict[str, object]]:
             files = [path for path in home.rglob("*") if path.is_file()]
             sizes[name] = sum(path.stat().st_blocks for path in files) * 512, len(files)
         for _ in range(arguments.rounds):
-            for name, (_, read) in FORMS.items():  # in turn, so that all see the same machine
+            for name, (_, read) in FORMS.items():  # in turn, for equal conditions
                 before = bytes_read()
                 rates[name].append(measure(read, folders[name], counts))
                 read_bytes[name] = (bytes_read() - before) / len(tracklets)
@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> list[dict[str, object]]:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--prepared", required=True, help="folder of prepared data, packed form")

@@ -1,11 +1,11 @@
-"""What a machine with CUDA has to show, in less than eight minutes: one file of results.
+"""Check of a machine with CUDA in less than eight minutes, with one file of results.
 
     make gpu-check                                # on a machine with a CUDA device
-    python benchmarks/gpu_check.py --dry          # on the CPU, at toy size: whether it runs at all
+    python benchmarks/gpu_check.py --dry          # on the CPU, at toy size: does it run at all?
 
-Each section runs in a process of its own for a limited time, so that one that fails, hangs or runs
-out of memory leaves the others their results. The file is written after each. The exit status is 0
-if all sections held, else 1. A section that this machine cannot run (two devices) does not count.
+Each section runs in its own process for a limited time, so one that fails, hangs or runs out of
+memory does not affect the others. The file is written after each. The exit status is 0 if all
+sections held, else 1. Sections that this machine cannot run (two devices) are ignored.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_name("results")
-# Seconds that each section may take; together less than eight minutes.
+# Time limit of each section in seconds; together less than eight minutes.
 LIMITS = {
     "tests": 110, "equality": 50, "training": 110, "embeddings": 70, "ranking": 40, "processes": 70,
 }  # fmt: skip
-_DRY = 5  # times as long on a CPU that others use too
+_DRY = 5  # factor on the limits on a shared CPU
 _MARK = "result: "
 _SEED = 0
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run all sections, or the one that is named."""
+    """Run all sections or the named one."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--dry", action="store_true", help="on the CPU, at toy size")
@@ -67,7 +67,7 @@ def check(sections: list[str], dry: bool, path: Path) -> int:
 
 
 def section(name: str, dry: bool) -> dict[str, Any]:
-    """Run a section in a process of its own; whatever becomes of it, return what is known."""
+    """Run a section in its own process; return its result, or the reason of a failure."""
     command = [sys.executable, str(Path(__file__)), "--one", name, *(["--dry"] if dry else [])]
     limit = LIMITS[name] * (_DRY if dry else 1)
     begin = time.perf_counter()
@@ -88,7 +88,7 @@ def section(name: str, dry: bool) -> dict[str, Any]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return a section's outcome in a line."""
+    """Return the outcome of a section in one line."""
     word = {True: "held", False: "NOT held", None: "not measured"}[result["held"]]
     told = [f"{result['reason']}"] if "reason" in result else []
     told += [f"{key} {value:.4g}" for key, value in result.items() if isinstance(value, float)]

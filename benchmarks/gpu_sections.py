@@ -1,4 +1,4 @@
-"""The sections of ``gpu_check.py``: each returns what it measured, and whether it ``held``."""
+"""The sections of ``gpu_check.py``; each returns its measurements and whether it ``held``."""
 
 import copy
 import json
@@ -25,12 +25,12 @@ from opengait_ext.evaluation.distance import part_distance
 from opengait_ext.layers.synchronized import share_batches
 
 ROOT = Path(__file__).parent.parent
-_EQUAL = 1e-3  # of a value's size, in float32 with other kernels
+_EQUAL = 1e-3  # relative tolerance in float32 with other kernels
 _STEPS = 2
 
 
 def about(dry: bool, seed: int) -> dict[str, Any]:
-    """Return what the results depend on."""
+    """Return the conditions that the results depend on."""
     device = _device(dry)
     return {
         "date": now(),
@@ -52,7 +52,7 @@ def about(dry: bool, seed: int) -> dict[str, Any]:
 
 
 def tests(dry: bool) -> dict[str, Any]:
-    """Run the tests marked ``gpu``; dry, only look whether there are any."""
+    """Run the tests marked ``gpu``; in a dry run, only check that there are any."""
     words = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider"]
     words += ["--collect-only"] if dry else ["--timeout=100"]
     done = subprocess.run(
@@ -64,7 +64,7 @@ def tests(dry: bool) -> dict[str, Any]:
 
 
 def equality(dry: bool) -> dict[str, Any]:
-    """Compare embeddings, losses and gradients with those of the CPU, in float32."""
+    """Compare embeddings, losses and gradients with those of the CPU in float32."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     seed_everything(0)
     model = without_chance(network("small"))
@@ -85,14 +85,14 @@ def training(dry: bool) -> dict[str, Any]:
 
 
 def embeddings(dry: bool) -> dict[str, Any]:
-    """Measure embeddings a second, in bfloat16."""
+    """Measure embeddings per second in bfloat16."""
     sizes = (2, 1) if dry else (bench_gpu.TRACKLETS, bench_gpu.FRAMES)
     size, rounds = ("small", 1) if dry else ("full", 3)
     return _held(bench_gpu.embeddings(size, _device(dry), rounds, *sizes))
 
 
 def ranking(dry: bool) -> dict[str, Any]:
-    """Rank a gallery on the device, and compare the distances with the CPU's in float64."""
+    """Rank a gallery on the device; compare the distances with those of the CPU in float64."""
     torch.manual_seed(0)
     queries, gallery, parts = (20, 50, 2) if dry else (2000, 5000, 70)
     device = _device(dry)
@@ -117,7 +117,7 @@ def ranking(dry: bool) -> dict[str, Any]:
 
 
 def processes(dry: bool) -> dict[str, Any]:
-    """Train in two processes what one process trains, and compare losses and weights."""
+    """Train in two processes and in one; compare losses and weights."""
     if not dry and torch.cuda.device_count() < 2:
         return {"held": None, "reason": f"{torch.cuda.device_count()} CUDA device, two are needed"}
     with socket.socket() as listener:
@@ -150,7 +150,7 @@ def processes(dry: bool) -> dict[str, Any]:
 
 
 def member(dry: bool) -> dict[str, list[float]]:
-    """Train as one of the processes that the environment tells of."""
+    """Train as one of the processes described by the environment variables."""
     device = _device(dry)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -191,7 +191,7 @@ def _trained(device: torch.device, group: Group) -> dict[str, list[float]]:
 
 
 def _passes(model: nn.Module, inputs: Any, device: torch.device) -> dict[str, Tensor]:
-    """Return embeddings, losses and the gradient of a layer that all others pass through."""
+    """Return embeddings, losses and the gradient of a layer that all gradients pass through."""
     model = Computation(device).place(copy.deepcopy(model))
     given = [[inputs[0][0].to(device)], inputs[1].to(device), *inputs[2:]]
     with torch.no_grad():

@@ -1,11 +1,11 @@
-"""Measures the preparation against the limit that decoding JPEG images sets.
+"""Measure the preparation against the limit set by decoding JPEG images.
 
     python benchmarks/prep.py --source data/synth_vvi_raw
 
-Every image is decoded once, so that a damaged one is found; nothing can be faster than that. Both
-sides run in turn over the same images with the same number of processes: decoding alone, from the
-page cache, and the whole script hitsz_vcm.py with all that it does besides (lists, checks, packing,
-writing whole files). The times are those of the work itself: starting Python is measured apart.
+Every image is decoded once to find damaged ones, so nothing can be faster than that. Both sides run
+in turn over the same images with the same number of processes: decoding alone, from the page cache,
+and the whole script hitsz_vcm.py with lists, checks, packing and atomic writes. The times exclude
+the start of Python, which is measured separately.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 import simplejpeg
 
 SCRIPT = Path(__file__).parents[1] / "datasets" / "prep" / "hitsz_vcm.py"
-_CHUNK = 200  # images handed to a process at once
+_CHUNK = 200  # images per task of a process
 
 
 def _decode(paths: list[str]) -> int:
@@ -35,11 +35,11 @@ def _decode(paths: list[str]) -> int:
 
 
 def _warm(_number: int) -> None:
-    time.sleep(0.2)  # long enough that every process of the pool starts
+    time.sleep(0.2)  # long enough for every process of the pool to start
 
 
 def decode_only(paths: list[str], workers: int) -> float:
-    """Gives the images per second of decoding alone, with processes that have started."""
+    """Return the images per second of decoding alone, in running processes."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(_warm, range(workers)))
@@ -49,7 +49,7 @@ def decode_only(paths: list[str], workers: int) -> float:
 
 
 def whole_script(source: str, workers: int, target: Path) -> tuple[float, float]:
-    """Gives the images per second of the script's preparing, and of its whole run."""
+    """Return the images per second of the script's preparation, and of its whole run."""
     command = [sys.executable, str(SCRIPT), "--source", source]
     command += ["--target", str(target), "--workers", str(workers)]
     begin = time.perf_counter()
@@ -64,7 +64,7 @@ def _number(text: str) -> float:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--source", required=True, help="published data in the form of HITSZ-VCM")
@@ -82,10 +82,10 @@ def main() -> int:
     )
     paths = sorted(str(path) for path in images if path.suffix.lower() in (".jpg", ".jpeg"))
     sides: dict[str, list[float]] = {"decoding alone": [], "preparing": [], "whole run": []}
-    # What a round wrote stays until the end: ext4 searches long for a free inode where many files
-    # were removed a moment ago, which nobody meets who prepares once.
+    # Files of a round stay until the end: after many removals, ext4 searches long for a free inode,
+    # which does not happen in a single preparation.
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        for number in range(arguments.rounds):  # in turn: both sides see the same machine
+        for number in range(arguments.rounds):  # in turn, for equal conditions
             sides["decoding alone"].append(decode_only(paths, arguments.workers))
             target = Path(folder, str(number))
             preparing, whole = whole_script(arguments.source, arguments.workers, target)

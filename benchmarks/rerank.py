@@ -1,14 +1,14 @@
-"""Measures k-reciprocal re-ranking against its plain form, at the size of HITSZ-VCM.
+"""Measure k-reciprocal re-ranking against its plain form, at the size of HITSZ-VCM.
 
     python benchmarks/rerank.py --json rerank.json
     python benchmarks/rerank.py --queries 400 --gallery 500
 
 The embeddings are random around one center per identity, shifted by modality and camera. The plain
 form is the paper's formulas in numpy: the matrix of all distances, a full sort of every row, sets
-as matrices of booleans, the encodings as a matrix. Both sides are compared first, in float64 on a
-small case. Then each runs in a process of its own, so that its peak of memory is its own: once with
-the same matrix of all distances given to both, and once from the embeddings, where the plain side
-computes the distances part by part. Memory is that of the process, the embeddings included.
+as boolean matrices, the encodings as a matrix. Both sides are first compared in float64 on a small
+case. Then each runs in its own process, for separate memory peaks: once from the same matrix of all
+distances, and once from the embeddings, where the plain side computes the distances part by part.
+Memory is that of the process, including the embeddings.
 """
 
 import argparse
@@ -33,13 +33,13 @@ SETTINGS = {"type": "k_reciprocal", "k1": K1, "k2": K2, "lambda": SHARE, "strict
 
 
 class Given:
-    """The space of a matrix of all distances, ``[n, n]``."""
+    """The distance space of a given matrix of all distances, ``[n, n]``."""
 
     def __init__(self, distance: Tensor, queries: int) -> None:
         self.distance, self.queries, self.size = distance, queries, len(distance)
 
     def blocks(self) -> Iterator[tuple[int, int, Tensor]]:
-        """Gives tiles of the upper triangle."""
+        """Yield tiles of the upper triangle."""
         begins = [*range(0, self.queries, tile_size(self.queries))]
         begins += range(self.queries, self.size, tile_size(self.size - self.queries))
         spans = list(zip(begins, [*begins[1:], self.size], strict=True))
@@ -48,12 +48,12 @@ class Given:
                 yield row, column, self.distance[row:end, column:stop]
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Gives the distances of single pairs."""
+        """Return the distances of single pairs."""
         return self.distance[rows, columns]
 
 
 def sparse_from_distance(distance: np.ndarray, queries: int) -> np.ndarray:
-    """Re-ranks from a matrix of all distances, with the steps of ``rerank_distances``."""
+    """Re-rank from a matrix of all distances, with the steps of ``rerank_distances``."""
     space = Given(torch.from_numpy(distance), queries)
     return rerank_space(space, SETTINGS, squared=True, strict=True).numpy()
 
@@ -61,8 +61,8 @@ def sparse_from_distance(distance: np.ndarray, queries: int) -> np.ndarray:
 def plain_from_distance(distance: np.ndarray, queries: int) -> np.ndarray:
     """Re-rank from a matrix of all distances by the paper's formulas, each matrix whole.
 
-    A set of tracklets is a row of booleans. Rows of the encoding add up to one, and of two numbers
-    one is the smaller and one the larger, so the maxima are what the minima leave of the sum.
+    A set of tracklets is a row of booleans. Rows of the encoding sum to one, and the minimum and
+    maximum of two numbers add up to their sum, so the sum of maxima follows from that of minima.
     """
     relative = np.square(distance)
     relative /= relative.max(axis=1, keepdims=True)
@@ -81,11 +81,11 @@ def plain_from_distance(distance: np.ndarray, queries: int) -> np.ndarray:
 
 
 def _encoding(relative: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Give the weights of everybody's extended set of reciprocal neighbors, ``[n, n]``."""
+    """Return the weights of the extended sets of reciprocal neighbors, ``[n, n]``."""
     whole, half = (_reciprocal(order, k) for k in (K1, round(K1 / 2)))
     encoding = np.zeros_like(relative)
     for place, neighbors in enumerate(whole):
-        theirs = half[neighbors]  # a row for each neighbor
+        theirs = half[neighbors]  # one row per neighbor
         shared = (theirs & neighbors).sum(axis=1)
         joining = theirs[3 * shared > 2 * theirs.sum(axis=1)]
         extended = neighbors | joining.any(axis=0)
@@ -94,14 +94,14 @@ def _encoding(relative: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _reciprocal(order: np.ndarray, k: int) -> np.ndarray:
-    """Say who is among the k nearest of whom, and the other way round: ``[n, n]``, symmetric."""
+    """Return which pairs are mutually among their k nearest: ``[n, n]``, symmetric."""
     near = np.zeros(order.shape, dtype=bool)
-    np.put_along_axis(near, order[:, : k + 1], values=True, axis=1)  # oneself and k others
+    np.put_along_axis(near, order[:, : k + 1], values=True, axis=1)  # itself and k others
     return near & near.T
 
 
 def plain_distance(embeddings: Tensor) -> Tensor:
-    """Gives the distances of all to all, ``[n, n]``: a loop over the parts, each at once."""
+    """Return all pairwise distances, ``[n, n]``, by a loop over the parts."""
     total = embeddings.new_zeros(len(embeddings), len(embeddings))
     for part in range(embeddings.shape[2]):
         x = embeddings[:, :, part]
@@ -112,7 +112,7 @@ def plain_distance(embeddings: Tensor) -> Tensor:
 
 
 def crowd(arguments: argparse.Namespace, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Gives queries and then gallery, ``[n, d, p]``, identities around centers."""
+    """Return queries, then gallery, ``[n, d, p]``, drawn around a center per identity."""
     noise = torch.Generator().manual_seed(0)
     d, p, people = arguments.embedding, arguments.parts, arguments.people
     centers = torch.randn(people, d, p, generator=noise)
@@ -148,11 +148,11 @@ SIDES: dict[str, tuple[bool, Callable[[Tensor, int], object]]] = {
 
 
 def one_side(arguments: argparse.Namespace) -> dict[str, float]:
-    """Runs one side in this process."""
+    """Run one side in this process."""
     given, run = SIDES[arguments.side]
     torch.set_num_threads(arguments.threads)
     if given:
-        # The same distances as from the embeddings, but quicker: of one part only.
+        # Faster than distances from the embeddings: from one part only.
         arguments.parts = 1
         data = plain_distance(crowd(arguments))
     else:
@@ -169,12 +169,12 @@ def one_side(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Gives the peak of this process' memory, in MiB (on Linux)."""
+    """Return the peak memory of this process in MiB (on Linux)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def difference() -> float:
-    """Gives the largest difference of both sides on a small case, in float64."""
+    """Return the largest difference of both sides on a small case in float64."""
     small = argparse.Namespace(
         queries=150, gallery=200, embedding=16, parts=3, people=25, spread=0.7
     )
@@ -186,7 +186,7 @@ def difference() -> float:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--queries", type=int, default=4584, help="tracklets (default: %(default)s)")
@@ -209,7 +209,7 @@ def main() -> int:
     assert gap < 1e-9
     results: dict[str, dict[str, float]] = {}
     for _ in range(arguments.rounds):
-        for side in arguments.sides:  # in turn, so that both see the same machine
+        for side in arguments.sides:  # in turn, for equal conditions
             found = _in_a_process(side)
             if side not in results or found["cpu_seconds"] < results[side]["cpu_seconds"]:
                 results[side] = found

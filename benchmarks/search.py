@@ -1,10 +1,10 @@
-"""Search of a gallery: exact against FAISS candidates, recall and queries per second.
+"""Measure the search of a gallery: exact and with FAISS candidates, recall, queries per second.
 
     python benchmarks/search.py --size 100000
     python benchmarks/search.py --embeddings output/SynthVVI/DinoGRL/dinogrl/test/embeddings.npz
 
-Random embeddings are normal numbers without any structure, queries alike: the hardest there is,
-all distances nearly equal. Embeddings of a run are searched in both directions.
+Random embeddings and queries are normal numbers without any structure, which is the hardest case:
+all distances are nearly equal. Embeddings of a run are searched in both directions.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _ADDED = 10_000  # rows appended at a time
 
 
 def main() -> None:
-    """Measures, prints and writes what came out."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=100_000, help="random tracklets")
     parser.add_argument("--embedding", type=int, default=128, help="numbers of a part (d)")
@@ -103,7 +103,7 @@ def _measured(gallery: Gallery, modality: str | None, queries: np.ndarray) -> di
 
 
 def _timed(search: Callable[..., Any], queries: np.ndarray) -> tuple[Any, dict[str, float]]:
-    """Gives the hits, and queries per second: all at once, and one after the other."""
+    """Return the hits, and the queries per second in one batch and one by one."""
     search(queries[:1], NEAREST)
     begin = time.perf_counter()
     hits = search(queries, NEAREST)

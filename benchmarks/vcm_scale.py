@@ -1,13 +1,14 @@
-"""Measures datasets/prep/hitsz_vcm.py on generated data of the size of HITSZ-VCM, and kills it.
+"""Measure datasets/prep/hitsz_vcm.py, and kill it, on generated data of HITSZ-VCM's size.
 
     python benchmarks/vcm_scale.py --result vcm_scale.json
     python benchmarks/vcm_scale.py --scale 0.05 --kills 20
 
-Publishes as many tracklets and frames of every kind as HITSZ-VCM has (21,863 and 463,259 at scale
-1), all frames links to a few tiny JPEG files; prepares them without a break, with the memory of all
-processes sampled; then begins again, ends the script with SIGKILL at a random moment, compares what
-is there, repeats the command and compares all checksums. Scale 1 takes two or three minutes
-and less than 1 GB of disk, which is freed at the end. Memory is measured on Linux only.
+Generates as many tracklets and frames of every kind as HITSZ-VCM has (21,863 and 463,259 at scale
+1), with all frames linked to a few tiny JPEG files. Prepares them without interruption while
+sampling the memory of all processes. Then starts again, ends the script with SIGKILL at a random
+moment, compares the existing files, repeats the command and compares all checksums. Scale 1 takes
+two or three minutes and less than 1 GB of disk, which is freed at the end. Memory is measured on
+Linux only.
 """
 
 import argparse
@@ -38,8 +39,8 @@ SCRIPT = Path(__file__).resolve().parents[1] / "datasets" / "prep" / "hitsz_vcm.
 INFRARED, VISIBLE = 1, 2
 FOLDERS = {INFRARED: "ir", VISIBLE: "rgb"}
 LONGEST, SHORTEST, STEP, CAMERAS, PICTURES = 24, 12, 5, 12, 64
-HALVES = {"Train": (1, 500), "Test": (503, 427)}  # first identity and how many
-# Half, modality, tracklets of 12 frames or more and their frames, shorter ones and theirs.
+HALVES = {"Train": (1, 500), "Test": (503, 427)}  # first identity, number of identities
+# Half, modality, tracklets of at least 12 frames, their frames, shorter tracklets, their frames.
 GROUPS = (
     ("Train", INFRARED, 4291, 98214, 628, 3710),
     ("Train", VISIBLE, 5460, 126543, 682, 4029),
@@ -51,7 +52,7 @@ Put = Callable[[str, bytes], None]
 
 
 class Run(NamedTuple):
-    """One run of the script: seconds, peaks of memory in MiB, processes left when it was killed."""
+    """One run of the script: seconds, memory peaks in MiB, processes left after a kill."""
 
     status: int
     seconds: float
@@ -61,13 +62,13 @@ class Run(NamedTuple):
 
 
 def lengths_of(count: int, frames: int, shortest: int, longest: int) -> list[int]:
-    """Gives so many lengths that sum up to the frames, as many as possible of them the longest."""
+    """Return ``count`` lengths that sum to ``frames``, with as many longest ones as possible."""
     spare, step = frames - count * shortest, longest - shortest
     return [shortest + min(step, max(0, spare - n * step)) for n in range(count)]
 
 
 def tracklets_of(half: str, scale: float) -> list[tuple[int, int, int, int]]:
-    """Gives identity, modality, camera and length of the tracklets of a half, in their order."""
+    """Return identity, modality, camera and length of the tracklets of a half, in order."""
     first, people = HALVES[half]
     people = max(4, round(people * scale))
     rows = []
@@ -84,7 +85,7 @@ def tracklets_of(half: str, scale: float) -> list[tuple[int, int, int, int]]:
 
 
 def publish(half: str, scale: float, put: Put, pictures: Sequence[bytes]) -> dict[str, str]:
-    """Hands every frame of a half to ``put``; gives the lists of the half by name."""
+    """Pass every frame of a half to ``put``; return the lists of the half by name."""
     names: list[str] = []
     table, queries = [], []
     last: dict[str, int] = {}
@@ -104,7 +105,7 @@ def publish(half: str, scale: float, put: Put, pictures: Sequence[bytes]) -> dic
 
 
 def pictures_of(height: int, width: int) -> list[bytes]:
-    """Gives a few different JPEG files of that size."""
+    """Return a few different JPEG images of this size in pixels."""
     small = (PICTURES, max(2, height // 8), max(2, width // 8), 3)
     images = np.random.default_rng(0).integers(0, 256, small).astype(np.uint8)
     grown = (cv2.resize(image, (width, height)) for image in images)
@@ -112,7 +113,7 @@ def pictures_of(height: int, width: int) -> list[bytes]:
 
 
 def write_source(root: Path, form: str, scale: float, pictures: Sequence[bytes]) -> None:
-    """Writes the published data, as folders or as three archives."""
+    """Write the published data as folders or as three archives."""
     lists: dict[str, str] = {}
     for part in (*HALVES, "info"):
         with _folder(root) if form == "folder" else _archive(root / f"{part}.{form}") as put:
@@ -124,7 +125,7 @@ def write_source(root: Path, form: str, scale: float, pictures: Sequence[bytes])
 
 @contextmanager
 def _folder(root: Path) -> Iterator[Put]:
-    """Gives the function that writes a file below a folder, or links to an equal one."""
+    """Return the function that writes a file below a folder, or links to an equal one."""
     originals: dict[bytes, str] = {}
 
     def put(name: str, content: bytes) -> None:
@@ -141,7 +142,7 @@ def _folder(root: Path) -> Iterator[Put]:
 
 @contextmanager
 def _archive(path: Path) -> Iterator[Put]:
-    """Opens an archive for writing; gives the function that adds a member."""
+    """Open an archive for writing; return the function that adds a member."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as packed_zip:
             yield packed_zip.writestr
@@ -152,16 +153,16 @@ def _archive(path: Path) -> Iterator[Put]:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             packed.addfile(member, io.BytesIO(content))
-            packed.members.clear()  # type: ignore[attr-defined]  # half a gigabyte otherwise
+            packed.members.clear()  # type: ignore[attr-defined]  # saves half a gigabyte
 
         yield put
 
 
 def memory_of(pid: int) -> tuple[float, float]:
-    """Gives RSS and PSS of a process and all that it started, in MiB; zeros without /proc."""
+    """Return RSS and PSS of a process and its descendants in MiB; zeros without /proc."""
     rss = pss = 0.0
     for process in _family(pid):
-        with suppress(OSError):  # it has just ended, or this is no Linux
+        with suppress(OSError):  # it has just ended, or this is not Linux
             text = Path(f"/proc/{process}/smaps_rollup").read_text()
             found = dict(line.split(":") for line in text.splitlines()[1:])
             rss += int(found["Rss"].split()[0]) / 1024
@@ -178,7 +179,7 @@ def _family(pid: int) -> Iterator[int]:
 
 
 def prepare(command: Sequence[str], log: Path, kill_after: float | None = None) -> Run:
-    """Runs the script, samples its memory, and ends it with SIGKILL after so many seconds."""
+    """Run the script and sample its memory; end it with SIGKILL after ``kill_after`` seconds."""
     start, peak, family = time.monotonic(), (0.0, 0.0), set()
     with log.open("a") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -200,11 +201,11 @@ def prepare(command: Sequence[str], log: Path, kill_after: float | None = None) 
 
 
 def _lives(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}/exe")  # not so of one that has ended and was not waited for
+    return os.path.exists(f"/proc/{pid}/exe")  # missing for a process that ended but was not reaped
 
 
 def sums_of(root: Path) -> dict[str, str]:
-    """Gives the sha256 of every file below a folder but those under a temporary name."""
+    """Return the sha256 of every file in a folder, except those with temporary names."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
@@ -213,14 +214,14 @@ def sums_of(root: Path) -> dict[str, str]:
 
 
 def disk_of(root: Path) -> float:
-    """Gives the disk that a folder takes in MiB; hard links count once."""
+    """Return the disk usage of a folder in MiB; hard links count once."""
     return sum({s.st_ino: s.st_blocks for s in map(Path.lstat, root.rglob("*"))}.values()) / 2048
 
 
 def kill_once(
     command: Sequence[str], target: Path, log: Path, moment: float, whole: dict[str, str]
 ) -> bool:
-    """Kills the script at a moment, repeats it, and says whether all is as in a whole run."""
+    """Kill the script at a moment and repeat it; return whether the result is undamaged."""
     killed = prepare(command, log, moment)
     found = {name: s for name, s in sums_of(target).items() if not name.startswith(".unpacked")}
     torn = [name for name, digest in found.items() if whole.get(name) != digest]
@@ -236,7 +237,7 @@ def kill_once(
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Makes the data, runs everything, tells and gives the results."""
+    """Generate the data, run everything, and print and return the results."""
     start = time.monotonic()
     source, target, log = folder / "source", folder / "target", folder / "log.txt"
     source.mkdir()
@@ -270,7 +271,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 
 def main() -> int:
-    """Runs the benchmark; the status is 1 if a kill did damage or the memory exceeds 1 GiB."""
+    """Run the benchmark; the status is 1 if a kill did damage or memory exceeds 1 GiB."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--result", type=Path, metavar="FILE", help="write the results there as JSON")
