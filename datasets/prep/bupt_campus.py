@@ -1,4 +1,4 @@
-"""Prepares BUPTCampus for training and testing."""
+"""Prepare BUPTCampus for training and testing."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Checks a data set before hours of training are spent on it."""
+"""Check a data set before a long training."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Prepares a gait data set as OpenGait publishes or pickles it, for training and testing."""
+"""Prepare a gait data set in OpenGait's form for training and testing."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Prepares HITSZ-VCM, or data published in the same form (SynthVVI), for training and testing."""
+"""Prepare HITSZ-VCM, or data in its form (SynthVVI), for training and testing."""
 
 import sys
 

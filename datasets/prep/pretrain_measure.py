@@ -1,4 +1,4 @@
-"""Tells how well the small ViT of the demo parts person and background, on SynthVVI."""
+"""Measure how well the small ViT of the demo separates person and background on SynthVVI."""
 
 import sys
 

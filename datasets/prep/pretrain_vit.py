@@ -1,4 +1,4 @@
-"""Pre-trains the small ViT of the demo, in the place of DINOv2, on unlabeled frames."""
+"""Pre-train the demo's small ViT, which stands in for DINOv2, on unlabeled frames."""
 
 import sys
 

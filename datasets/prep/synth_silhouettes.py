@@ -1,4 +1,4 @@
-"""Holds the silhouettes that a trained model finds against the true ones of SynthVVI."""
+"""Compare the silhouettes of a trained model with the true ones of SynthVVI."""
 
 import sys
 

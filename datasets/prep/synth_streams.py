@@ -1,4 +1,4 @@
-"""Writes what gait models read of SynthVVI: true silhouettes, and maps of limbs and joints."""
+"""Write the gait streams of SynthVVI: true silhouettes, and maps of limbs and joints."""
 
 import sys
 

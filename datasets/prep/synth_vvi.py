@@ -1,4 +1,4 @@
-"""Makes SynthVVI: people walking before visible and near-infrared cameras."""
+"""Generate SynthVVI: people walking before visible and near-infrared cameras."""
 
 import sys
 

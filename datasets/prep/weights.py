@@ -1,4 +1,4 @@
-"""Brings published weights under the names of this project, or tells what a file of weights is."""
+"""Import published weights, or report on any weight file."""
 
 import sys
 
