@@ -68,8 +68,7 @@ def run_inside(
         output: Output folder of all runs, as in our engine.
 
     Raises:
-        UserError: If OpenGait cannot run the config, data or packages are missing, or there is no
-            CUDA.
+        UserError: If the config does not suit OpenGait, or data, packages or CUDA are missing.
     """
     if not on_cpu and not has_cuda():
         raise CheckoutError(_NO_CUDA)
