@@ -47,7 +47,7 @@ def by_pillow(folder: Path, wanted: Sequence[int]) -> forms.Pixels:
 
 def reading(form: str, read: Callable[..., forms.Pixels], other: str,
             read_other: Callable[..., forms.Pixels]) -> Callable[[str], Sides]:  # fmt: skip
-    """Return the row that compares reading two forms."""
+    """Return the function that prepares the row of reading two forms."""
 
     def make(size: str) -> Sides:
         temporary = tempfile.TemporaryDirectory()

@@ -82,7 +82,7 @@ def all_enhancements(size: str) -> Sides:
 
 
 def branches(training: bool) -> Callable[[str], Sides]:
-    """Return the row of SASG's branches."""
+    """Return the function that prepares the row of SASG's branches."""
 
     def make(size: str) -> Sides:
         frames, width = (24, 384) if size == "full" else (6, 128)
@@ -126,7 +126,7 @@ def branches(training: bool) -> Callable[[str], Sides]:
 
 
 def embedding(bfloat16: bool) -> Callable[[str], Sides]:
-    """Return the row of a whole embedding."""
+    """Return the function that prepares the row of a whole embedding."""
 
     def make(size: str) -> Sides:
         model = network(size).eval()
@@ -178,7 +178,7 @@ def unequal(size: str) -> Sides:
 
 
 def step(bfloat16: bool) -> Callable[[str], Sides]:
-    """Return the row of a training step: forward, all losses, backward, Adam."""
+    """Return the function that prepares the row of a training step, Adam included."""
 
     def make(size: str) -> Sides:
         model = network(size).train()

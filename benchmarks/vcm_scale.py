@@ -125,7 +125,7 @@ def write_source(root: Path, form: str, scale: float, pictures: Sequence[bytes])
 
 @contextmanager
 def _folder(root: Path) -> Iterator[Put]:
-    """Return the function that writes a file below a folder, or links to an equal one."""
+    """Yield a function that writes a file in a folder, or links to an equal one."""
     originals: dict[bytes, str] = {}
 
     def put(name: str, content: bytes) -> None:
@@ -142,7 +142,7 @@ def _folder(root: Path) -> Iterator[Put]:
 
 @contextmanager
 def _archive(path: Path) -> Iterator[Put]:
-    """Open an archive for writing; return the function that adds a member."""
+    """Open an archive for writing; yield a function that adds a member."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as packed_zip:
             yield packed_zip.writestr
