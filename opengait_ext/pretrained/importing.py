@@ -71,10 +71,10 @@ def import_dinogrl(arguments: argparse.Namespace) -> None:
     """Write a checkpoint from the three published ones.
 
     Args:
-        arguments: Of the command line, see ``weights.py``.
+        arguments: The parsed command line, see ``weights.py``.
 
     Raises:
-        UserError: If a file is not what it should be, or the target cannot be written.
+        UserError: If a file does not fit the network, or the target cannot be written.
     """
     options = ("model", "attention", "shape")
     sources = [read_source(getattr(arguments, option), f"--{option}") for option in options]
@@ -109,10 +109,10 @@ def import_biggait(arguments: argparse.Namespace) -> None:
     """Write a checkpoint from one of OpenGait's BigGait.
 
     Args:
-        arguments: Of the command line, see ``weights.py``.
+        arguments: The parsed command line, see ``weights.py``.
 
     Raises:
-        UserError: If the file is not what it should be, or the target cannot be written.
+        UserError: If the file does not fit the network, or the target cannot be written.
     """
     source = read_source(arguments.source, "--source")
     check_target(arguments.target, [source])
@@ -137,10 +137,10 @@ def import_dinov2(arguments: argparse.Namespace) -> None:
     """Check a DINOv2 of Meta, timm or Hugging Face, and write its tensors with Meta's names.
 
     Args:
-        arguments: Of the command line, see ``weights.py``.
+        arguments: The parsed command line, see ``weights.py``.
 
     Raises:
-        UserError: If the file is not what it should be, or the target cannot be written.
+        UserError: If the file does not fit the network, or the target cannot be written.
     """
     source = read_source(arguments.source, "--source")
     check_target(arguments.target, [source])
@@ -167,10 +167,10 @@ def import_mask(arguments: argparse.Namespace) -> None:
     """Write weights of the mask branch from BigGait's published ones.
 
     Args:
-        arguments: Of the command line, see ``weights.py``.
+        arguments: The parsed command line, see ``weights.py``.
 
     Raises:
-        UserError: If the file is not what it should be, or the target cannot be written.
+        UserError: If the file does not fit the network, or the target cannot be written.
     """
     source = read_source(arguments.source, "--source")
     check_target(arguments.target, [source])
