@@ -200,7 +200,7 @@ def _tell_result(
     """Print the table of prepared data, the oddities and the dropped tracklets.
 
     Args:
-        partition: With its counts in ``source``.
+        partition: The partition, with the counts in ``source``.
         published: The published data.
         dropped: Unused tracklets.
         dropped_list: The file that lists all of them.

@@ -64,7 +64,7 @@ def generate(target: Path, options: Options, workers: int = 1) -> tuple[int, int
 
     Args:
         target: Folder to write.
-        options: What to draw.
+        options: Options of the drawing.
         workers: Number of processes; the result does not depend on it.
 
     Returns:
