@@ -1,8 +1,8 @@
 """Alignment of silhouettes as in the gait benchmarks, and maps of joints aligned with them.
 
 The body fills the height, its columns are centered on the median of its pixels, and the width is
-cut to 44 of 64. This equals OpenGait's preparation to 64 x 64 followed by its transform, which
-crops ten columns on either side.
+cut to 44 of 64. This is the form of OpenGait's preparation to 64 x 64 followed by its transform,
+which crops ten columns on either side.
 """
 
 from typing import NamedTuple
