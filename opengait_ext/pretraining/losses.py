@@ -72,7 +72,7 @@ class Seen(NamedTuple):
 
 
 class Objective(nn.Module):
-    """The weighted losses of the pre-training.
+    """The losses of the pre-training.
 
     Raises:
         UserError: If lightly is not installed.
