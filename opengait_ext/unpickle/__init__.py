@@ -1,4 +1,4 @@
-"""Pickles read as data: a machine that makes no object of any class and calls nothing named."""
+"""Safe reading of pickles: plain values only, no class is instantiated, no function is called."""
 
 from .arrays import NUMPY
 from .machine import Machine, Makers

@@ -1,4 +1,4 @@
-"""Stand-ins for numpy's arrays, scalars and types, and for what pickles make them with."""
+"""Stand-ins for NumPy's arrays, scalars and types, and for the functions that pickles name."""
 
 import re
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from .machine import Makers
 from .parts import Blob, BrokenPickleError, ForeignObjectError, Inert
 
-# Plain numbers, and texts of a fixed length. Nothing that holds pointers or has parts.
+# Plain numbers and strings of a fixed length; no type that holds pointers or has fields.
 _TYPES = re.compile(r"b1|[iu][1248]|f[248]|c(8|16)|[US][1-9]\d{0,5}")
 _ORDERS = {"<": "<", "|": "|", "=": "=", ">": ">"}
 _AXES = 32
 
 
 class _Type(Inert):
-    """Stands for a ``numpy.dtype``: its text, and the order of its bytes."""
+    """Stand-in for a ``numpy.dtype``: its code and its byte order."""
 
     def __init__(self, text: Any, *flags: Any) -> None:
         if not isinstance(text, str) or not _TYPES.fullmatch(text):
@@ -34,7 +34,7 @@ class _Type(Inert):
 
 
 class _Array(Inert):
-    """Stands for a ``numpy.ndarray`` until its shape, type and bytes are given."""
+    """Stand-in for a ``numpy.ndarray`` whose shape, type and bytes come later."""
 
     def __init__(self, kind: Any = None, *start: Any) -> None:
         self._made: np.ndarray | None = None
@@ -52,7 +52,7 @@ class _Array(Inert):
 
 
 class _Finished(_Array):
-    """Stands for an array that is made at once."""
+    """Stand-in for an array that is complete from the start."""
 
     def __init__(self, made: np.ndarray) -> None:
         self._made = made
@@ -62,7 +62,7 @@ class _Finished(_Array):
 
 
 def _array(content: Any, kind: Any, shape: Any, by_columns: bool) -> np.ndarray:
-    """Return an array whose shape, type and number of bytes agree; writable."""
+    """Return a writable array after checking that shape, type and number of bytes agree."""
     if not isinstance(kind, _Type):
         raise BrokenPickleError("an array without a type")
     if type(shape) is not tuple or len(shape) > _AXES:
@@ -80,7 +80,7 @@ def _array(content: Any, kind: Any, shape: Any, by_columns: bool) -> np.ndarray:
             f"an array of {size * dtype.itemsize:,} bytes, with {len(content):,} bytes for it"
         )
     if isinstance(content, Blob) and content.content is None:
-        return np.broadcast_to(np.zeros((), dtype), shape)  # measured, not read
+        return np.broadcast_to(np.zeros((), dtype), shape)  # the values were skipped
     flat = content.content if isinstance(content, Blob) else bytearray(content)
     values = np.frombuffer(flat, dtype)  # type: ignore[arg-type]
     values = values.astype(dtype.newbyteorder("="), copy=False)
@@ -88,7 +88,7 @@ def _array(content: Any, kind: Any, shape: Any, by_columns: bool) -> np.ndarray:
 
 
 def _scalar(kind: Any, content: Any) -> Any:
-    """Return the plain number or text that a scalar of numpy holds."""
+    """Return the plain number or string that a NumPy scalar holds."""
     return _array(content, kind, (1,), False).item()
 
 
@@ -97,7 +97,7 @@ def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> _Array:
 
 
 def _latin1(text: Any, encoding: Any = "utf-8") -> Blob:
-    """Return bytes in the form in which protocols below 3 keep them."""
+    """Return the bytes that protocols below 3 store as latin-1 text."""
     if encoding != "latin1" or not isinstance(text, str):
         raise BrokenPickleError(f"unexpected encoding {ascii(encoding)[:40]}")
     content = np.frombuffer(bytearray(text.encode("latin1")), np.uint8)

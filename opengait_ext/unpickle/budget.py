@@ -1,21 +1,21 @@
-"""What a pickle may make: a few instructions that repeat themselves could fill the memory."""
+"""Limits on what a pickle may allocate: a few repeated instructions could fill the memory."""
 
 from typing import Any
 
 from .parts import LARGE, Blob, BrokenPickleError
 
-_COPIES = 4  # of the file's bytes that may be made while it is read
-_SPARE = 10_000  # members that are copied beside as many as the file has bytes
-_OBJECTS = 300_000  # lists, sets, tensors ...: a byte of the file makes 200 in memory, and more
+_COPIES = 4  # bytes that may be copied while reading, in multiples of the file's size
+_SPARE = 10_000  # members that may be copied beyond one per byte of the file
+_OBJECTS = 300_000  # lists, sets, tensors ...: one byte of the file can cost 200 in memory, or more
 _PLAIN = (int, float, complex, str, bytes)
 
 
 class Budget:
-    """Counts what is copied and made, and refuses what no file of use needs.
+    """Counter of copies and objects that rejects what no useful file needs.
 
     Args:
         size: Bytes of the file.
-        most: Instructions that it has at most.
+        most: Limit on the number of its instructions.
     """
 
     def __init__(self, size: int, most: int) -> None:
@@ -24,7 +24,7 @@ class Budget:
         self._objects = _OBJECTS
 
     def copy(self, values: Any) -> None:
-        """Count bytes and members of arguments, which are copied: one may be used often."""
+        """Count the bytes and members of arguments: they are copied, and one may be used often."""
         parts = values if type(values) is tuple else ()
         for part in parts:
             if isinstance(part, (str, bytes, Blob)):
@@ -35,7 +35,7 @@ class Budget:
             raise BrokenPickleError("it uses its own bytes too often")
 
     def make(self, value: Any) -> None:
-        """Count what takes far more memory than its instruction has bytes."""
+        """Count a value that takes far more memory than its instruction has bytes."""
         self._objects -= not isinstance(value, _PLAIN)
         if self._objects < 0:
             raise BrokenPickleError(f"more than {_OBJECTS:,} lists, dictionaries and objects")

@@ -1,10 +1,10 @@
-"""The instructions of a pickle, carried out on plain values and inert stand-ins alone.
+"""Interpreter of pickle instructions on plain values and inert stand-ins only.
 
-A name in the file becomes a `Named`, which holds the text of the name and nothing of Python's.
-What may be made of a name stands in the table that the caller gives. Nothing is allocated that
-the rest of the file could not fill, so a small file costs little, whatever it claims.
+A name in the file becomes a `Named`: the text of the name, never the Python object. The caller's
+table says what each name may make. Nothing is allocated that the rest of the file could not
+fill, so a small file costs little, whatever it claims.
 
-Source: the instructions are those of protocols 0 to 5, as ``pickletools`` of Python describes them.
+Source: the instructions of protocols 0 to 5, as Python's ``pickletools`` describes them.
 """
 
 import codecs
@@ -19,21 +19,21 @@ from .values import as_key, fill_keys, settled
 
 _MOST = 5_000_000  # instructions
 _INTEGER = 255  # bytes, and digits
-# What wrong numbers and arguments raise; torch's errors are RuntimeErrors.
+# Raised by wrong numbers and arguments; torch's errors are RuntimeErrors.
 _FAULTS = (ValueError, TypeError, LookupError, struct.error, ArithmeticError, RuntimeError)
 
 Makers = Mapping[str, Callable[..., Any] | Inert | None]
 
 
 class Machine:
-    """Reads one pickle.
+    """Reader of one pickle.
 
     Args:
-        source: Where to read; it is left behind the pickle's last instruction.
-        makers: Full name -> what makes an inert or plain value of its arguments, or what stands
-            for it; None for a name that may only be mentioned.
-        persistent: Makes the value of a persistent id; None refuses them.
-        most: Instructions at most.
+        source: The stream; after reading it stands behind the pickle's last instruction.
+        makers: Full name -> function that makes an inert or plain value of the arguments, or a
+            stand-in; None for a name that may be mentioned but not called.
+        persistent: Makes the value of a persistent id; None rejects persistent ids.
+        most: Limit on the number of instructions.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Machine:
         self._budget = Budget(source.left, most)
 
     def load(self) -> Any:
-        """Return what the pickle holds: plain values and what the makers make.
+        """Return the content of the pickle: plain values and the values of the makers.
 
         Raises:
-            BrokenPickleError: If it is damaged or too large in some way.
+            BrokenPickleError: If it is damaged or exceeds a limit.
             ForeignObjectError: If it asks for a class or function that has no maker.
         """
         try:
@@ -116,7 +116,7 @@ class Machine:
         self._push(self.source.many(self.source.number(form)))
 
     def _old_text_line(self) -> None:
-        """Python 2's text, in which its arrays keep their bytes: latin-1, quoted."""
+        """Push quoted latin-1 text of Python 2, in which its arrays keep their bytes."""
         text = self.source.line().strip()
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
             raise BrokenPickleError("a text without quotation marks")
@@ -203,7 +203,7 @@ class Machine:
         if isinstance(target, Inert):
             self._budget.copy(state)
             target.build(state)
-        elif type(target) is not dict:  # whose attributes (versions of modules) are left out
+        elif type(target) is not dict:  # attributes of a dict (versions of modules) are dropped
             raise BrokenPickleError("it describes what is no object")
 
     def _push_object(self, value: Any) -> None:

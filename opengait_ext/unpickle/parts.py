@@ -1,4 +1,4 @@
-"""What a pickle is read with and made of: a bounded stream, stand-ins, and two errors."""
+"""Base parts of the pickle reader: a bounded stream, stand-ins and two errors."""
 
 import struct
 from abc import ABC, abstractmethod
@@ -7,22 +7,22 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-LARGE = 2**20  # bytes from which a value may be jumped over
-_SMALL = 64  # bytes below which a value is kept as Python's
+LARGE = 2**20  # bytes; values of at least this size may be skipped
+_SMALL = 64  # bytes; smaller values are kept as Python's ``bytes``
 _NAME = 500  # characters
 _FORMS = {form: struct.Struct(form) for form in ("<i", "<I", "<H", "<q", "<Q", ">d")}
-_AHEAD = 4096  # bytes that are read at a time: instructions are a few bytes each
+_AHEAD = 4096  # bytes to read at a time: instructions are a few bytes each
 
 
 class BrokenPickleError(ValueError):
-    """A pickle ends early, contradicts itself, or is none."""
+    """A pickle is cut off, contradicts itself, or is not a pickle."""
 
 
 class ForeignObjectError(ValueError):
     """A pickle asks for a class or function that is not in the table.
 
     Attributes:
-        name: What it asks for, ``os.system``, printable and short.
+        name: The full name, such as ``os.system``, shortened and printable.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,38 +31,38 @@ class ForeignObjectError(ValueError):
 
 
 class Inert(ABC):
-    """Stands for an object while it is described."""
+    """Stand-in for an object whose state the pickle has yet to give."""
 
     @abstractmethod
     def build(self, state: Any) -> None:
-        """Take the description of what it holds."""
+        """Set the state from the pickle."""
 
     @abstractmethod
     def value(self) -> Any:
-        """Return what was described."""
+        """Return the plain value."""
 
 
 class Named(Inert):
-    """Stands for a class or function: its name, and what the caller makes of it."""
+    """Stand-in for a class or function: its name and the caller's maker."""
 
     def __init__(self, name: str, make: Callable[..., Any] | None = None) -> None:
         self.name, self.make = name, make
 
     def build(self, state: Any) -> None:
-        """Refuse it."""
+        """Raise `ForeignObjectError`: a name has no attributes."""
         raise ForeignObjectError(self.name)
 
     def value(self) -> Any:
-        """Refuse it: a class is no value."""
+        """Raise `ForeignObjectError`: a class is not a value."""
         raise ForeignObjectError(self.name)
 
 
 class Blob:
-    """Stands for many bytes.
+    """Stand-in for a large run of bytes.
 
     Attributes:
-        size: How many.
-        content: They, uint8 ``[size]``; None if they were jumped over.
+        size: Number of bytes.
+        content: The bytes, uint8 ``[size]``; None if they were skipped.
     """
 
     def __init__(self, size: int, content: np.ndarray | None) -> None:
@@ -72,25 +72,25 @@ class Blob:
         return self.size
 
     def to_bytes(self) -> bytes:
-        """Return the bytes; none of those that were jumped over."""
+        """Return the bytes; empty if they were skipped."""
         return b"" if self.content is None else self.content.tobytes()
 
 
 class Source:
-    """A stream that never gives, or makes room for, more bytes than it has.
+    """Bounded stream: it never returns or allocates more bytes than are left.
 
     Args:
-        stream: Where to read.
+        stream: The file to read.
         size: Bytes from here to its end.
-        skip: Jump over large values.
+        skip: Skip large values instead of reading them.
     """
 
     def __init__(self, stream: BinaryIO, size: int, skip: bool = False) -> None:
         self._stream, self.left, self._skip = stream, size, skip
-        self._ahead, self._at = b"", 0  # what was read already, and how much of it was given
+        self._ahead, self._at = b"", 0  # bytes read ahead, and how many of them were taken
 
     def take(self, count: int) -> bytes:
-        """Return so many bytes."""
+        """Return the next ``count`` bytes."""
         end = self._at + count
         if not 0 <= count <= self.left or end > len(self._ahead) and not self._read(count):
             raise BrokenPickleError("it ends early")
@@ -99,7 +99,7 @@ class Source:
         return self._ahead[start : self._at]
 
     def line(self) -> bytes:
-        """Return the bytes before the next line feed."""
+        """Return the bytes up to the next line feed, without it."""
         end = self._ahead.find(b"\n", self._at)
         if end < 0:
             self._ahead = self._ahead[self._at :] + self._stream.readline()
@@ -110,21 +110,21 @@ class Source:
         return content[:-1]
 
     def short_line(self) -> str:
-        """Return a line of a name or a number."""
+        """Return the next line, which holds a name or a number."""
         text = self.line()
         if len(text) > _NAME:
             raise BrokenPickleError(f"a line of {len(text):,} characters, expected a short one")
         return text.decode("utf-8")
 
     def number(self, form: str) -> Any:
-        """Return a number in a form of ``struct``."""
+        """Return the next number, in a format of ``struct``."""
         if form == "<B":
             return self.take(1)[0]
         known = _FORMS[form]
         return known.unpack(self.take(known.size))[0]
 
     def many(self, count: int) -> bytes | Blob:
-        """Return so many bytes; as a blob, unless they are few."""
+        """Return the next ``count`` bytes: plain if they are few, else a blob."""
         if count < _SMALL:
             return self.take(count)
         if self._skip and count >= LARGE:
@@ -136,11 +136,11 @@ class Source:
         return Blob(count, self.fill(count))
 
     def whole(self) -> np.ndarray:
-        """Return all bytes that are left, uint8 ``[n]``."""
+        """Return the remaining bytes, uint8 ``[n]``."""
         return self.fill(self.left)
 
     def fill(self, count: int, room: np.ndarray | None = None) -> np.ndarray:
-        """Return so many bytes as uint8 ``[n]``, in an array that is there or in a new one."""
+        """Return the next ``count`` bytes, uint8 ``[n]``, in ``room`` or in a new array."""
         self._claim(count)
         room = np.empty(count, np.uint8) if room is None else room
         given = min(count, len(self._ahead) - self._at)
@@ -157,7 +157,7 @@ class Source:
         self.left -= count
 
     def _read(self, count: int) -> bool:
-        """Read ahead, so that so many bytes are there; whether they are."""
+        """Read ahead and return whether ``count`` bytes are available."""
         rest = self._ahead[self._at :]
         self._ahead = rest + self._stream.read(min(max(count - len(rest), _AHEAD), self.left))
         self._at = 0

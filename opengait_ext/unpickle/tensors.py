@@ -1,4 +1,4 @@
-"""Stand-ins for torch's tensors and storages, and the plain containers that lie beside them."""
+"""Stand-ins for torch's tensors and storages, and for the containers alongside them."""
 
 from collections import Counter
 from typing import Any
@@ -11,7 +11,7 @@ from .arrays import NUMPY
 from .parts import BrokenPickleError, ForeignObjectError, Inert, Named
 from .values import as_key
 
-_REPEATED = 2**28  # values of a tensor that repeats those that are there
+_REPEATED = 2**28  # limit on the values of a tensor that repeats its storage
 
 _TYPES = {
     "Double": torch.float64,
@@ -35,40 +35,40 @@ _STORAGES = {
 
 
 class Storage(Inert):
-    """Stands for the values that tensors share.
+    """Stand-in for the values that tensors share.
 
     Args:
-        content: Their bytes, uint8 ``[n]``.
-        kind: Their type.
+        content: The bytes of the values, uint8 ``[n]``.
+        kind: The type of the values.
     """
 
     def __init__(self, content: np.ndarray, kind: torch.dtype) -> None:
         self._content, self.kind = content, kind
 
     def build(self, state: Any) -> None:
-        """Refuse it."""
+        """Raise `ForeignObjectError`: a storage has no attributes."""
         raise ForeignObjectError("a storage with attributes")
 
     def value(self) -> Any:
-        """Refuse it: a storage is no value."""
+        """Raise `ForeignObjectError`: a storage alone is not a value."""
         raise ForeignObjectError("a storage without a tensor")
 
     def flat(self, kind: torch.dtype) -> Tensor:
-        """Return the values in a row, not copied."""
+        """Return the values as a flat tensor that shares the memory."""
         if len(self._content) % kind.itemsize:
             raise BrokenPickleError("values that are cut short")
         return typed(self._content, kind)
 
 
 def typed(content: np.ndarray, kind: torch.dtype) -> Tensor:
-    """Return bytes uint8 ``[n]`` as values in a row, not copied."""
+    """Return bytes, uint8 ``[n]``, as a flat tensor of a type that shares the memory."""
     if not len(content):
         return torch.empty(0, dtype=kind)
     return torch.from_numpy(content).view(kind)
 
 
 class _Type(Inert):
-    """Stands for ``torch.float32`` and the like, which may be a value too."""
+    """Stand-in for ``torch.float32`` and the like, which may also be a value."""
 
     def __init__(self, kind: torch.dtype) -> None:
         self._kind = kind
@@ -81,11 +81,11 @@ class _Type(Inert):
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Tensor:
-    """Return a view of a storage that lies inside of it; ``rest`` is what only training uses."""
+    """Return a view that lies within a storage; ``rest`` matters to training only."""
     if not isinstance(storage, Storage):
         raise BrokenPickleError("a tensor without a storage")
     kind = next((part.value() for part in rest if isinstance(part, _Type)), storage.kind)
-    if any(isinstance(part, dict) and part for part in rest):  # marks of conjugate and negative
+    if any(isinstance(part, dict) and part for part in rest):  # conjugate and negative flags
         raise ForeignObjectError("a tensor with marks or hooks")
     size, stride = tuple(_listed(size)), tuple(_listed(stride))
     numbers = (offset, *size, *stride)
@@ -138,7 +138,7 @@ def _set(values: Any = ()) -> set[Any]:
 
 
 def _listed(values: Any) -> Any:
-    """Return what is copied member by member: a tensor can have more than its file has bytes."""
+    """Return values to copy one by one; a tensor is rejected: it can exceed its file's size."""
     if not isinstance(values, (list, tuple, dict, set, frozenset)):
         raise BrokenPickleError(f"a list that is of type {type(values).__name__}")
     return values
@@ -169,7 +169,7 @@ TORCH: dict[str, Any] = {
 
 
 def storage_of(key: Any) -> tuple[torch.dtype, str, int, Any]:
-    """Return type, name and number of values of a storage, and what is said of a part of it."""
+    """Return a storage's type, name, number of values, and the note of a part of it."""
     if type(key) is not tuple or len(key) not in (5, 6) or key[0] != "storage":
         raise BrokenPickleError("it refers to something that is no storage")
     _, kind, name, _, count, *part = key

@@ -1,22 +1,22 @@
-"""Plain values of a pickle: what may be a key, and what is left when all stand-ins are resolved."""
+"""Plain values of a pickle: checked dictionary keys, and the resolution of stand-ins."""
 
 from typing import Any
 
 from .parts import Blob, BrokenPickleError, Inert
 
-_DEEP = 100  # containers within containers
+_DEEP = 100  # levels of nested containers
 _KEY_TYPES = (str, int, float, bool, bytes, type(None))
 
 
 def as_key(value: Any) -> Any:
-    """Return what may be a key: with others, a small file can take hours to compare them."""
+    """Return a key after checking its type: comparing others can take hours on a small file."""
     if type(value) not in _KEY_TYPES or type(value) is int and value.bit_length() > 64:
         raise BrokenPickleError(f"a key of type {type(value).__name__}")
     return value
 
 
 def fill_keys(target: dict[Any, Any], values: list[Any]) -> None:
-    """Put keys and values, one after the other, into a dictionary."""
+    """Add alternating keys and values to a dictionary."""
     if len(values) % 2:
         raise BrokenPickleError("a key without a value")
     for place in range(0, len(values), 2):
@@ -24,7 +24,7 @@ def fill_keys(target: dict[Any, Any], values: list[Any]) -> None:
 
 
 def settled(value: Any) -> Any:
-    """Return a value with what the stand-ins in it stand for; each is looked at once."""
+    """Return a value with its stand-ins resolved; each object is visited once."""
     done: dict[int, Any] = {}
     above: set[int] = set()
 
