@@ -1,8 +1,8 @@
-"""Prepared tracklets to batches.
+"""From prepared tracklets to batches.
 
-The names below are looked up in ``components`` when they are first used, so that the scripts
-that prepare data can use ``data.layout`` without waiting for, or having, torch. ``data.collate``
-is the module; the function in it has the same name, so it is imported from there.
+The names below are looked up in ``components`` on first use, so that preparation can import
+``data.layout`` without torch. ``data.collate`` is the module; the function of the same name is
+imported from it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,10 @@ __all__ = ["SAMPLERS", "TRANSFORMS", "Batch", "Sample", "TrackletDataset", "Tran
 
 
 def __getattr__(name: str) -> Any:
-    """Gives a name of ``components``.
+    """Return a name of ``components``.
 
     Raises:
-        AttributeError: If there is none of this name.
+        AttributeError: If there is no such name.
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Color channels of uint8 frames, copied and mixed as they are or as they will be normalized."""
+"""Copies and mixtures of color channels of uint8 frames, before or after normalization."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ _GRAY = (0.2989, 0.5870, 0.1140)  # the weights of ITU-R BT.601
 
 
 def channel_copied(frames: Tensor, channel: int, normalized: bool) -> Tensor:
-    """Gives frames whose three channels all hold what one of them holds.
+    """Return frames with one channel copied to all three.
 
     Args:
         frames: uint8.
@@ -31,11 +31,12 @@ def channel_copied(frames: Tensor, channel: int, normalized: bool) -> Tensor:
 
 
 def gray(frames: Tensor, normalized: bool) -> Tensor:
-    """Gives frames whose three channels all hold the weighted mean of the three.
+    """Return frames with the weighted mean of the three channels in each channel.
 
     Args:
         frames: uint8.
-        normalized: Take the mean of, and make equal, what ImageNet normalization will give.
+        normalized: Take the mean, and make the channels equal, after ImageNet normalization
+            instead of before it.
 
     Shape:
         - Input and output: ``[s, 3, h, w]``.
@@ -52,7 +53,7 @@ def gray(frames: Tensor, normalized: bool) -> Tensor:
 
 
 def _tables_between_channels() -> np.ndarray:
-    """Gives ``[i, j, 256]``: the values of channel j that are, normalized, those of channel i."""
+    """Return ``[i, j, 256]``: values of channel j that normalize to the same as channel i's."""
     mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
     normalized = (np.arange(256) / 255 - mean[:, None]) / std[:, None]  # [i, 256]
     values = (normalized[:, None] * std[:, None] + mean[:, None]) * 255  # [i, j, 256]

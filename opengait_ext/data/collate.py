@@ -1,4 +1,4 @@
-"""Samples to batches."""
+"""Batches of samples."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from .dataset import Sample
 
 
 class Batch(NamedTuple):
-    """Tracklets side by side.
+    """Tracklets of one batch.
 
     Attributes:
-        frames: uint8 ``[n, s, 3, h, w]``, or ``[1, f, 3, h, w]``, one tracklet behind the
-            other, where their numbers of frames differ; of one channel, 1 stands for 3.
+        frames: uint8 ``[n, s, 3, h, w]``; or ``[1, f, 3, h, w]``, the tracklets in a row, where
+            their numbers of frames differ. Silhouettes have 1 channel instead of 3.
         labels: int64 ``[n]``.
-        types: ``"rgb"`` or ``"ir"`` for each tracklet, or a gait data set's own types.
-        views: The tracklets' own names.
-        lengths: int32 ``[1, n]``, the numbers of frames where they differ; else None.
-        positions: int64 ``[n]``, places in the dataset.
+        types: ``"rgb"`` or ``"ir"`` of each tracklet, or a gait data set's own types.
+        views: The tracklets' names below identity and type.
+        lengths: int32 ``[1, n]``, the numbers of frames, if they differ; else None.
+        positions: int64 ``[n]``, positions in the dataset.
     """
 
     frames: Tensor
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Gives a batch of samples in their order.
+    """Return a batch of samples, in their order.
 
     Raises:
         UserError: If the samples' frames differ in height, width or channels.

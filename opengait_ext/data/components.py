@@ -1,4 +1,4 @@
-"""Everything of the data package that needs torch, and the lists that a config picks from."""
+"""The parts of the data package that need torch, and the registries of samplers and transforms."""
 
 from ..registry import Registry
 from .collate import Batch, collate

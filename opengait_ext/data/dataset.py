@@ -1,4 +1,4 @@
-"""Prepared tracklets as samples: one class for every dataset."""
+"""Prepared tracklets as samples: one class for all data sets."""
 
 import copy
 import os
@@ -21,14 +21,14 @@ _NAMED_PATHS = 5
 
 
 class Sample(NamedTuple):
-    """One tracklet as the network gets it.
+    """One tracklet, ready for the network.
 
     Attributes:
         frames: uint8 ``[s, 3, h, w]``, RGB, or ``[s, 1, h, w]``.
-        label: Place of the identity in ``TrackletDataset.pids``.
-        type: ``"rgb"`` or ``"ir"``, or what a gait data set calls it, ``"nm-01"``.
-        view: The tracklet's own name below identity and type.
-        position: Place in ``TrackletDataset.tracklets``.
+        label: Index of the identity in ``TrackletDataset.pids``.
+        type: ``"rgb"`` or ``"ir"``, or a gait data set's type such as ``"nm-01"``.
+        view: The tracklet's name below identity and type.
+        position: Index in ``TrackletDataset.tracklets``.
     """
 
     frames: Tensor
@@ -39,29 +39,29 @@ class Sample(NamedTuple):
 
 
 class TrackletDataset(Dataset[Sample]):
-    """Gives tracklets of a prepared dataset, decoded and transformed.
+    """Tracklets of a prepared data set, decoded and transformed.
 
-    A sample is asked for by ``(position, seed)`` and follows from these two alone: the seed
-    decides which frames are drawn and what the transforms do.
+    The index is ``(position, seed)``, and the sample depends on these two alone: the seed decides
+    which frames are drawn and what the transforms do.
 
     Args:
-        root: Folder of the prepared dataset.
+        root: Folder of the prepared data set.
         partition: Its tracklets and their splits.
         splits: Names of the splits to take.
         transform: Called in this order with the frames, the modality and a generator. Frames
-            of unequal size need a ``Resize`` in the first place.
+            of unequal size need a ``Resize`` first.
         frames: Frames of each tracklet; 0 for all.
-        frame_rule: How these are taken, see ``pick_frames``.
-        positions: Of these splits' tracklets take only those that stand in
-            ``partition.tracklets`` here, in this order.
-        stream: Which of a tracklet's files is read, see ``pack.named_stream``.
+        frame_rule: How frames are chosen, see ``pick_frames``.
+        positions: Indices in ``partition.tracklets``: take only these of the splits' tracklets,
+            in this order. None: all.
+        stream: Which of a tracklet's files to read, see ``pack.named_stream``.
 
     Attributes:
-        tracklets: What the dataset gives, by position.
+        tracklets: The tracklets, by position.
         pids: The identities, sorted as text.
-        places: Of each tracklet, its place in ``partition.tracklets``.
-        labels: Of each tracklet, the place of its identity in ``pids``.
-        pairs: Positions ``(visible, infrared)`` here of the partition's pairs.
+        places: Index of each tracklet in ``partition.tracklets``.
+        labels: Index of each tracklet's identity in ``pids``.
+        pairs: The partition's pairs as positions ``(visible, infrared)`` in this dataset.
 
     Raises:
         UserError: If a split has no tracklets, a tracklet's folder is missing, a frame cannot
@@ -104,7 +104,7 @@ class TrackletDataset(Dataset[Sample]):
         return len(self.tracklets)
 
     def of_half(self, half: Half) -> "TrackletDataset":
-        """Gives the same tracklets, of each only the first or the second half of its frames."""
+        """Return a dataset of the same tracklets, each with one half of its frames."""
         other = copy.copy(self)
         other.half = half
         return other
@@ -120,7 +120,7 @@ class TrackletDataset(Dataset[Sample]):
         return Sample(frames, self.labels[position], tracklet.type, tracklet.view, position)
 
     def _read(self, tracklet: Tracklet, wanted: np.ndarray) -> Tensor:
-        """Gives uint8 ``[s, c, h, w]``; a frame that is wanted twice is decoded once."""
+        """Return uint8 ``[s, c, h, w]``; a frame requested twice is decoded once."""
         indices, place = np.unique(wanted, return_inverse=True)
         folder = self.root / tracklet.path
         images = read_frames(folder, indices.tolist(), self.stream)
@@ -131,7 +131,7 @@ class TrackletDataset(Dataset[Sample]):
         sizes = {image.shape[:2] for image in decoded}
         if len(sizes) > 1:
             return torch.cat([self._resized(image, folder, sizes) for image in decoded])[place]
-        # Interleaved as decoded, and only seen as [s, c, h, w]: resizing is twice as fast so.
+        # The memory stays interleaved, only the view is [s, c, h, w]: resizing is twice as fast.
         return torch.from_numpy(np.stack([decoded[p] for p in place])).permute(0, 3, 1, 2)
 
     def _decoded(self, image: bytes | np.ndarray, folder: Path, index: int) -> np.ndarray:
@@ -175,13 +175,16 @@ def _chosen_places(
 
 
 def _pairs_among(places: Sequence[int], partition: Partition) -> list[tuple[int, int]]:
-    """Gives the pairs of which both tracklets are here, by their places here."""
+    """Return the pairs whose tracklets are both in this dataset, as positions in it."""
     here = {place: position for position, place in enumerate(places)}
     return [(here[rgb], here[ir]) for rgb, ir in partition.pairs if rgb in here and ir in here]
 
 
 def _check_folders(root: Path, tracklets: Sequence[Tracklet]) -> None:
-    """Lists each parent folder once, which on shared disks is far faster than asking for each."""
+    """Raise an error for a missing folder.
+
+    Each parent folder is listed once: on shared disks far faster than one look-up per tracklet.
+    """
     names_by_parent: dict[str, set[str]] = {}
     for tracklet in tracklets:
         parent, _, name = tracklet.path.rpartition("/")

@@ -1,4 +1,4 @@
-"""Which frames of a tracklet are taken, and how an encoded frame becomes pixels."""
+"""Choice of a tracklet's frames, and decoding of a frame to pixels."""
 
 from typing import Literal
 
@@ -16,13 +16,13 @@ _JPEG_START = b"\xff\xd8"
 
 
 def pick_frames(length: int, count: int, rule: FrameRule, rng: np.random.Generator) -> np.ndarray:
-    """Gives the positions of the frames to take, in ascending order.
+    """Return the indices of the frames to take, in ascending order.
 
-    ``random_in_run`` and ``first_in_run`` cut the tracklet into ``count`` runs of
-    ``ceil(length / count)`` frames, the list filled up with its last frame, and take one frame
-    of each; ``uniform`` takes ``floor(i * length / count)``; ``random_sorted`` draws without
-    replacement. A tracklet of fewer than ``count`` frames gives all of them and repeats the
-    last one; only ``uniform`` spreads the repeats over its length.
+    ``random_in_run`` and ``first_in_run`` pad the tracklet with its last frame, cut it into
+    ``count`` runs of ``ceil(length / count)`` frames and take one frame of each; ``uniform``
+    takes ``floor(i * length / count)``; ``random_sorted`` draws without replacement. Of a tracklet
+    of fewer than ``count`` frames, all are taken and the last one is repeated; only ``uniform``
+    spreads the repeats over the length.
 
     Source: the runs are those of HITSZ-VCM's readers (Lin et al., "Learning Modal-Invariant and
     Temporal-Memory for Video-Based Visible-Infrared Person Re-Identification", CVPR 2022),
@@ -61,11 +61,11 @@ def pick_frames(length: int, count: int, rule: FrameRule, rng: np.random.Generat
 
 
 def within(length: int, half: Half | None) -> tuple[int, int]:
-    """Gives the first frame of a half of a tracklet, and the one behind its last; at least one.
+    """Return the first frame and the end (exclusive) of a half of a tracklet; at least one frame.
 
     Args:
-        length: Frames of the tracklet.
-        half: None: all of them.
+        length: Number of frames of the tracklet.
+        half: Which half; None for all frames.
     """
     middle = length // 2
     if half is None:
@@ -74,16 +74,16 @@ def within(length: int, half: Half | None) -> tuple[int, int]:
 
 
 def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -> np.ndarray:
-    """Gives the pixels of one frame as the prepared form holds it.
+    """Return the pixels of one frame of a prepared tracklet.
 
-    A JPEG file of at least twice the wanted height and width is decoded at a half, a quarter or
-    an eighth of its size, which saves time and changes the result of a later smooth resize
-    little; otherwise sizes are left as they are.
+    A JPEG of at least twice the minimum height and width is decoded at a half, a quarter or an
+    eighth of its size. That saves time and hardly changes the result of a later antialiased
+    resize. Other images keep their size.
 
     Args:
         image: The bytes of an image file (JPEG, or what OpenCV reads), or its pixels as
             uint8 ``[3, h, w]``, RGB, or ``[1, h, w]``.
-        min_height: Height in pixels below which a JPEG must not be shrunk; 0: never shrink.
+        min_height: Smallest height, in pixels, to which a JPEG may shrink; 0: never shrink.
         min_width: The same for the width.
 
     Shape:
@@ -91,7 +91,7 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
           channel stay so, ``[h, w, 1]``.
 
     Raises:
-        ValueError: If the image is damaged, cut short, too large, or no image.
+        ValueError: If the image is damaged, cut off, too large, or not an image.
     """
     if isinstance(image, np.ndarray):
         fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[0] in (1, 3)

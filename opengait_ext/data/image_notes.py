@@ -1,6 +1,6 @@
-"""What an image file notes beside its pixels: its turn, its depth, how many pictures it holds.
+"""Header facts of an image file: orientation, bit depth, number of pictures.
 
-The headers are read here, because OpenCV's versions differ in which of these notes they follow.
+The headers are read here because versions of OpenCV differ in which of these facts they apply.
 """
 
 import struct
@@ -17,18 +17,18 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of transparency in TIFF
 
 @dataclass(frozen=True)
 class ImageNotes:
-    """What an image file says of itself.
+    """Header facts of one image file.
 
     Args:
-        turn: The orientation of EXIF, 1 to 8; 1 is upright.
-        bits: A channel.
+        turn: The EXIF orientation, 1 to 8; 1 is upright.
+        bits: Bits per channel.
         channels: Of a JPEG (4: CMYK) or a TIFF; 0 where it does not matter.
-        pictures: How many it holds in full size.
+        pictures: Number of full-size pictures in the file.
         clear_gray: The level of a gray PNG that stands for transparent pixels, of 8 or 16 bits.
-        on_black: Whether its decoder, or its writer, multiplied the colors by the transparency.
+        on_black: Whether the decoder or the writer already multiplied the colors by alpha.
         white_is_zero: Whether a TIFF counts its levels from white.
-        turn_at: Where a TIFF has its turn; 0 if it has none.
-        order: Of the bytes of a TIFF, ``<`` or ``>``.
+        turn_at: Byte offset of a TIFF's orientation; 0 if it has none.
+        order: Byte order of a TIFF, ``<`` or ``>``.
     """
 
     turn: int = 1
@@ -43,7 +43,7 @@ class ImageNotes:
 
 
 def notes_of(content: bytes) -> ImageNotes:
-    """Return what an image file notes; of a form that is not known here, the defaults.
+    """Return the header facts of an image file; the defaults for a format not known here.
 
     Args:
         content: All bytes of the file.
@@ -63,7 +63,7 @@ def notes_of(content: bytes) -> ImageNotes:
         if content.startswith(BMP):
             _check_bmp(content)
     except (struct.error, IndexError):
-        pass  # cut short: the decoder refuses it
+        pass  # cut off: the decoder rejects it
     return ImageNotes()
 
 
@@ -71,7 +71,7 @@ def _notes_of_jpeg(content: bytes) -> ImageNotes:
     notes, position = ImageNotes(), 2
     while content[position] == 0xFF:
         marker = content[position + 1]
-        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # filling, or no body
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # padding, or no body
             position += 1 if marker == 0xFF else 2
             continue
         if marker in (0xDA, 0xD9):
@@ -104,7 +104,7 @@ def _notes_of_png(content: bytes) -> ImageNotes:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Walk through the chunks and their check sums up to the end mark."""
+    """Yield type and body of each chunk up to the end chunk, after checking the checksums."""
     position, kind = len(PNG), b""
     while kind != b"IEND":
         start = position + 8
@@ -119,7 +119,7 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _check_bmp(content: bytes) -> None:
-    """Compare the bytes of the pixels with what the header claims, if they are not compressed.
+    """Compare the bytes of uncompressed pixels with the size in the header.
 
     Some versions of OpenCV paint the missing rest black.
     """
@@ -148,7 +148,7 @@ def _notes_of_webp(content: bytes) -> ImageNotes:
 
 
 def _turn_of_exif(body: bytes) -> int:
-    """Return the orientation that EXIF notes; 1 if it notes none or one that does not exist."""
+    """Return the EXIF orientation; 1 if there is none or it is invalid."""
     if body.startswith(b"Exif\0\0"):
         body = body[6:]
     try:
@@ -173,7 +173,7 @@ def _notes_of_tiff(content: bytes) -> ImageNotes:
         bits=bits,
         channels=values.get(277, [1])[0],
         pictures=max(full, 1),
-        # libtiff multiplies 8 bits itself; 16 bits come as they are stored.
+        # libtiff multiplies 8-bit colors by alpha itself; 16 bits come as they are stored.
         on_black=extra in (0, _ASSOCIATED) or extra == _UNASSOCIATED and bits <= 8,
         white_is_zero=values.get(262, [1])[0] == 0,
         turn_at=tags[_ORIENTATION][0] if _ORIENTATION in tags else 0,
@@ -181,11 +181,11 @@ def _notes_of_tiff(content: bytes) -> ImageNotes:
     )
 
 
-_Tags = dict[int, tuple[int, list[int]]]  # tag: where its first value stands, and its values
+_Tags = dict[int, tuple[int, list[int]]]  # tag: offset of its first value, and its values
 
 
 def _tiff_pages(content: bytes) -> Iterator[tuple[str, _Tags]]:
-    """Walk through the directories of a TIFF, or of EXIF, which has the same form."""
+    """Yield byte order and tags of each directory of a TIFF, or of EXIF, which has this format."""
     order = "<" if content.startswith(b"II") else ">"
     is_big = content[2:4] in (b"+\0", b"\0+")  # offsets of 8 bytes
     offset = order + ("Q" if is_big else "I")
@@ -206,7 +206,7 @@ def _tiff_pages(content: bytes) -> Iterator[tuple[str, _Tags]]:
             value = place + (12 if is_big else 8)
             if number * struct.calcsize(shape) > room:
                 value = struct.unpack_from(offset, content, value)[0]
-            taken = min(number, 8)  # channels of a picture; longer lists do not matter here
+            taken = min(number, 8)  # as many as channels; longer lists are not used
             tags[tag] = value, list(struct.unpack_from(f"{order}{taken}{shape}", content, value))
         yield order, tags
         here = struct.unpack_from(offset, content, start + step * count)[0]

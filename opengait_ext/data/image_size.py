@@ -1,7 +1,7 @@
-"""The one limit on the pixels of an image, asked of its header before anything is decoded.
+"""The limit on an image's pixels, checked in its header before decoding.
 
-A few kilobytes can claim gigabytes of pixels. Forms whose header is not read here are left to
-OpenCV's own limit, which this package sets to the same number when it is imported.
+A few kilobytes can claim gigabytes of pixels. Formats whose header is not read here fall under
+OpenCV's own limit, which this package sets to the same number on import.
 """
 
 import re
@@ -9,20 +9,20 @@ import struct
 
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: twice a frame of 8K video
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_PLAIN = re.compile(rb"P[1-6Ff]\s")  # portable maps, whose headers are text
+_PLAIN = re.compile(rb"P[1-6Ff]\s")  # portable maps have text headers
 _GAP = re.compile(rb"\s+|#[^\n\r]*[\n\r]")  # blanks, or a comment
 _NUMBER = re.compile(rb"0*(\d{1,10})")
-_TAGS = 4096  # of a TIFF file that are looked through
+_TAGS = 4096  # limit on the tags read from a TIFF
 
 
 def check_image_size(content: bytes) -> None:
-    """Refuse an image that is too large to be decoded.
+    """Raise an error for an image that is too large to decode.
 
     Args:
-        content: An image file.
+        content: All bytes of the image file.
 
     Raises:
-        ValueError: With the size that it claims, and the limit.
+        ValueError: If it is too large; names its size and the limit.
     """
     size = size_of_image(content)
     if size is not None:
@@ -30,7 +30,7 @@ def check_image_size(content: bytes) -> None:
 
 
 def check_pixels(height: int, width: int) -> None:
-    """Refuse a height and width of too many pixels, as `check_image_size` does."""
+    """Raise the error of `check_image_size` if height times width is too large."""
     if height * width > MOST_PIXELS:
         raise ValueError(
             f"claims {width} x {height} pixels, expected at most {MOST_PIXELS:,} in all"
@@ -38,7 +38,7 @@ def check_pixels(height: int, width: int) -> None:
 
 
 def size_of_image(content: bytes) -> tuple[int, int] | None:
-    """Return the height and width that an image file claims; None if its header is not known."""
+    """Return the height and width in an image file's header; None if the header is not known."""
     try:
         if content.startswith(_JPEG):
             return _size_of_jpeg(content)
@@ -57,14 +57,14 @@ def size_of_image(content: bytes) -> tuple[int, int] | None:
         if content.startswith((b"II*\0", b"MM\0*")):
             return _size_of_tiff(content)
     except (struct.error, IndexError):
-        return None  # cut short: the decoder says it
+        return None  # cut off: the decoder reports it
     return _size_of_plain(content) if _PLAIN.match(content) else None
 
 
 def _size_of_plain(content: bytes) -> tuple[int, int] | None:
     sides, position = [], 2
     for _ in range(2):
-        while gap := _GAP.match(content, position):  # one after another: no pattern backtracks
+        while gap := _GAP.match(content, position):  # one at a time: no backtracking
             position = gap.end()
         number = _NUMBER.match(content, position)
         if number is None:
@@ -78,7 +78,7 @@ def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:
     position = 2
     while content[position] == 0xFF:
         marker = content[position + 1]
-        if marker == 0xFF:  # filling
+        if marker == 0xFF:  # padding
             position += 1
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

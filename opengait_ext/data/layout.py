@@ -1,11 +1,11 @@
-"""The prepared form of every dataset: one file a tracklet, and ``partition.json``.
+"""The prepared form of every data set: one file per tracklet, and ``partition.json``.
 
     <root>/partition.json                            splits, query and gallery, protocol
     <root>/<pid>/<rgb|ir>/D<camid>-T<row>/0-frames.zip     or 0-frames.pkl, the form of OpenGait
                                           1-fake_ir.zip    a second stream, where there is one
 
-Gait data sets have other types in the place of ``rgb``, ``nm-01`` for instance, and other views.
-Where two cameras filmed one walk side by side, ``pairs`` says which tracklets belong together.
+Gait data sets have other types in place of ``rgb``, such as ``nm-01``, and other views. Where two
+cameras filmed the same walk together, ``pairs`` says which tracklets belong together.
 Needs numpy and the standard library only. The tracklet files themselves are in `pack`.
 """
 
@@ -67,14 +67,14 @@ FORMAT = "opengait_ext/partition/1"
 
 
 def read_partition(path: str | Path) -> Partition:
-    """Gives the content of a ``partition.json`` after checking it.
+    """Return the checked content of a ``partition.json``.
 
     Args:
         path: The file.
 
     Raises:
-        LayoutError: If the file is missing, is no partition, or contradicts itself; all faults
-            are named, at most ten of them in full.
+        LayoutError: If the file is missing, is not a partition, or contradicts itself. All faults
+            are counted, at most ten are named.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -105,13 +105,13 @@ def read_partition(path: str | Path) -> Partition:
 
 
 def write_partition(path: str | Path, partition: Partition) -> None:
-    """Writes ``partition.json``, whole or not at all.
+    """Write ``partition.json`` atomically.
 
-    ``TRAIN_SET`` (identities of ``train`` and ``val``, as published) and ``TEST_SET`` are what
-    OpenGait reads of the file.
+    OpenGait reads ``TRAIN_SET`` (identities of ``train`` and ``val``, as published) and
+    ``TEST_SET`` from this file.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is created.
         partition: Its content.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Archives of arrays, ``.npz``, read within the bounds of their own bytes."""
+"""Safe reading of ``.npz`` archives: no code, and no allocation beyond what the file can fill."""
 
 import math
 import zipfile
@@ -9,18 +9,19 @@ from tokenize import TokenError
 import numpy as np
 from numpy.lib import format as npy
 
-_RATIO = 20  # by which embeddings and names may be compressed
-_LEAST = 2**24  # bytes that any archive may unpack to
+_RATIO = 20  # largest compression ratio of embeddings and names
+_LEAST = 2**24  # bytes; any archive may unpack to this size
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an archive by name; nothing in it can run or claim more than it holds.
+    """Return the arrays of an archive by name; it cannot run code or claim more than it holds.
 
     Args:
-        path: What ``numpy.savez`` wrote.
+        path: A file of ``numpy.savez``.
 
     Raises:
-        ValueError: If it is none, damaged, holds objects, or unpacks to far more than its bytes.
+        ValueError: If it is not an archive, is damaged, holds objects, or unpacks to far more
+            than its bytes.
         OSError: If it cannot be read.
     """
     path = Path(path)
@@ -40,7 +41,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         zlib.error,
         TypeError,
         SyntaxError,
-        TokenError,  # of the header, which is read as Python reads constants
+        TokenError,  # of the header, which is parsed as a Python literal
     ) as fault:
         raise ValueError(f"{type(fault).__name__}: {ascii(str(fault))[1:-1][:120]}") from fault
 

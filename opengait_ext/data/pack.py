@@ -1,11 +1,11 @@
-"""The file of one tracklet: encoded images in a stored zip, or OpenGait's pickled array.
+"""The file of one tracklet: encoded images in an uncompressed zip, or OpenGait's pickled array.
 
-``0-frames.zip`` holds the published images unchanged, members ``000000.jpg``, ``000001.jpg`` ...
-(or ``.png``, ``.bmp``) in the order of the frames; ``0-frames.pkl`` holds one uint8 array:
-``[s, 3, h, w]`` or, as OpenGait's data sets are published, ``[s, h, w, 3]``, RGB;
-``[s, 1, h, w]`` or ``[s, h, w]``, silhouettes. A second stream of the same frames lies beside it,
-``1-fake_ir.zip`` for instance.
-Every file is written under a temporary name and renamed, and nothing that is read can run code.
+``0-frames.zip`` holds the published images unchanged, as ``000000.jpg``, ``000001.jpg`` ... (or
+``.png``, ``.bmp``) in the order of the frames. ``0-frames.pkl`` holds one uint8 array: RGB frames
+as ``[s, 3, h, w]`` or, as OpenGait's data sets are published, ``[s, h, w, 3]``; silhouettes as
+``[s, 1, h, w]`` or ``[s, h, w]``. A second stream of the same frames lies alongside it, such as
+``1-fake_ir.zip``.
+Files are written atomically, and reading never runs code.
 """
 
 import os
@@ -24,7 +24,7 @@ import numpy as np
 from opengait_ext.data.pickled import LayoutError, damaged, load_pickle, measure_pickle
 from opengait_ext.edge import placed
 
-FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet, frame by frame alike
+FRAMES, FAKE_IR = "0-frames", "1-fake_ir"  # streams: files of one tracklet with the same frames
 PACKED, PICKLED = f"{FRAMES}.zip", f"{FRAMES}.pkl"
 _SUFFIXES = (".zip", ".pkl")
 _LOCAL_HEADER = struct.Struct("<4s2xH18xHH")  # signature, flags, lengths of name and extra field
@@ -39,14 +39,14 @@ _BROKEN_ZIP = (
 
 
 def atomic_write(path: str | Path, content: bytes, durable: bool = True) -> None:
-    """Writes a file whole or not at all; an older file of that name stays until then.
+    """Write a file atomically: under a temporary name, then renamed over an older file.
 
     Args:
-        path: The file's name; its folder is made.
+        path: The file; its folder is created.
         content: All bytes of the file.
-        durable: Wait until the disk has it. Without that, a kill at any moment still leaves a
-            whole file, but a power failure may not: for many small files, of which the caller
-            has the disk take all at once before it says that they are there.
+        durable: Wait until the disk has the file. False is for many small files that the caller
+            syncs all at once before it reports them as done: after a kill each file is still
+            whole or absent, after a power failure it may not be.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; no temporary file is left.
@@ -75,24 +75,24 @@ def write_tracklet(
     durable: bool = True,
     stream: str = FRAMES,
 ) -> None:
-    """Packs the encoded images of one tracklet, bytes unchanged, into ``0-frames.zip``.
+    """Pack the encoded images of one tracklet, bytes unchanged, into ``0-frames.zip``.
 
     Args:
-        folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
+        folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is created.
         images: Encoded images in the order of the frames.
-        suffix: Of the members' names.
+        suffix: Suffix of the members' names.
         durable: See `atomic_write`.
-        stream: Name of the file.
+        stream: Name of the file, without its suffix.
 
     Raises:
-        LayoutError: If there is no image, or an empty one.
+        LayoutError: If there is no image, or one is empty.
     """
     if not images or not all(images):
         raise LayoutError(f"{folder}: a tracklet needs at least one image, and none may be empty")
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for number, image in enumerate(images):
-            member = zipfile.ZipInfo(f"{number:06d}{suffix}")  # 1980-01-01: equal bytes every time
+            member = zipfile.ZipInfo(f"{number:06d}{suffix}")  # dated 1980: reproducible bytes
             member.create_system = 3
             archive.writestr(member, image)
     atomic_write(Path(folder, f"{stream}.zip"), packed.getvalue(), durable)
@@ -101,16 +101,16 @@ def write_tracklet(
 def write_tracklet_array(
     folder: str | Path, frames: np.ndarray, durable: bool = True, stream: str = FRAMES
 ) -> None:
-    """Pickles the decoded frames of one tracklet into ``0-frames.pkl``, the form of OpenGait.
+    """Pickle the decoded frames of one tracklet into ``0-frames.pkl``, OpenGait's format.
 
     Args:
-        folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is made.
+        folder: The tracklet's folder, ``<root>/<pid>/<rgb|ir>/<view>``; it is created.
         frames: uint8 ``[s, 3, h, w]``, RGB, or another of the shapes above.
         durable: See `atomic_write`.
-        stream: Name of the file.
+        stream: Name of the file, without its suffix.
 
     Raises:
-        LayoutError: If ``frames`` are of another type or shape.
+        LayoutError: If ``frames`` have another type or shape.
     """
     _check_frames(frames, str(folder))
     content = pickle.dumps(np.ascontiguousarray(frames), protocol=4)
@@ -120,15 +120,15 @@ def write_tracklet_array(
 def read_frames(
     folder: str | Path, indices: Sequence[int], stream: str = FRAMES
 ) -> list[bytes | np.ndarray]:
-    """Gives chosen frames of a tracklet, in the order asked for; a frame may be asked for twice.
+    """Return chosen frames of a tracklet, in the order of ``indices``; repeats are allowed.
 
     Args:
         folder: The tracklet's folder.
         indices: Frame numbers from 0.
-        stream: Which of its files, see `named_stream`.
+        stream: Which of its files to read, see `named_stream`.
 
     Returns:
-        Encoded images as ``bytes`` (packed form), or uint8 arrays ``[3, h, w]``, RGB, or
+        Encoded images as ``bytes`` (from a zip), or uint8 arrays ``[3, h, w]``, RGB, or
         ``[1, h, w]``.
 
     Raises:
@@ -145,7 +145,7 @@ def read_frames(
 
 
 def count_frames(folder: str | Path, stream: str = FRAMES) -> int:
-    """Gives the number of frames of a tracklet; of the packed form only the directory is read.
+    """Return the number of frames of a tracklet; of a zip only the directory is read.
 
     Raises:
         LayoutError: As `read_frames`.
@@ -162,17 +162,17 @@ def count_frames(folder: str | Path, stream: str = FRAMES) -> int:
 
 
 def named_stream(folder: str | Path, stream: str) -> str:
-    """Gives the name, without its ending, of the file that holds a stream in one folder.
+    """Return the name, without its suffix, of the file that holds a stream in one folder.
 
-    Data sets name a file after its folder, ``01_x/01_x-aligned-rgbs.pkl``: ``{view}`` stands for
-    the folder's name, and ``*`` for any text if one file alone fits.
+    Some data sets name a file after its folder, ``01_x/01_x-aligned-rgbs.pkl``: ``{view}`` stands
+    for the folder's name, and ``*`` for any text, if exactly one file matches.
 
     Args:
         folder: The tracklet's folder.
         stream: ``0-frames``, ``{view}-aligned-rgbs`` or ``05-*``.
 
     Raises:
-        LayoutError: If there is a ``*`` and no file, or more than one, fits.
+        LayoutError: If there is a ``*`` and no file or several files match.
     """
     folder = Path(folder)
     name = stream.replace("{view}", folder.name)
@@ -191,11 +191,11 @@ def named_stream(folder: str | Path, stream: str) -> str:
 
 
 def read_array(path: str | Path, own: bool = False) -> np.ndarray:
-    """Gives the array of a tracklet's pickle without running anything that it carries.
+    """Return the array of a tracklet's pickle without running code from it.
 
     Args:
-        path: A ``.pkl`` file of one uint8 array of a shape named above.
-        own: Refuse other shapes than ``[s, 3, h, w]``, the one that is written for frames.
+        path: A ``.pkl`` file of one uint8 array in one of the shapes of this module's docstring.
+        own: Reject shapes other than ``[s, 3, h, w]``, the shape in which frames are written.
 
     Shape:
         - Output: ``[s, 3, h, w]`` or ``[s, 1, h, w]``.
@@ -207,7 +207,7 @@ def read_array(path: str | Path, own: bool = False) -> np.ndarray:
 
 
 def measure_array(path: str | Path) -> tuple[int, ...]:
-    """Gives the shape that `read_array` gives, without reading the frames.
+    """Return the shape of `read_array`'s result without reading the frames.
 
     Raises:
         LayoutError: As `read_array`.
@@ -230,7 +230,7 @@ def _read_packed(path: Path, indices: Sequence[int]) -> list[bytes | np.ndarray]
 
 
 def _read_member(file: BinaryIO, member: zipfile.ZipInfo) -> bytes:
-    """Gives a stored member; zipfile's own way takes as long as decoding a tenth of an image."""
+    """Return an uncompressed member; ``zipfile`` would add a tenth of an image's decoding time."""
     file.seek(member.header_offset)
     signature, encrypted, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     if signature != b"PK\3\4" or encrypted & 1:
@@ -270,7 +270,7 @@ def _pickled_of(folder: str | Path, stream: str) -> Path:
 
 
 def _check_frames(frames: object, place: str, own: bool = False) -> np.ndarray:
-    """Gives the frames as ``[s, 3, h, w]`` or ``[s, 1, h, w]``, not copied."""
+    """Return the checked frames as a view ``[s, 3, h, w]`` or ``[s, 1, h, w]``."""
     if not isinstance(frames, np.ndarray):
         raise LayoutError(f"{place}: holds {type(frames).__name__}, not an array [s, 3, h, w]")
     if frames.dtype == np.uint8 and frames.size:

@@ -1,4 +1,4 @@
-"""Batches of tracklets that two sensors filmed together, frame beside frame."""
+"""Batches of paired tracklets, whose frames two sensors filmed together."""
 
 import math
 
@@ -12,31 +12,32 @@ Pairs = np.ndarray  # int64 [pairs, 2]: positions, visible and infrared
 
 
 class PairSampler(IdentitySampler):
-    """Draws P identities, of each C cameras, and in each K pairs with both of their tracklets.
+    """Draw P identities, C cameras of each, and K pairs of tracklets per camera.
 
-    The two tracklets of a pair get one seed. A sample follows from position and seed, its frames
-    are drawn first, and the partition vouches that both have equally many: so both give frames of
-    the same numbers, whatever the rule. What the transforms draw after that is equal as well,
-    until one changes a modality only: crop and flip keep the pair aligned, as the flip of a whole
-    sequence does in the published code, and an erased rectangle is at the same place in both.
+    The two tracklets of a pair get the same seed. A sample depends on position and seed, its
+    frames are drawn first, and the partition guarantees that both have the same number of frames:
+    so both yield the same frame numbers under any rule. The transforms then draw the same numbers
+    too, up to the first that changes only one modality: crop and flip keep the pair aligned, as
+    the flip of a whole sequence does in the published code, and an erased rectangle is at the
+    same place in both.
 
-    The identities come as in ``IdentitySampler``: each once a round, none twice in a batch. An
-    identity that fewer cameras saw gives all of these and then again from the first, so that it
-    has C x K pairs like the others. Pairs are drawn without replacement; a camera with too few
-    gives all of them and some again, with other seeds and so with other frames.
+    Identities are drawn as in ``IdentitySampler``: each once per round, none twice in a batch. An
+    identity with fewer than C cameras uses all of them and starts over, so that it has C x K pairs
+    like the others. Pairs are drawn without replacement; a camera with too few uses all of them
+    and repeats some, with other seeds and therefore other frames.
 
     Source: the training of Du et al., "Video-based Visible-Infrared Person Re-Identification with
     Auxiliary Samples", TIFS 2024, https://arxiv.org/abs/2311.15571, which draws one list of frame
     numbers for both modalities of a tracklet; Yang et al. (DinoGRL), ACM MM 2025,
-    https://doi.org/10.1145/3746027.3755413, use it for BUPTCampus with P 8, C 2, K 1. Theirs
-    draws all that transforms do for each modality by itself, but for a flip of both.
+    https://doi.org/10.1145/3746027.3755413, use it for BUPTCampus with P 8, C 2, K 1. Their code
+    draws the transforms of each modality separately, except for a flip of both.
 
     Args:
-        dataset: Gives ``tracklets``, ``labels``, ``pids`` and ``pairs``.
+        dataset: The training data; ``tracklets``, ``labels``, ``pids`` and ``pairs`` are used.
         identities: Identities of a batch (P), over all processes.
         cameras: Cameras of each identity (C).
         pairs: Pairs of each of these cameras (K); a pair is two tracklets.
-        draws: Which batches, and this process's share of each.
+        draws: Which batches to draw, and this process's share of each.
 
     Raises:
         UserError: If the data have no pairs or an identity has none, if there are fewer
@@ -64,14 +65,14 @@ class PairSampler(IdentitySampler):
         super().__init__(dataset, identities, tracklets, tracklets, draws)
 
     def batch(self, number: int) -> list[Request]:
-        """Gives this process's share of one batch.
+        """Return this process's share of one batch.
 
         Args:
-            number: Of the batch, from 0.
+            number: Index of the batch, from 0.
 
         Returns:
-            Requests, identity by identity, of each the visible tracklets before the infrared
-            and both in the order of their pairs.
+            Requests, grouped by identity; in each group the visible tracklets before the
+            infrared ones, both in the order of their pairs.
         """
         return super().batch(number)
 
@@ -91,14 +92,14 @@ class PairSampler(IdentitySampler):
 
 
 def _drawn(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:
-    """Draws pairs without replacement, all of them once more where they do not suffice."""
+    """Draw pairs without replacement; where there are too few, repeat all of them first."""
     rounds = math.ceil(count / len(pairs))
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(rounds)])
     return pairs[order[:count]]
 
 
 def _pairs_by_camera(dataset: TrackletDataset) -> list[list[Pairs]]:
-    """Gives for each label the pairs of each camera that saw it, in the cameras' order."""
+    """Return for each label the pairs of each of its cameras, in the order of camid."""
     if not dataset.pairs:
         raise UserError(
             "PairSampler: the data have no pairs of a visible and an infrared tracklet ('pairs' in "

@@ -1,4 +1,4 @@
-"""A prepared dataset in words: its tracklets, and who queries whom."""
+"""The content of ``partition.json``: tracklets, queries and galleries."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +9,11 @@ class Tracklet:
     """The frames of one person in one camera.
 
     Args:
-        path: Below the root, ``0001/rgb/D3-T17``: identity, type, view.
-        pid: The identity, as published: text.
-        camid: The camera's number; both modalities share the numbers.
+        path: Relative to the root, ``0001/rgb/D3-T17``: identity, type, view.
+        pid: The identity, as published, as text.
+        camid: The camera's number; both modalities share one numbering.
         modality: ``visible`` or ``infrared``.
-        frames: How many there are.
+        frames: Number of frames.
         split: ``train``, ``val`` (validation: identities taken out of the training half), ``test``.
     """
 
@@ -26,18 +26,18 @@ class Tracklet:
 
     @property
     def type(self) -> str:
-        """The middle part of the path, OpenGait's type: ``rgb``, ``ir``, or a gait data set's."""
+        """Return the middle part of the path, OpenGait's type: ``rgb``, ``ir``, or a gait type."""
         return self.path.split("/")[1]
 
     @property
     def view(self) -> str:
-        """Camera and row, ``D3-T17``: the last part of the path, OpenGait's view."""
+        """Return the last part of the path, OpenGait's view: camera and row, ``D3-T17``."""
         return self.path.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Who queries whom: positions in ``Partition.tracklets``."""
+    """Queries and gallery of one direction, as positions in ``Partition.tracklets``."""
 
     query: list[int]
     gallery: list[int]
@@ -45,19 +45,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Partition:
-    """What ``partition.json`` says about a prepared dataset.
+    """A prepared data set, as described in ``partition.json``.
 
     Args:
-        dataset: Its name, printed beside every result.
-        tracklets: All of them, of every split.
-        tasks: ``tasks[split][direction]``, directions as in ``DIRECTIONS`` or, of gait data,
-            ``WITHIN_VISIBLE``; a condition may stand before, ``CL visible_to_visible``.
-        protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``; of
-            gait data also what ``evaluation.gait`` reads.
-        source: Where the data come from: ``digest``, ``tool``, ``counts``, ``dropped`` ...;
-            ``discard_lists`` is None, or tells of ``train`` and ``test`` what their list removed.
-        pairs: Positions ``(visible, infrared)`` of tracklets whose frames of one number were taken
-            together; empty for data without such, and in files that do not speak of pairs.
+        dataset: Name of the data set, printed with every result.
+        tracklets: The tracklets of all splits.
+        tasks: ``tasks[split][direction]``, directions as in ``DIRECTIONS`` or, for gait data,
+            ``WITHIN_VISIBLE``; a condition may precede it, ``CL visible_to_visible``.
+        protocol: ``{"name": "vcm", "ignore": "same_pid_camid" | "none", "min_frames": 12}``; for
+            gait data also the keys that ``evaluation.gait`` reads.
+        source: Origin of the data: ``digest``, ``tool``, ``counts``, ``dropped`` ...;
+            ``discard_lists`` is None, or says what the lists removed from ``train`` and ``test``.
+        pairs: Positions ``(visible, infrared)`` of tracklets whose frames of equal number were
+            filmed together; empty for data without pairs and for files without this key.
     """
 
     dataset: str

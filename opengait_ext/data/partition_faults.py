@@ -1,4 +1,4 @@
-"""What a ``partition.json`` must not say: contradictions, each named with its place."""
+"""Contradictions in a ``partition.json``, each with its place."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,14 @@ from opengait_ext.data.partition import Partition, Tracklet
 VISIBLE, INFRARED = "visible", "infrared"
 FOLDERS = {VISIBLE: "rgb", INFRARED: "ir"}
 DIRECTIONS = ("infrared_to_visible", "visible_to_infrared")  # query _to_ gallery
-WITHIN_VISIBLE = "visible_to_visible"  # of data without infrared frames: gait data sets
+WITHIN_VISIBLE = "visible_to_visible"  # for data without infrared frames: gait data sets
 SPLITS = ("train", "val", "test")
 
-_MOST = 2**31  # of frames and cameras
+_MOST = 2**31  # limit on numbers of frames and cameras
 
 
 def faults_of_partition(partition: Partition) -> list[str]:
-    """Lists what contradicts itself: in the tracklets or, if they are in order, in the rest."""
+    """Return the contradictions in the tracklets or, if there are none, in the rest."""
     faults = [*_tracklet_faults(partition.tracklets)]
     if faults:
         return faults
@@ -46,20 +46,20 @@ def _tracklet_faults(tracklets: list[Tracklet]) -> Iterator[str]:
 
 
 def _short(value: object) -> str:
-    """Return a value for a message; Python cannot write an integer of many digits."""
+    """Return a value for a message; Python refuses to print an integer of many digits."""
     huge = type(value) is int and abs(value) >= _MOST
     return f"above {_MOST:,}" if huge else repr(value)[:80]
 
 
 def _type_of(tracklet: Tracklet) -> str:
-    """Gives the type that a path should have: any for visible frames, if it is not ``ir``."""
+    """Return the type that a path should have; visible frames may have any type but ``ir``."""
     parts = tracklet.path.split("/")
     own = len(parts) == 3 and tracklet.modality == VISIBLE and parts[1] != FOLDERS[INFRARED]
     return parts[1] if own else FOLDERS[tracklet.modality]
 
 
 def _is_plain(path: str) -> bool:
-    """Whether a path stays below the root on every system."""
+    """Return whether a path stays below the root on every system."""
     parts = path.split("/")
     return len(parts) == 3 and not any(
         part in ("", ".", "..") or "\\" in part or ":" in part for part in parts

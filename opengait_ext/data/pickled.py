@@ -1,4 +1,4 @@
-"""Pickles of arrays, read without making any object that they name."""
+"""Safe reading of pickled arrays: no class is instantiated, no code runs."""
 
 from pathlib import Path
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from opengait_ext.errors import UserError
 from opengait_ext.unpickle import NUMPY, BrokenPickleError, ForeignObjectError, Machine, Source
 
-_INSTRUCTIONS = 100_000  # a file of one array has some thirty
+_INSTRUCTIONS = 100_000  # a file of one array has about thirty
 
 
 class LayoutError(UserError):
-    """Prepared data are missing, damaged or not in the expected form; names the file."""
+    """Prepared data are missing, damaged or of another form; the message names the file."""
 
 
 class RefusedError(LayoutError):
-    """A file asks for classes or functions that a tracklet's file does not need."""
+    """A file names classes or functions that a tracklet's file does not need."""
 
 
 def load_pickle(path: str | Path, skip: bool = False) -> Any:
-    """Return what a pickle holds, if it is arrays and plain values only.
+    """Return the content of a pickle of arrays and plain values.
 
     Args:
         path: The file.
-        skip: Jump over large values: arrays have their shape and type, but no values.
+        skip: Skip large values: the arrays then have shape and type, but no values.
 
     Raises:
-        RefusedError: If it asks for anything but arrays of numbers.
+        RefusedError: If it names classes or functions other than those of arrays of numbers.
         LayoutError: If the file is missing or damaged.
     """
     path = Path(path)
@@ -43,10 +43,10 @@ def load_pickle(path: str | Path, skip: bool = False) -> Any:
 
 
 def measure_pickle(path: str | Path) -> Any:
-    """Return what `load_pickle` returns, the large arrays without their values.
+    """Return the content of `load_pickle`, with large arrays lacking their values.
 
-    What is not read is jumped over, which on hundreds of gigabytes saves hours; a file that ends
-    too early is found all the same. A form of pickle that has to be read for this, is.
+    Values are skipped instead of read, which saves hours on hundreds of gigabytes; a file that is
+    cut off is still found. A kind of pickle that cannot be skipped is read.
 
     Raises:
         LayoutError: As `load_pickle`.
@@ -55,6 +55,6 @@ def measure_pickle(path: str | Path) -> Any:
 
 
 def damaged(path: Path, error: Exception) -> LayoutError:
-    """Return the error of a file that cannot be read."""
+    """Return the error for a file that cannot be read."""
     kind = "" if isinstance(error, BrokenPickleError) else f"{type(error).__name__}: "
     return LayoutError(f"{path}: damaged ({kind}{error}); prepare the data again")

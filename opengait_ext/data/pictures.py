@@ -1,4 +1,4 @@
-"""Any image file as pixels, in one way: upright, on black, in 8 or 16 bits a channel."""
+"""The one decoder of image files: upright, on black, with 8 or 16 bits per channel."""
 
 import struct
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ import numpy as np
 from .image_notes import ImageNotes, notes_of
 from .image_size import check_image_size
 
-# What EXIF's orientations 2 to 8 ask for: a mirror or not, then quarters to the left.
+# EXIF orientations 2 to 8: mirror or not, then quarter turns to the left.
 _TURNS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3),
           8: (False, 1)}  # fmt: skip
 _DEPTHS = (np.uint8, np.uint16)
 
 
 def read_pixels(content: bytes) -> np.ndarray:
-    """Return the pixels of an image file of any form, as every reader of this package sees them.
+    """Return the pixels of an image file of any format; every reader of this package uses this.
 
-    Turned upright as its EXIF asks (JPEG, PNG, WebP, TIFF), transparent pixels on black, a palette
-    and CMYK as colors.
+    The image is turned upright by its EXIF orientation (JPEG, PNG, WebP, TIFF), transparent pixels
+    are put on black, and a palette or CMYK becomes colors.
 
     Args:
         content: All bytes of the file.
 
     Returns:
-        uint8 or uint16 ``[h, w]``, or ``[h, w, 3]``, blue first.
+        uint8 or uint16, ``[h, w]`` or ``[h, w, 3]`` in the order BGR.
 
     Raises:
         ValueError: If the image is damaged, too large, holds several pictures, or has pixels of
@@ -43,13 +43,13 @@ def read_pixels(content: bytes) -> np.ndarray:
         raise ValueError(f"has pixels of {image.dtype}, expected 8 or 16 bits")
     if image.ndim == 2 and notes.channels == 2:
         raise ValueError("is a gray TIFF with transparency, expected PNG for that")
-    if notes.white_is_zero and image.dtype == np.uint16:  # OpenCV turns over 8 bits only
+    if notes.white_is_zero and image.dtype == np.uint16:  # OpenCV inverts only 8 bits
         image = np.iinfo(np.uint16).max - image
     return upright(_flat(image, notes), notes.turn)
 
 
 def upright(image: np.ndarray, turn: int) -> np.ndarray:
-    """Return an image ``[h, w]`` or ``[h, w, 3]`` as one of EXIF's orientations asks."""
+    """Return an image ``[h, w]`` or ``[h, w, 3]`` turned upright from an EXIF orientation."""
     if turn == 1:
         return np.ascontiguousarray(image)
     is_mirrored, quarters = _TURNS[turn]
@@ -58,7 +58,7 @@ def upright(image: np.ndarray, turn: int) -> np.ndarray:
 
 
 def _without_turn(content: bytes, notes: ImageNotes) -> bytes:
-    """Return a TIFF that says that it is upright: OpenCV would turn it, whatever its flags."""
+    """Return a TIFF marked as upright: OpenCV would turn it, whatever its flags."""
     if not notes.turn_at or notes.turn == 1:
         return content
     changed = bytearray(content)
@@ -78,7 +78,7 @@ def _decoded(content: bytes) -> np.ndarray:
 
 
 def _flat(image: np.ndarray, notes: ImageNotes) -> np.ndarray:
-    """Return an image without transparency, on black."""
+    """Return an image on black, without its alpha channel."""
     if image.ndim == 2:
         if notes.clear_gray is not None:
             return np.where(image == notes.clear_gray, 0, image).astype(image.dtype)
@@ -94,7 +94,7 @@ def _flat(image: np.ndarray, notes: ImageNotes) -> np.ndarray:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV from writing about an image; what it refuses is told by us."""
+    """Silence OpenCV's own messages; this package reports what it rejects."""
     log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
     before = log.getLogLevel()
     log.setLogLevel(0)

@@ -1,4 +1,4 @@
-"""The batches of the published codes: each drawn anew, its tracklets with replacement."""
+"""Batches as in published code: identities drawn anew each time, tracklets with replacement."""
 
 from typing import Protocol
 
@@ -9,19 +9,19 @@ from .samplers import IdentitySampler
 
 
 class Choosing(Protocol):
-    """A generator of numpy's, new or old."""
+    """A NumPy generator, new (``Generator``) or old (``RandomState``)."""
 
     def choice(self, a: int | np.ndarray, size: int, replace: bool) -> np.ndarray:
-        """Draws ``size`` of the entries of ``a``, or of the numbers below it."""
+        """Draw ``size`` of the entries of ``a``, or of the numbers below it."""
 
 
 class RandomIdentitySampler(IdentitySampler):
-    """Draws the identities of each batch anew, and their tracklets with replacement.
+    """Draw the identities of each batch anew and their tracklets with replacement.
 
-    No identity is twice in a batch, but one may miss many batches, where ``IdentitySampler``
-    has each once a round; and a tracklet may be twice in a batch although its identity has
-    enough of them, with other seeds and so with other frames. The data are seen less evenly:
-    this is for repeating what was published.
+    No identity is twice in a batch, but one may miss many batches, whereas ``IdentitySampler``
+    uses each once per round. A tracklet may be twice in a batch although its identity has enough,
+    with another seed and therefore other frames. The data are seen less evenly: use this to
+    reproduce published training.
 
     Source: the reader of HITSZ-VCM (Lin et al., "Learning Modal-Invariant and Temporal-Memory
     for Video-Based Visible-Infrared Person Re-Identification", CVPR 2022), which Yang et al.
@@ -30,24 +30,24 @@ class RandomIdentitySampler(IdentitySampler):
     batches.
 
     Args:
-        dataset: As all that follow, see ``IdentitySampler``.
+        dataset: The training data; ``tracklets``, ``labels`` and ``pids`` are used.
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        draws: Which batches, and this process's share of each.
+        draws: Which batches to draw, and this process's share of each.
 
     Raises:
         UserError: As ``IdentitySampler``.
     """
 
     def batch(self, number: int) -> list[Request]:
-        """Gives this process's share of one batch.
+        """Return this process's share of one batch.
 
         Args:
-            number: Of the batch, from 0.
+            number: Index of the batch, from 0.
 
         Returns:
-            Requests, identity by identity, of each the visible tracklets before the infrared.
+            Requests, grouped by identity, in each group the visible tracklets first.
         """
         rng = self._generator(number)
         shares = self.draw(rng)  # [identities, tracklets of one]
@@ -56,11 +56,11 @@ class RandomIdentitySampler(IdentitySampler):
         return [(int(position), int(seed)) for position, seed in mine]
 
     def draw(self, rng: Choosing) -> np.ndarray:
-        """Draws the tracklets of a batch: first all identities, then identity by identity.
+        """Draw the tracklets of a batch: first all identities, then identity by identity.
 
         Args:
-            rng: All that is random; an old ``RandomState`` gives what the published code draws
-                with it.
+            rng: Source of all randomness; an old ``RandomState`` reproduces the draws of the
+                published code.
 
         Returns:
             Positions ``[identities, visible + infrared]``, the visible first.

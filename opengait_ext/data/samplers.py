@@ -1,8 +1,8 @@
-"""Which tracklets make a batch, and the seed from which each gets its frames and changes.
+"""Samplers: the tracklets of each batch, and the seed of each tracklet's frames and transforms.
 
-A sampler gives lists of ``(position, seed)``. Batch i follows from the sampler's seed and i
-alone, so a run that goes on from a checkpoint sees what the unbroken run would have seen, and
-several processes share one batch without speaking to each other.
+A sampler yields lists of ``(position, seed)``. Batch i depends on the sampler's seed and i alone,
+so a resumed run sees the batches of the uninterrupted run, and several processes share one batch
+without communication.
 """
 
 import math
@@ -15,19 +15,19 @@ from ..errors import UserError
 from .dataset import Request, TrackletDataset
 from .layout import INFRARED, VISIBLE
 
-# Last words of the generators' seeds, so that an epoch and a batch of one number differ.
+# Last entries of the generators' seeds, so that an epoch and a batch of equal number differ.
 _EPOCHS, _BATCHES = 1, 2
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Which batches a sampler draws, and which share of each this process gets.
+    """The range of batches that a sampler draws, and this process's share of each.
 
     Attributes:
-        seed: Together with the number of a batch, decides all of it.
-        start: Number of the first batch.
-        total: Number after the last batch; 0: without end.
-        rank: Number of this process.
+        seed: Determines each batch, together with its index.
+        start: Index of the first batch.
+        total: Index after the last batch; 0: endless.
+        rank: Index of this process.
         world_size: Number of processes.
     """
 
@@ -42,19 +42,19 @@ ONE_PROCESS = Draws()
 
 
 class IdentitySampler:
-    """Draws P identities, and of each so many visible and so many infrared tracklets.
+    """Draw P identities, and fixed numbers of visible and infrared tracklets of each.
 
-    The identities follow random orders of all of them, one order after another; where a batch
-    goes over the end of one order, the next begins with others, so no batch has an identity
-    twice. Tracklets are drawn without replacement; an identity with too few gives all of them
-    and some again, with other seeds and so with other frames.
+    Identities are taken from one random permutation of all of them after another. Where a batch
+    spans two permutations, the second starts with identities that the batch does not have yet, so
+    no batch has an identity twice. Tracklets are drawn without replacement; an identity with too
+    few uses all of them and repeats some, with other seeds and therefore other frames.
 
     Args:
-        dataset: Gives ``tracklets``, ``labels`` and ``pids``.
+        dataset: The training data; ``tracklets``, ``labels`` and ``pids`` are used.
         identities: Identities of a batch (P), over all processes.
         visible: Visible tracklets of each identity; 0 for none.
         infrared: Infrared tracklets of each identity; 0 for none.
-        draws: Which batches, and this process's share of each.
+        draws: Which batches to draw, and this process's share of each.
 
     Raises:
         UserError: If there are fewer identities than a batch needs, an identity lacks a
@@ -108,13 +108,13 @@ class IdentitySampler:
             number += 1
 
     def batch(self, number: int) -> list[Request]:
-        """Gives this process's share of one batch.
+        """Return this process's share of one batch.
 
         Args:
-            number: Of the batch, from 0.
+            number: Index of the batch, from 0.
 
         Returns:
-            Requests, identity by identity, of each the visible tracklets before the infrared.
+            Requests, grouped by identity, in each group the visible tracklets first.
         """
         rng = self._generator(number)
         shares = [self._requests(label, rng) for label in self._labels_of_batch(number)]
@@ -141,7 +141,7 @@ class IdentitySampler:
         return self._order[first : first + self._identities].tolist()
 
     def _order_of_block(self, block: int) -> np.ndarray:
-        """Gives the identities of the batches from one end shared with an epoch to the next."""
+        """Return the identities of a block: the fewest whole epochs that make whole batches."""
         count, size = len(self._pools), self._identities
         epochs = math.lcm(count, size) // count
         order = np.empty(0, dtype=np.int64)
@@ -149,7 +149,7 @@ class IdentitySampler:
             rng = np.random.default_rng([self.draws.seed, epoch, _EPOCHS])
             permutation = rng.permutation(count)
             begun = len(order) % size
-            if begun:  # the unfinished batch goes on with identities that it has not yet
+            if begun:  # fill the unfinished batch with identities that it does not have yet
                 others = permutation[~np.isin(permutation, order[-begun:])][: size - begun]
                 rest = permutation[~np.isin(permutation, others)]
                 permutation = np.concatenate([others, rest])
@@ -158,13 +158,13 @@ class IdentitySampler:
 
 
 class OrderedSampler:
-    """Goes through all tracklets once, in their order.
+    """Yield all tracklets once, in their order.
 
     Args:
-        dataset: Its length is all that is asked.
-        batch_size: Tracklets of a batch, at most.
-        rank: Number of this process. Each gets tracklets that follow each other; the numbers
-            of tracklets differ by one at most, and none is given twice.
+        dataset: The data; only the length is used.
+        batch_size: Largest number of tracklets of a batch.
+        rank: Index of this process. Each process gets a contiguous range; the lengths differ by
+            one at most, and no tracklet is repeated.
         world_size: Number of processes.
 
     Raises:
@@ -196,7 +196,7 @@ class OrderedSampler:
 def _positions_by_label(
     dataset: TrackletDataset, counts: dict[str, int], sampler: str
 ) -> list[list[tuple[np.ndarray, int]]]:
-    """Gives for each label its tracklets' positions and their wanted number, per modality."""
+    """Return for each label and modality the tracklets' positions and the number to draw."""
     found: list[dict[str, list[int]]] = [{name: [] for name in counts} for _ in dataset.pids]
     for position, label in enumerate(dataset.labels):
         found[label][dataset.tracklets[position].modality].append(position)

@@ -1,4 +1,4 @@
-"""Changes of silhouettes as the gait benchmarks publish them: uint8 ``[s, 1, h, w]`` in and out."""
+"""Transforms of silhouettes as gait benchmarks publish them: uint8 ``[s, 1, h, w]`` in and out."""
 
 import numpy as np
 from torch import Tensor
@@ -7,16 +7,16 @@ from ..errors import UserError
 
 
 class CutSides:
-    """Takes away the same number of columns on either side.
+    """Crop the same number of columns from both sides.
 
-    Published silhouettes are 64 x 64, the body in the middle; OpenGait's models are made for 44
-    columns and get them so, which is ``columns: 10`` here.
+    Published silhouettes are 64 x 64 with the body in the middle; OpenGait's models expect 44
+    columns and crop them like this, which is ``columns: 10`` here.
 
     Args:
-        columns: On either side, in pixels.
+        columns: Columns to crop on each side, in pixels.
 
     Raises:
-        UserError: If the number is negative, or, when called, if nothing would be left.
+        UserError: If the number is negative or, in the call, if nothing would be left.
     """
 
     def __init__(self, columns: int) -> None:
@@ -25,7 +25,7 @@ class CutSides:
         self.columns = columns
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives ``[s, c, h, w - 2 columns]``."""
+        """Return ``[s, c, h, w - 2 columns]``."""
         width = frames.shape[-1]
         if width <= 2 * self.columns:
             raise UserError(

@@ -1,9 +1,9 @@
-"""Changes of a tracklet's frames, before they are normalized: uint8 in, uint8 out.
+"""Transforms of a tracklet's frames before normalization: uint8 in, uint8 out.
 
 Every transform is called as ``transform(frames, modality, rng)`` with uint8 ``[s, 3, h, w]``,
-``"visible"`` or ``"infrared"``, and the generator that all its random numbers come from. None
-changes the tensor that it gets. Unless ``per_frame`` is set, one draw holds for the whole
-tracklet, so that its frames still fit together; the published codes draw for each frame.
+``"visible"`` or ``"infrared"``, and the generator of all its random numbers. None changes its
+input in place. Unless ``per_frame`` is set, one draw holds for the whole tracklet, so that its
+frames stay consistent; published code draws for each frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,10 +24,10 @@ _functional = torchvision.transforms.v2.functional
 
 
 class Resize:
-    """Brings frames to one size, bilinear with antialiasing.
+    """Resize frames, bilinear with antialiasing.
 
-    Put it first: the dataset then applies it to each frame of a tracklet whose frames differ
-    in size, and lets JPEG files of at least twice this size be decoded smaller.
+    Put it first: the dataset then applies it to each frame of a tracklet whose frames differ in
+    size, and decodes JPEG files of at least twice this size at a reduced scale.
 
     Args:
         height: In pixels.
@@ -44,19 +44,19 @@ class Resize:
         self.width = width
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives ``[s, 3, height, width]``."""
+        """Return ``[s, 3, height, width]``."""
         return _functional.resize(frames, [self.height, self.width], antialias=True)
 
 
 class Chain:
-    """Transforms in their order, called as one.
+    """A sequence of transforms, called as one.
 
     Args:
-        transforms: One after the other.
+        transforms: The transforms, in order.
 
     Attributes:
-        resize: The ``Resize`` that stands first, for which images may be decoded smaller and of
-            which each frame gets its size alone; None: a tracklet's frames have one size already.
+        resize: The ``Resize`` in first place, if any: images may then be decoded at a reduced
+            scale, and it is applied frame by frame. None: a tracklet's frames must have one size.
     """
 
     def __init__(self, transforms: Iterable[Transform]) -> None:
@@ -68,17 +68,17 @@ class Chain:
         return iter(self._transforms)
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Return the frames as the last transform leaves them."""
+        """Return the frames after all transforms."""
         for change in self._transforms:
             frames = change(frames, modality, rng)
         return frames
 
 
 class PadCrop:
-    """Pads frames on all sides and cuts a window of the old size out at a random place.
+    """Pad frames on all sides and crop a window of the old size at a random place.
 
     Args:
-        padding: In pixels.
+        padding: Padding on each side, in pixels.
         value: Brightness of the padding, 0 (black) to 255.
         per_frame: Draw the place for each frame.
 
@@ -96,7 +96,7 @@ class PadCrop:
         self.per_frame = per_frame
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives frames of the size they had."""
+        """Return frames of the same size."""
         height, width = frames.shape[-2:]
         padded = _functional.pad(frames, [self.padding] * 4, fill=self.value)
         places = rng.integers(2 * self.padding + 1, size=(len(frames), 2)).tolist()
@@ -110,11 +110,11 @@ class PadCrop:
 
 
 class HorizontalFlip:
-    """Mirrors frames left to right.
+    """Flip frames left to right.
 
     Args:
-        probability: Of a flip.
-        per_frame: Draw for each frame; mirrored frames then stand between others.
+        probability: Probability of a flip.
+        per_frame: Draw for each frame; a tracklet then mixes flipped and unflipped frames.
 
     Raises:
         UserError: If the probability is outside 0 to 1.
@@ -125,7 +125,7 @@ class HorizontalFlip:
         self.per_frame = per_frame
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives the frames, mirrored or not."""
+        """Return the frames, flipped or not."""
         if not self.per_frame:
             mirror = rng.random() < self.probability
             return _functional.horizontal_flip(frames) if mirror else frames
@@ -135,19 +135,19 @@ class HorizontalFlip:
 
 
 class ChannelErasing:
-    """Fills a random rectangle with one color ("channel random erasing").
+    """Fill a random rectangle with one color ("channel random erasing").
 
     Source: Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition",
     ICCV 2021, https://github.com/mangye16/Cross-Modal-Re-ID-baseline; the rectangle is that of
     Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
 
     Args:
-        probability: Of erasing.
-        area: Least and greatest part of the picture that is erased.
-        aspect: The height is at least this, at most its reciprocal, times the width.
-        fill: Color, 0 to 255 per channel: ImageNet's mean, which becomes 0 when normalized.
-            The authors' code erases after normalization with what is (152, 144, 129) here.
-        modality: Which tracklets it may change.
+        probability: Probability of erasing.
+        area: Smallest and largest erased fraction of the image.
+        aspect: Smallest ratio of height to width; the largest is its reciprocal.
+        fill: Color, 0 to 255 per channel. The default is ImageNet's mean, 0 after normalization;
+            the authors' code erases after normalization with the equivalent of (152, 144, 129).
+        modality: Which tracklets may be changed.
         per_frame: Draw for each frame.
 
     Raises:
@@ -184,7 +184,7 @@ class ChannelErasing:
         self.per_frame = per_frame
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives the frames, erased or not."""
+        """Return the frames, erased or not."""
         if self.modality not in ("both", modality):
             return frames
         _check_rgb("ChannelErasing", frames)
@@ -207,23 +207,23 @@ class ChannelErasing:
 
 
 class ChannelAdaptiveGray:
-    """Copies one channel to all three, or makes the frames gray, or leaves them.
+    """Copy one channel to all three, or make the frames gray, or leave them unchanged.
 
-    One of four cases is drawn: the three channels, and a fourth that makes gray with the given
-    probability. Three quarters of the tracklets are thus changed whatever the probability is.
+    One of four cases is drawn: a copy of each of the three channels, or gray with the given
+    probability. So three quarters of the tracklets are changed whatever the probability is.
 
     Source: as for ``ChannelErasing``, whose authors apply it to infrared frames.
 
     Args:
-        probability: Of gray in the fourth case.
-        modality: Which tracklets it may change.
-        normalized: Copy and mix what the frames will be after ImageNet normalization, as the
-            authors' code does; a copy then changes infrared frames as well, although their
-            channels are equal. Without it, plain values are copied.
+        probability: Probability of gray in the fourth case.
+        modality: Which tracklets may be changed.
+        normalized: Copy and mix the values after ImageNet normalization, as the authors' code
+            does; a copy then changes infrared frames too, although their channels are equal.
+            Otherwise the values before normalization are copied and mixed.
         per_frame: Draw for each frame.
 
     Raises:
-        UserError: If the probability or the modality is none.
+        UserError: If the probability or the modality is invalid.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class ChannelAdaptiveGray:
         self.per_frame = per_frame
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives the frames, their channels replaced or not."""
+        """Return the frames, with channels replaced or unchanged."""
         if self.modality not in ("both", modality):
             return frames
         _check_rgb("ChannelAdaptiveGray", frames)
@@ -255,18 +255,18 @@ class ChannelAdaptiveGray:
 
 
 class ChannelExchange:
-    """Copies one channel, drawn anew each time, to all three.
+    """Copy one randomly drawn channel to all three.
 
     Source: as for ``ChannelErasing``, whose authors apply it to visible frames.
 
     Args:
-        probability: Of a copy; drawn once for the tracklet in any case.
-        modality: Which tracklets it may change.
+        probability: Probability of a copy; always drawn once per tracklet.
+        modality: Which tracklets may be changed.
         normalized: As in ``ChannelAdaptiveGray``.
         per_frame: Draw the channel for each frame.
 
     Raises:
-        UserError: If the probability or the modality is none.
+        UserError: If the probability or the modality is invalid.
     """
 
     def __init__(
@@ -282,7 +282,7 @@ class ChannelExchange:
         self.per_frame = per_frame
 
     def __call__(self, frames: Tensor, modality: str, rng: np.random.Generator) -> Tensor:
-        """Gives the frames, one of their channels in the place of all, or unchanged."""
+        """Return the frames, with one channel in place of all three or unchanged."""
         _check_rgb("ChannelExchange", frames)
         if self.modality not in ("both", modality) or rng.random() >= self.probability:
             return frames

@@ -1,6 +1,7 @@
-"""The words that users write for the modalities, and for a person whom nobody knows.
+"""Words that users write for modalities and for an unknown person.
 
-One vocabulary for preparation, commands and the Python interface. Needs the standard library only.
+Preparation, commands and the Python interface share this vocabulary. Needs the standard library
+only.
 """
 
 from opengait_ext.data.partition_faults import INFRARED, VISIBLE
@@ -10,31 +11,31 @@ MODALITY_WORDS = {
     **dict.fromkeys(("ir", "infrared", "nir", "thermal"), INFRARED),
 }
 WORDS = ", ".join(MODALITY_WORDS)
-UNKNOWN = "unknown"  # begins the made-up pids of people without one
-# What tables and re-ID lists hold in the place of a value that is missing. As pids they would make
-# one person of many strangers.
+UNKNOWN = "unknown"  # prefix of the pids generated for unknown people
+# Markers of a missing value in tables and re-ID lists. As pids they would merge many strangers
+# into one person.
 _MISSING = {"", "-1", "-1.0", "nan", "none", "null", "na", "n/a", "#n/a", "<na>"}
 
 
 def modality_of(word: str) -> str | None:
-    """Return ``visible`` or ``infrared`` for a word that means it, or None.
+    """Return the modality that a word means, ``visible`` or ``infrared``; None for other words.
 
     Args:
-        word: In any case, with or without blanks around it.
+        word: The word; case and surrounding blanks do not matter.
     """
     return MODALITY_WORDS.get(word.strip().lower())
 
 
 def is_missing(word: str) -> bool:
-    """Whether a field holds no value: empty, ``-1``, ``nan``, ``None``, ``null``, ``NA``."""
+    """Return whether a field holds no value: empty, ``-1``, ``nan``, ``None``, ``null``, ``NA``."""
     return word.strip().lower() in _MISSING
 
 
 def is_nobody(word: str) -> bool:
-    """Whether a word in the place of a pid means that nobody knows the person."""
+    """Return whether a word in place of a pid means an unknown person."""
     return is_missing(word) or word.strip().lower() == UNKNOWN
 
 
 def is_made_up(pid: str) -> bool:
-    """Whether a pid is the name that preparation gives to somebody unknown, ``unknown-00017``."""
+    """Return whether a pid was generated for an unknown person, such as ``unknown-00017``."""
     return pid == UNKNOWN or pid.startswith(f"{UNKNOWN}-")
