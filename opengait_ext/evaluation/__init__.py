@@ -1,7 +1,7 @@
-"""Protocols of retrieval, their measures, and what comes out.
+"""Retrieval protocols, their measures and results.
 
-The names below are looked up in ``components`` when they are first used, so that the scripts
-that prepare data can use ``evaluation.protocols`` without waiting for, or having, torch.
+The names below are looked up in ``components`` on first use, so that preparation can import
+``evaluation.protocols`` without torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     """Return a name of ``components``.
 
     Raises:
-        AttributeError: If there is none of this name.
+        AttributeError: If there is no such name.
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What scores embeddings, and the list that a config picks from."""
+"""The parts of the evaluation package that need torch, and the registry of evaluators."""
 
 from ..registry import Registry
 from .evaluators import evaluate_cross_modality

@@ -1,4 +1,4 @@
-"""The scores of one direction: each query's ranking, means over queries and trials."""
+"""Scores of one direction: means over queries and trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .verification import PairDistances, Verification
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured; see ``evaluate_cross_modality``."""
+    """The measures to compute; see ``evaluate_cross_modality``."""
 
     ranks: Sequence[int]
     block_size: int
@@ -24,7 +24,7 @@ class Settings:
 
 
 class _Tally:
-    """Collects the scores of one trial, block by block."""
+    """Collector of the scores of one trial, block by block."""
 
     def __init__(self, trial: Trial, settings: Settings) -> None:
         self.query, self.gallery = trial.query, trial.gallery
@@ -35,7 +35,7 @@ class _Tally:
         self._pairs = PairDistances(pairs, fars) if fars else None
 
     def add(self, block: Block) -> None:
-        """Score a block."""
+        """Add the scores of a block."""
         self.ignored += int(np.count_nonzero(block.ignore))
         self._blocks.append(self._trial.scored(block))
         if self._pairs is not None:
@@ -46,7 +46,7 @@ class _Tally:
         return self._trial.scores(self._blocks)
 
     def verification(self) -> Verification | None:
-        """Return the scores of the pairs, if they were asked for."""
+        """Return the verification scores of the pairs; None if they were not requested."""
         return self._pairs.scores() if self._pairs is not None else None
 
 
@@ -55,8 +55,8 @@ def score_direction(direction: Direction, skipped: bool, settings: Settings) -> 
 
     Args:
         direction: Queries, galleries and distances.
-        skipped: Whether queries without a match are in no score.
-        settings: What is measured.
+        skipped: Whether scores leave out queries without a match.
+        settings: The measures to compute.
     """
     tallies = [_Tally(trial, settings) for trial in direction.trials]
     for number, block in direction.blocks(settings.block_size):

@@ -1,22 +1,22 @@
-"""Distances between embeddings of several parts, a block of queries at a time.
+"""Distances between embeddings of several parts, computed in blocks of queries.
 
 Smaller is nearer. Letters: q queries, g gallery tracklets, d embedding, p parts, b queries
 of one block.
 
-Memory: the gallery is copied once, ``[p, g, d]``. On top of that, the ``[b, g]`` block that
-is handed out and temporaries of at most ``largest_temporary(...)`` elements each; nothing
-grows with ``q * g * p``. A gallery of more than ``HELD`` elements is never copied whole: it
-is gone through piece by piece, for as many queries at a time as have ``HELD`` distances.
+Memory: one copy of the gallery, ``[p, g, d]``, one ``[b, g]`` block of results, and temporaries of
+at most ``largest_temporary(...)`` elements each; nothing grows with ``q * g * p``. A gallery of
+more than ``HELD`` elements is never copied whole: its tiles are visited once for every group of
+queries that has ``HELD`` distances.
 
-Precision: float64 if an input is float64, else float32, and never less. A squared distance
-is ``|x|^2 + |y|^2 - 2xy``, which in float32 loses all its digits for two embeddings that
-are much nearer to each other than to the origin: equal ones come out as 3e-4 times their
-length instead of 0. Therefore the origin is moved to the mean of the gallery, part by part
-(no distance changes), and what is still smaller than ``CANCELED`` times ``|x|^2 + |y|^2``
-is computed again as ``|x - y|^2``.
+Precision: float64 if an input is float64, else float32, never less. A squared distance is computed
+as ``|x|^2 + |y|^2 - 2xy``. In float32 this loses all digits for two embeddings that are much
+nearer to each other than to the origin: equal ones come out as 3e-4 times their length instead of
+0. Therefore the origin is moved to the mean of the gallery, part by part (distances do not
+change), and results below ``CANCELED`` times ``|x|^2 + |y|^2`` are recomputed as ``|x - y|^2``.
 
-Equal distances are equal: those of codes are counted, those of equal embeddings are copied, see
-``ties``. The distances of codes have float64, where sums of several roots stay apart.
+Distances that are equal in theory come out equal: those of codes are computed in whole numbers,
+those of equal embeddings are copied, see ``ties``. Distances of codes are float64, in which
+different sums of several roots stay different.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,19 +30,19 @@ from ..products import linear
 from .embeddings import Chosen, Embeddings, check, precision_of, readable
 from .ties import Codes, codes_of, twins_of
 
-TILE = 512  # gallery tracklets of one product, so that it stays in the cache
-HELD = 2**28  # elements of a gallery, 1 GiB in float32, up to which its copy is kept
-CANCELED = 1e-3  # below, float32 keeps less than three digits of a squared distance
-PAIR_ELEMENTS = 2**20  # elements of the differences that are computed again at a time
+TILE = 512  # gallery tracklets per product, so that it stays in the cache
+HELD = 2**28  # elements (1 GiB in float32); up to this size a copy of the gallery is kept
+CANCELED = 1e-3  # below this ratio, float32 keeps fewer than three digits of a squared distance
+PAIR_ELEMENTS = 2**20  # elements of the differences recomputed at a time
 
 
 class Comparison(NamedTuple):
-    """What all distances of a comparison depend on beside the two embeddings.
+    """The facts that all distances of a comparison share.
 
     Attributes:
         metric: ``"euclidean"`` or ``"cosine"``.
-        precision: Of the distances.
-        codes: If all embeddings are codes.
+        precision: Type of the distances.
+        codes: The shared facts of codes; None if the embeddings are not codes.
         center: ``[p, d]``, the origin of Euclidean distances; None otherwise.
     """
 
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
     center: Tensor | None
 
     def steps(self, gallery: Tensor | Chosen) -> Callable[[Tensor], Tensor]:
-        """Return what gives the distances ``[b, g]`` of ``[b, d, p]`` to a gallery."""
+        """Return a function from queries ``[b, d, p]`` to distances ``[b, g]`` to a gallery."""
         if self.codes is not None:
             return self.codes.steps(gallery)
         if self.center is None:
@@ -62,7 +62,7 @@ class Comparison(NamedTuple):
 
 @torch.no_grad()
 def comparison_of(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str) -> Comparison:
-    """Return what the distances of checked embeddings depend on."""
+    """Return the comparison of two sets of checked embeddings."""
     precision = torch.promote_types(precision_of(query), precision_of(gallery))
     codes = codes_of(query, gallery, metric)
     if codes is not None:
@@ -74,18 +74,18 @@ def comparison_of(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str)
 def part_distance(
     query: Embeddings, gallery: Embeddings, metric: str = "euclidean", block_size: int = 512
 ) -> Tensor:
-    """Gives all distances at once: the blocks of ``distance_blocks``, joined.
+    """Return all distances at once: the joined blocks of ``distance_blocks``.
 
     Args:
         query: ``[q, d, p]``.
         gallery: ``[g, d, p]``.
         metric: ``"euclidean"``, the mean over the parts of the Euclidean distances, or
             ``"cosine"``, 1 minus the mean over the parts of the cosines.
-        block_size: Queries computed at a time.
+        block_size: Number of queries per block.
 
     Returns:
-        ``[q, g]``, float32 or float64, on the device of the embeddings. Of codes (see ``ties``)
-        always float64.
+        ``[q, g]``, float32 or float64, on the device of the embeddings; always float64 for codes
+        (see ``ties``).
 
     Raises:
         ValueError: As in ``distance_blocks``.
@@ -101,21 +101,22 @@ def distance_blocks(
     block_size: int = 512,
     within: Comparison | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Gives the distances of ``block_size`` queries after the other.
+    """Yield the distances of ``block_size`` queries at a time.
 
     Args:
         query: ``[q, d, p]``.
         gallery: ``[g, d, p]``.
-        metric: ``"euclidean"`` or ``"cosine"``, see ``part_distance``. A zero vector has
-            the cosine 0 with everything.
-        block_size: Queries of a block; the last one may have less.
-        within: What ``comparison_of`` gives for a larger comparison that this one is a part of.
+        metric: ``"euclidean"`` or ``"cosine"``, see ``part_distance``. A zero vector has cosine 0
+            with everything.
+        block_size: Number of queries per block; the last block may have fewer.
+        within: Result of ``comparison_of`` for a larger comparison that includes this one; None:
+            this comparison stands alone.
 
     Yields:
-        The position of the first query of the block, and the distances ``[b, g]``.
+        The index of the first query of the block, and the distances ``[b, g]``.
 
     Raises:
-        ValueError: For an unknown metric, a block of no query, embeddings that are not
+        ValueError: For an unknown metric, a block size below 1, embeddings that are not
             ``[n, d, p]``, or sizes that differ between query and gallery.
     """
     query, gallery = readable(query), readable(gallery)
@@ -127,7 +128,7 @@ def distance_blocks(
         yield from _by_pieces(query, gallery, within, block_size)
         return
     compare = within.steps(gallery)
-    del gallery  # the caller may have let go of it
+    del gallery  # so that its memory is freed if the caller dropped it
     for start in range(0, len(query), block_size):
         yield start, compare(query[start : start + block_size])
 
@@ -135,7 +136,7 @@ def distance_blocks(
 def _by_pieces(
     query: Tensor | Chosen, gallery: Tensor | Chosen, within: Comparison, block_size: int
 ) -> Iterator[tuple[int, Tensor]]:
-    """Gives the blocks of ``distance_blocks`` without a copy of the whole gallery."""
+    """Yield the blocks of ``distance_blocks`` without a copy of the whole gallery."""
     piece = max(1, HELD // 8 // (gallery.shape[1] * gallery.shape[2]))
     together = max(1, HELD // len(gallery) // block_size) * block_size
     for first in range(0, len(query), together):
@@ -152,31 +153,31 @@ def _by_pieces(
 
 
 def largest_temporary(queries: int, gallery: int, embedding: int, parts: int) -> int:
-    """Bounds the elements of any tensor made for one block, the gallery's copy left out.
+    """Return a bound on the elements of any temporary of one block, without the gallery's copy.
 
     Args:
-        queries: Queries of the block.
-        gallery: Tracklets of the gallery.
-        embedding: Size of an embedding.
-        parts: Parts of an embedding.
+        queries: Number of queries of the block.
+        gallery: Number of gallery tracklets.
+        embedding: Length of one part of an embedding.
+        parts: Number of parts of an embedding.
 
     Returns:
-        Number of elements; it does not depend on how many queries there are in all.
+        Number of elements; it does not depend on the total number of queries.
     """
-    places = 2 * queries * min(TILE, gallery)  # where something is computed again
+    places = 2 * queries * min(TILE, gallery)  # indices of the distances to recompute
     squares = parts * min(TILE, gallery) * embedding
     again = max(PAIR_ELEMENTS, embedding)
     return max(places, squares, again, queries * gallery, queries * embedding * parts)
 
 
 class _Euclidean:
-    """Gives the mean over the parts of the Euclidean distances of queries to a gallery."""
+    """Mean over the parts of the Euclidean distances from queries to a gallery."""
 
     @torch.no_grad()
     def __init__(self, gallery: Tensor | Chosen, center: Tensor) -> None:
         parts, width = center.shape
         self._center = center
-        self._gallery = center.new_empty(parts, len(gallery), width)  # without the center
+        self._gallery = center.new_empty(parts, len(gallery), width)  # relative to the center
         _subtract(center, gallery, self._gallery)
         self._lengths = torch.stack([part.square().sum(1) for part in self._gallery])  # [p, g]
         self._query = center.new_empty(parts, 0, width)
@@ -184,8 +185,8 @@ class _Euclidean:
 
     @torch.no_grad()
     def __call__(self, query: Tensor) -> Tensor:
-        """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
-        if self._query.shape[1] != len(query):  # new memory costs as much as two passes over it
+        """Return the distances ``[b, g]`` of ``[b, d, p]``."""
+        if self._query.shape[1] != len(query):  # new memory costs two passes
             self._query = self._query.new_empty(len(self._center), *query.shape[:2])
         _subtract(self._center, query, self._query)
         total = self._query.new_zeros(len(query), self._gallery.shape[1])
@@ -199,10 +200,10 @@ class _Euclidean:
 
 
 def _center(gallery: Tensor | Chosen, dtype: torch.dtype) -> Tensor:
-    """Return the mean of ``[g, d, p]``, ``[p, d]``.
+    """Return the mean ``[p, d]`` of ``[g, d, p]``.
 
-    By way of the first tracklet, because the mean of equal numbers is not always that number: a
-    gallery of equal embeddings has to become exactly zero.
+    Computed relative to the first tracklet, because the rounded mean of equal numbers is not always
+    that number: a gallery of equal embeddings has to become exactly zero.
     """
     first = gallery[:1].to(dtype)
     total = torch.zeros_like(first[0], dtype=torch.float64)
@@ -212,7 +213,7 @@ def _center(gallery: Tensor | Chosen, dtype: torch.dtype) -> Tensor:
 
 
 def _alike(distance: Tensor, twins: tuple[Tensor, Tensor] | None) -> Tensor:
-    """Return ``[b, g]`` with one distance for all twins."""
+    """Return distances ``[b, g]`` in which all twins have one distance."""
     if twins is not None:
         copies, originals = twins
         distance[:, copies] = distance[:, originals]
@@ -220,28 +221,28 @@ def _alike(distance: Tensor, twins: tuple[Tensor, Tensor] | None) -> Tensor:
 
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``[b, t]`` of ``[b, d]`` and ``[t, d]``.
+    """Return the products ``[b, t]`` of ``[b, d]`` and ``[t, d]``.
 
-    A single row would be multiplied in another way, with another rounding: the distance of a
-    pair would depend on where a block ends.
+    A single row would be multiplied by another algorithm with another rounding, and the distance
+    of a pair would depend on where a block ends.
     """
     rows, columns = len(x), len(y)
     x = x if rows > 1 else x.repeat(2, 1)
     if columns == 1:
         y, bias = y.repeat(2, 1), None if bias is None else bias.repeat(2)
-    with torch.autocast(y.device.type, enabled=False):  # it would take 16 bits
+    with torch.autocast(y.device.type, enabled=False):  # it would use 16 bits
         return linear(x, y, bias)[:rows, :columns]
 
 
 def _subtract(center: Tensor, embeddings: Tensor | Chosen, out: Tensor) -> None:
-    """Writes ``[n, d, p]`` minus ``[p, d]`` to ``out``, ``[p, n, d]``."""
+    """Write ``[n, d, p]`` minus ``[p, d]`` to ``out``, ``[p, n, d]``."""
     for start in range(0, len(embeddings), TILE):
         tile = embeddings[start : start + TILE].permute(2, 0, 1)  # [p, t, d]
         torch.sub(tile, center[:, None], out=out[:, start : start + TILE])
 
 
 def _squared(doubled: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
-    """Gives the squared distances ``[b, t]``.
+    """Return squared distances ``[b, t]``.
 
     Args:
         doubled: The queries x times -2, ``[b, d]``.
@@ -250,7 +251,7 @@ def _squared(doubled: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
         of_y: Their squared lengths, ``[t]``.
     """
     squared = _product(doubled, y, of_y).add_(of_x[:, None])
-    if squared.amin() < CANCELED * (of_x.amax() + of_y.amax()):  # there may be some: a closer look
+    if squared.amin() < CANCELED * (of_x.amax() + of_y.amax()):  # a cheap test first
         canceled = (squared < (of_x[:, None] + of_y).mul_(CANCELED)).nonzero()  # [m, 2]
         for row, column in (
             places.unbind(1) for places in canceled.split(max(1, PAIR_ELEMENTS // y.shape[1]))
@@ -261,12 +262,12 @@ def _squared(doubled: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
 
 
 class _Cosine:
-    """Gives 1 minus the mean over the parts of the cosines of queries and a gallery."""
+    """1 minus the mean over the parts of the cosines between queries and a gallery."""
 
     @torch.no_grad()
     def __init__(self, gallery: Tensor | Chosen, dtype: torch.dtype) -> None:
         width = gallery.shape[1] * gallery.shape[2]
-        self._gallery = gallery[:1].new_empty(len(gallery), width, dtype=dtype)  # parts of length 1
+        self._gallery = gallery[:1].new_empty(len(gallery), width, dtype=dtype)  # unit parts
         for start in range(0, len(gallery), TILE):
             tile = gallery[start : start + TILE].to(dtype)
             self._gallery[start : start + TILE] = functional.normalize(tile).flatten(1)
@@ -274,7 +275,7 @@ class _Cosine:
 
     @torch.no_grad()
     def __call__(self, query: Tensor) -> Tensor:
-        """Gives the distances ``[b, g]`` of ``[b, d, p]``."""
+        """Return the distances ``[b, g]`` of ``[b, d, p]``."""
         parts = query.shape[2]
         query = functional.normalize(query.to(self._gallery.dtype)).flatten(1)  # [b, d * p]
         return _alike(_product(query, self._gallery).div_(-parts).add_(1), self._twins)

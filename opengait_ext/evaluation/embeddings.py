@@ -1,4 +1,4 @@
-"""Embeddings as the distances take them: of all tracklets, or of some that are chosen."""
+"""Inputs of the distances: embeddings of all tracklets, or a lazy selection of rows."""
 
 import numpy as np
 import torch
@@ -8,11 +8,11 @@ METRICS = ("euclidean", "cosine")
 
 
 class Chosen:
-    """Some tracklets of many embeddings, copied only a slice at a time.
+    """A selection of rows of a tensor of embeddings, copied one slice at a time.
 
     Args:
         embeddings: ``[N, d, p]``.
-        rows: ``[n]``, which of them, in which order.
+        rows: ``[n]``, indices of the selected rows, in order.
     """
 
     def __init__(self, embeddings: Tensor, rows: Tensor) -> None:
@@ -31,24 +31,24 @@ Embeddings = Tensor | np.ndarray | Chosen
 
 
 def readable(embeddings: Embeddings) -> Tensor | Chosen:
-    """Return what is read by slices, without gradient."""
+    """Return embeddings without gradient that can be read in slices."""
     return embeddings if isinstance(embeddings, Chosen) else as_tensor(embeddings)
 
 
 def as_tensor(embeddings: Tensor | np.ndarray) -> Tensor:
-    """Return a tensor without gradient; the memory of a writable array is shared."""
+    """Return a tensor without gradient; it shares the memory of a writable array."""
     if isinstance(embeddings, np.ndarray):
         embeddings = np.require(embeddings, requirements=["C", "W"])
     return torch.as_tensor(embeddings).detach()
 
 
 def precision_of(embeddings: Tensor | Chosen) -> torch.dtype:
-    """Return the precision of distances of such embeddings."""
+    """Return the type of the distances between such embeddings."""
     return torch.float64 if embeddings.dtype == torch.float64 else torch.float32
 
 
 def check(query: Tensor | Chosen, gallery: Tensor | Chosen, metric: str, block_size: int) -> None:
-    """Refuse what cannot be compared; see ``distance_blocks``."""
+    """Raise an error if two sets cannot be compared; see ``distance_blocks``."""
     if metric not in METRICS:
         raise ValueError(f"no metric is called {metric!r} (known: {', '.join(METRICS)})")
     if block_size < 1:

@@ -1,6 +1,6 @@
-"""Protocols of retrieval: who queries whom, and what is left out.
+"""The evaluator of cross-modality retrieval.
 
-No data set is named here: tasks, identities, cameras and the protocol stand in the
+No data set is named here: tasks, identities, cameras and the protocol come from the
 partition of the prepared data.
 """
 
@@ -31,28 +31,27 @@ def evaluate_cross_modality(
 ) -> RetrievalResult:
     """Score every direction of a split, each query against the whole gallery.
 
-    The rules are those of the partition's protocol, see ``protocols``. The camera rule
-    ``same_pid_camid`` leaves out gallery tracklets with both the identity and the camera number
-    of the query, even if the numbers mean different sensors in the two modalities (HITSZ-VCM);
-    ``none`` leaves out nothing (BUPTCampus).
+    The partition's protocol sets the rules, see ``protocols``. The camera rule ``same_pid_camid``
+    ignores gallery tracklets with both the identity and the camera number of the query, even if
+    the numbers mean different sensors in the two modalities (HITSZ-VCM); ``none`` ignores nothing
+    (BUPTCampus).
 
     Args:
-        embedded: Embeddings and the partition that their tracklets stand in; with the halves for
-            a temporal re-ranking.
+        embedded: Embeddings and their partition; with halves for a temporal re-ranking.
         dataset: Name of the data set, for the result.
         metric: Distance between two parts; the mean over the parts counts.
-        split: Which tasks of the partition.
-        ranks: Where the CMC curve is read.
-        block_size: Queries whose distances are held at a time.
+        split: Split of the partition whose tasks are scored.
+        ranks: Ranks of the CMC curve to report.
+        block_size: Number of queries whose distances are held at a time.
         confidence: Resamples of the query identities for 95 % intervals; 0 for none.
-        tar_at_far: False accept rates at which the true accept rate is given, with d prime.
-        rerank: A re-ranking: its ``type``, and what differs from its defaults; None for none.
+        tar_at_far: False accept rates at which to report the true accept rate, with d prime.
+        rerank: A re-ranking: its ``type``, and values that differ from the defaults; None: none.
 
     Returns:
         The scores by direction, in the partition's order.
 
     Raises:
-        EvaluationError: If protocol or split are unknown, if an embedding is missing, or if a
+        EvaluationError: If the protocol or the split is unknown, an embedding is missing, or a
             number is out of range.
         ValueError: If the metric is unknown or ``block_size`` is below 1.
     """
@@ -74,7 +73,7 @@ def evaluate_cross_modality(
 
 
 def _drawn(resamples: int) -> dict[str, Any] | None:
-    """Return how intervals came about, if they were asked for."""
+    """Return the facts of the bootstrap intervals; None if none were requested."""
     how = {"level": LEVEL, "resamples": resamples, "seed": 0, "over": "query identities"}
     return how if resamples else None
 
@@ -82,7 +81,7 @@ def _drawn(resamples: int) -> dict[str, Any] | None:
 def _settings(
     ranks: Sequence[int], block_size: int, confidence: int, tar_at_far: Sequence[float]
 ) -> Settings:
-    """Return what is measured, checked."""
+    """Return the checked settings."""
     if not ranks or min(ranks) < 1:
         raise EvaluationError(f"ranks is {list(ranks)}; expected numbers from 1, as in [1, 5, 10]")
     if confidence < 0:

@@ -1,12 +1,12 @@
-"""The view matrix of gait recognition: one accuracy per view of the probe and of the gallery.
+"""The view matrix of gait recognition: one accuracy per probe view and gallery view.
 
-No data set is named by the code: what is probe and gallery is data, the mapping ``protocol`` in
+The code names no data set: probes and galleries are defined by the mapping ``protocol`` in
 ``partition.json``, see ``gait_protocols``. A tracklet's path is ``identity/type/view``; the type
-says what the person wears or carries.
+encodes what the person wears or carries.
 
-A probe counts whether or not its identity is in the gallery of that view: without, it is wrong.
-The mean is that over the views of the probe of the mean over the views of the gallery; a view
-that no probe has, or no tracklet of the gallery, is not there.
+A probe whose identity is not in the gallery of a view counts as wrong there. The mean is taken over
+the gallery views first, then over the probe views; views without a probe or without a gallery
+tracklet are left out.
 """
 
 from collections.abc import Sequence
@@ -32,19 +32,19 @@ def evaluate_gait_views(
     split: str = "test",
     block_size: int = 512,
 ) -> GaitViewResult:
-    """Return one accuracy per condition, view of the probe and view of the gallery.
+    """Return one accuracy per condition, probe view and gallery view.
 
     Args:
         embedded: Embeddings and the partition, with a ``protocol`` as in ``gait_protocols``.
         dataset: Name of the data set, for the result.
         metric: Distance between two parts; the mean over the parts counts.
-        split: ``test``, or another of the splits. Only a test has to have every
-            condition of the protocol; elsewhere those without a probe or a gallery are left out.
-        block_size: Probes whose distances are held at a time.
+        split: ``test`` or another split. ``test`` must have every condition of the protocol;
+            in other splits, conditions without a probe or a gallery are left out.
+        block_size: Number of probes whose distances are held at a time.
 
     Raises:
-        EvaluationError: If the protocol is none, if embeddings are missing or of another split, or
-            if a condition has no probe or no gallery.
+        EvaluationError: If the protocol is not one of views, embeddings are missing or of another
+            split, or a condition has no probe or no gallery.
         ValueError: If the metric is unknown or ``block_size`` is below 1.
     """
     content = embedded.partition.protocol
@@ -71,7 +71,7 @@ def evaluate_gait_views(
 def _sides(
     everybody: Side, types: Sequence[str], rules: Rules, split: str
 ) -> list[tuple[str, Side, Side]]:
-    """Gives probes and gallery of every condition that has both, as a test must."""
+    """Return probes and gallery of every condition that has both; in a test all must."""
     found = []
     for name in rules.probe:
         probe = everybody.only(_of_types(types, rules.probe[name], rules.probe_substring))
@@ -93,7 +93,7 @@ def _sides(
 
 
 def _check_listed(embedded: Embedded, split: str) -> None:
-    """Refuse embeddings of tracklets of another split, or their lack."""
+    """Raise an error for embeddings that are missing or of another split."""
     tracklets = embedded.partition.tracklets
     listed = {place for place, each in enumerate(tracklets) if each.split == split}
     there = set(embedded.positions.tolist())
@@ -113,7 +113,7 @@ def _check_listed(embedded: Embedded, split: str) -> None:
 
 
 def _of_types(types: Sequence[str], wanted: Sequence[str], substring: bool) -> np.ndarray:
-    """Tells which tracklets have one of the wanted types, ``[N]``."""
+    """Return which tracklets have one of the wanted types, bool ``[N]``."""
     if not substring:
         return np.isin(types, list(wanted))
     return np.array([any(text in kind for text in wanted) for kind in types])
@@ -122,7 +122,7 @@ def _of_types(types: Sequence[str], wanted: Sequence[str], substring: bool) -> n
 def _condition(
     probe: Side, gallery: Side, rules: Rules, metric: str, block_size: int
 ) -> ConditionResult:
-    """Gives the matrices of one condition; the camera of a side is the view here."""
+    """Return the matrices of one condition; ``camids`` of a side are view numbers here."""
     rows, columns = (np.unique(side.camids).tolist() for side in (probe, gallery))
     ranks = np.full((len(columns), len(probe)), np.nan)
     for start, distance in distance_blocks(probe.chosen, gallery.chosen, metric, block_size):

@@ -1,19 +1,20 @@
-"""Protocols of gait recognition, as data: which types query which, and how views are counted.
+"""Protocols of gait recognition as data: which types query which, and how views are counted.
 
-``GAIT_PROTOCOLS`` holds the published ones, to be copied into a partition; no code asks for a name.
+``GAIT_PROTOCOLS`` holds the published ones, to be copied into a partition; no code depends on a
+protocol's name.
 
 ================  ================================================================================
-probe             By condition, the types of the probes: ``{"NM": ["nm-05", "nm-06"]}``.
-gallery           Types of the gallery, a list for all conditions or one by condition.
-probe_types       ``exact`` (default), or ``substring``: a type counts if it contains one named.
+probe             Types of the probes, by condition: ``{"NM": ["nm-05", "nm-06"]}``.
+gallery           Types of the gallery: one list for all conditions, or one per condition.
+probe_types       ``exact`` (default), or ``substring``: a type matches if it contains a listed one.
 gallery_types     The same for the gallery.
-view_until        The view ends before this text (``"_"`` for CCPG, whose folders begin with the
-                  camera); not given: the whole folder name.
-pool_views        Whether all views are one, for data whose views say nothing; default false.
+view_until        The view is the folder name before this text (``"_"`` for CCPG, whose folders
+                  start with the camera); not given: the whole folder name.
+pool_views        Whether to treat all views as one, for data without view labels; default false.
 identical_view    Whether probe and gallery of one view count in the mean; default false.
-decimals          Each accuracy, in percent, is rounded so before the mean, as OpenGait does with
-                  2; not given: not rounded.
-ranks             Where the curve is read; default [1].
+decimals          Decimals to which each accuracy, in percent, is rounded before the mean (OpenGait:
+                  2); not given: not rounded.
+ranks             Ranks to report; default [1].
 ================  ================================================================================
 """
 
@@ -28,11 +29,11 @@ _STEP_VIEWS = {"probe_types": "exact", "identical_view": False, "decimals": 2}
 
 
 def _walks(kind: str, *numbers: int) -> list[str]:
-    """Give CASIA-B's names of a kind's walks: ``bg-01``."""
+    """Return CASIA-B's names of the walks of one kind: ``bg-01``."""
     return [f"{kind}-{number:02d}" for number in numbers]
 
 
-# What a walk of SUSTech1K has in its name; all of them begin with their number.
+# Parts of the names of SUSTech1K's walks; all names begin with the walk's number.
 _SUSTECH1K = {
     "Normal": "01-nm", "Bag": "bg", "Clothing": "cl", "Carrying": "cr", "Umbrella": "ub",
     "Uniform": "uf", "Occlusion": "oc", "Night": "nt",
@@ -101,7 +102,7 @@ GAIT_PROTOCOLS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Holds a protocol that was checked; the fields are those of the table above."""
+    """A checked protocol; the fields are those of the table above."""
 
     probe: Mapping[str, Sequence[str]]
     gallery: Mapping[str, Sequence[str]]
@@ -115,13 +116,13 @@ class Rules:
 
 
 def checked(content: Mapping[str, Any]) -> Rules:
-    """Gives the rules of a protocol, if it is one of views.
+    """Return the rules of a protocol of views.
 
     Args:
         content: The mapping ``protocol`` of a partition.
 
     Raises:
-        EvaluationError: If a value is none of those possible.
+        EvaluationError: If a value is invalid.
     """
     probe, gallery = content.get("probe"), content.get("gallery")
     if not isinstance(probe, Mapping) or not probe or not all(map(_texts, probe.values())):

@@ -1,4 +1,4 @@
-"""What an evaluation by views gives back: a matrix of accuracies per condition."""
+"""The result of an evaluation by views: one matrix of accuracies per condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from .result import aligned, further, percent, plain
 
 @dataclass(frozen=True, eq=False)
 class ConditionResult:
-    """Holds the accuracies of one condition.
+    """The accuracies of one condition.
 
     Attributes:
-        probes: Probes of the protocol.
-        gallery: Gallery tracklets of the protocol.
-        identities: Different identities among the probes.
+        probes: Number of probes of the protocol.
+        gallery: Number of gallery tracklets of the protocol.
+        identities: Number of identities among the probes.
         unmatched: Paths of the probes without a match in the gallery of some view; they count as
             wrong there.
         probe_views: Views of the probes, the rows.
         gallery_views: Views of the gallery, the columns.
         identical_view: Whether pairs of one view count in the mean.
-        percent: By rank, ``[rows, columns]`` accuracy in percent.
+        percent: Accuracy in percent, ``[rows, columns]``, by rank.
     """
 
     probes: int
@@ -35,11 +35,11 @@ class ConditionResult:
     percent: Mapping[int, np.ndarray]
 
     def mean(self, rank: int, identical_view: bool | None = None) -> float:
-        """Gives the mean accuracy as a fraction, with or without pairs of one view.
+        """Return the mean accuracy as a fraction, with or without pairs of one view.
 
         Args:
-            rank: One of those of ``percent``.
-            identical_view: Whether pairs of one view count; None: as the protocol says.
+            rank: A rank in ``percent``.
+            identical_view: Whether pairs of one view count; None: as in the protocol.
         """
         with_same = self.identical_view if identical_view is None else identical_view
         same = np.array(self.probe_views)[:, None] == np.array(self.gallery_views)
@@ -51,22 +51,22 @@ class ConditionResult:
         return float((sums[sizes > 0] / sizes[sizes > 0]).mean() / 100)
 
     def scores(self) -> dict[str, float]:
-        """Gives the mean at each rank by its name, R1, as a fraction."""
+        """Return the mean accuracy at each rank as a fraction, by name (``R1``)."""
         return {f"R{rank}": self.mean(rank) for rank in self.percent}
 
 
 @dataclass(frozen=True, eq=False)
 class GaitViewResult:
-    """Holds the accuracies of all conditions and what they depend on; ``str`` gives tables.
+    """The accuracies of all conditions and their settings; ``str`` returns tables.
 
     Attributes:
         dataset: Name of the data set.
-        split: Split that was evaluated.
+        split: The evaluated split.
         metric: ``"euclidean"`` or ``"cosine"``, mean over the parts.
-        parts: Parts of an embedding.
+        parts: Number of parts of an embedding.
         protocol: The protocol of the partition.
         conditions: Results by condition.
-        notes: What the host has to say beside; printed and stored as it is.
+        notes: Further facts from the host, printed and stored unchanged.
     """
 
     dataset: str
@@ -79,19 +79,19 @@ class GaitViewResult:
 
     @property
     def mean_average_precision(self) -> float:
-        """Gives the mean accuracy at the first rank, by which checkpoints are compared.
+        """Return the mean accuracy at the first rank, the score that selects checkpoints.
 
-        The name is that of the other evaluator's result; average precision is not measured here.
+        The name matches the other evaluator's result; average precision is not measured here.
         """
         return next(iter(self.mean_scores().values()))
 
     def mean_scores(self) -> dict[str, float]:
-        """Gives the mean over the conditions of each score."""
+        """Return the mean of each score over the conditions."""
         scores = [condition.scores() for condition in self.conditions.values()]
         return {name: sum(each[name] for each in scores) / len(scores) for name in scores[0]}
 
     def scalars(self) -> dict[str, float]:
-        """Gives every score as ``scalar/<condition>/<score>``, the tags of TensorBoard."""
+        """Return every score by its TensorBoard tag, ``scalar/<condition>/<score>``."""
         return {
             f"scalar/{name}/{score}": value
             for name, condition in self.conditions.items()
@@ -99,9 +99,9 @@ class GaitViewResult:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives everything as dictionaries, lists, texts and numbers, for JSON.
+        """Return everything as plain dictionaries, lists, texts and numbers, for JSON.
 
-        Scores are fractions, the matrices are in percent, as the protocol rounds them.
+        Scores are fractions; the matrices are in percent, rounded as the protocol says.
         """
         return plain(
             {

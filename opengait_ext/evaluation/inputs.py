@@ -1,4 +1,4 @@
-"""What an evaluation begins with: embeddings, and the tracklets of the partition they are of."""
+"""Inputs of an evaluation: embeddings and their tracklets in the partition."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from .faults import EvaluationError
 
 
 class Side(NamedTuple):
-    """The queries or the gallery of a direction: one entry per tracklet."""
+    """The queries or the gallery of a direction, one entry per tracklet."""
 
     embeddings: Tensor  # [N, d, p], of all tracklets
-    rows: np.ndarray  # [n], which of them
-    positions: np.ndarray  # [n], in the partition's list of tracklets
+    rows: np.ndarray  # [n], indices of this side's embeddings
+    positions: np.ndarray  # [n], indices in ``partition.tracklets``
     paths: list[str]
     pids: np.ndarray
     camids: np.ndarray
@@ -28,15 +28,15 @@ class Side(NamedTuple):
 
     @property
     def chosen(self) -> Chosen:
-        """The embeddings ``[n, d, p]``, copied a slice at a time."""
+        """Return this side's embeddings ``[n, d, p]``, copied a slice at a time."""
         return self.chosen_of(self.embeddings)
 
     def chosen_of(self, embeddings: Tensor) -> Chosen:
-        """Return the same of other embeddings ``[N, d, p]`` of all tracklets."""
+        """Return this side's rows of other embeddings ``[N, d, p]`` of all tracklets."""
         return Chosen(embeddings, torch.from_numpy(self.rows).to(embeddings.device))
 
     def only(self, places: np.ndarray) -> "Side":
-        """Return some of the tracklets, by positions or truth values."""
+        """Return a selection of the tracklets, by indices or a bool mask."""
         paths = np.array(self.paths, dtype=object)[places].tolist()
         rows, positions, pids, camids = (
             each[places] for each in (self.rows, self.positions, self.pids, self.camids)
@@ -45,21 +45,21 @@ class Side(NamedTuple):
 
 
 class Embedded:
-    """Embeddings, and where their tracklets stand in the partition.
+    """Embeddings with the positions of their tracklets in the partition.
 
     Args:
         embeddings: ``[N, d, p]``, tensor or array.
-        positions: ``[N]``, the place of each in ``partition.tracklets``.
-        partition: Of the data.
-        halves: The embeddings of the first and of the second half of each tracklet's frames, for
-            a temporal re-ranking; empty without.
+        positions: ``[N]``, the index of each tracklet in ``partition.tracklets``.
+        partition: The partition of the data.
+        halves: Embeddings of the first and of the second half of each tracklet's frames, for a
+            temporal re-ranking; empty if not needed.
 
     Attributes:
-        tracklets: Those N.
+        tracklets: The N tracklets.
 
     Raises:
-        EvaluationError: If embeddings and positions do not fit, a tracklet is unknown or there
-            twice, or an embedding is not finite.
+        EvaluationError: If embeddings and positions differ in number, a tracklet is unknown or
+            listed twice, or an embedding is not finite.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class Embedded:
         """Return the queries or the gallery of a direction.
 
         Args:
-            positions: In the partition's list of tracklets.
+            positions: Indices in ``partition.tracklets``.
             place: Split, direction and side, for messages.
 
         Raises:
-            EvaluationError: If there are none, or a tracklet has no embedding, pid or camid.
+            EvaluationError: If the list is empty, or a tracklet has no embedding, pid or camid.
         """
         tracklets = self.partition.tracklets
         if not positions or min(positions) < 0 or max(positions) >= len(tracklets):
@@ -137,7 +137,7 @@ class Embedded:
         """Return the embeddings of both halves of each tracklet's frames, ``[N, d, p]`` each.
 
         Raises:
-            EvaluationError: If they are not there, or do not fit.
+            EvaluationError: If they are missing or have another shape.
         """
         if len(self._halves) != 2:
             raise EvaluationError(
@@ -158,7 +158,7 @@ def tasks_of(partition: Partition, split: str) -> Mapping[str, Task]:
     """Return the tasks of a split, by direction.
 
     Raises:
-        EvaluationError: If there is none.
+        EvaluationError: If the split has no tasks.
     """
     tasks = partition.tasks.get(split)
     if not tasks:

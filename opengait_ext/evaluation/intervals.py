@@ -1,7 +1,7 @@
-"""How sure a score is: bootstrap intervals over the identities of the queries.
+"""Bootstrap confidence intervals of scores, resampling the query identities.
 
-Tracklets of one person are alike, so drawing single queries would make the interval too
-narrow: whole identities are drawn, with replacement, with all their queries.
+Tracklets of one person are alike, so resampling single queries would make the interval too narrow:
+whole identities are drawn with replacement, each with all its queries.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentiles).
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 LEVEL = 0.95
-_AT_ONCE = 256  # resamples of one product
+_AT_ONCE = 256  # resamples per matrix product
 
 
 def bootstrap_intervals(
@@ -22,22 +22,22 @@ def bootstrap_intervals(
     level: float = LEVEL,
     trials: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Gives the percentile interval of each mean score.
+    """Return the percentile interval of each mean score.
 
     Args:
         scores: ``[s, n]``, s scores of n queries, NaN where a query does not count.
-        identities: ``[n]``, whom each query shows.
-        resamples: How many times the identities are drawn.
-        seed: Of the drawing; one seed gives one interval.
+        identities: ``[n]``, the pid of each query.
+        resamples: Number of times the identities are drawn.
+        seed: Seed of the draws; the same seed gives the same interval.
         level: Fraction of the resamples inside, half of the rest on each side.
-        trials: ``[n]``, number of the trial each score belongs to; the mean over the trials
-            of their means counts. None: one trial.
+        trials: ``[n]``, the trial of each query; the mean over the trials of their means counts.
+            None: one trial.
 
     Returns:
-        ``[s, 2]``, lower and upper end; NaN if no query counts.
+        ``[s, 2]``, lower and upper bound; NaN if no query counts.
 
     Raises:
-        ValueError: If ``resamples`` is below 1 or ``level`` not between 0 and 1.
+        ValueError: If ``resamples`` is below 1, or ``level`` is not between 0 and 1.
     """
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(
@@ -66,7 +66,7 @@ def bootstrap_intervals(
 def _resampled(
     sums: np.ndarray, sizes: np.ndarray, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Gives the mean score of each resample that holds queries that count, in every trial."""
+    """Return the mean score of each resample that has queries that count in every trial."""
     people = sums.shape[1]
     found = []
     for start in range(0, resamples, _AT_ONCE):

@@ -1,12 +1,12 @@
 """Ranking measures of retrieval: CMC, average precision, inverse negative penalty.
 
-Arrays in, arrays out: no dataset is named here, nothing is read, logged or rounded. Scores
+Arrays in, arrays out: no data set is named here, nothing is read, logged or rounded. Scores
 are fractions in [0, 1]. Distances: smaller is nearer. Letters: q queries, g gallery
 tracklets, m matches of a query.
 
-The rank of a match is one more than the number of gallery tracklets before it, so nothing
-is sorted: the smaller distances are counted. Of equal distances, the one that comes first
-in the gallery is before the other, as after a stable sort.
+The rank of a match is one more than the number of gallery tracklets before it, so smaller
+distances are counted instead of sorted. Of equal distances, the one that comes first in the
+gallery ranks first, as in a stable sort.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ Array = np.ndarray | Tensor
 AveragePrecision = Literal["hits", "trapezoid"]
 Curve = Literal["first_hit", "distinct_identities"]
 
-_WORD = 8  # truth values that are added at once
-_LANE = 255  # additions until one of them could overflow
+_WORD = 8  # bools added at once
+_LANE = 255  # additions until a byte could overflow
 _LAST = np.iinfo(np.int64).max
 
 
 class QueryScores(NamedTuple):
-    """Holds the scores of each query, ``[q]`` float64; NaN where there is nothing to find.
+    """The scores of each query, float64 ``[q]``; NaN for a query without a match.
 
     Attributes:
         average_precision: Mean of the precision at each match, or its trapezoidal form.
-        inverse_negative_penalty: Number of matches over the rank of the last one.
-        first_hit: Rank of the first match, from 1; among tracklets or among identities.
+        inverse_negative_penalty: Number of matches divided by the rank of the last one.
+        first_hit: Rank of the first match, from 1, among tracklets or among identities.
     """
 
     average_precision: np.ndarray
@@ -42,16 +42,16 @@ class QueryScores(NamedTuple):
 def score_queries(
     distance: Array, match: Array, ignore: Array | None = None, ap: AveragePrecision = "hits"
 ) -> QueryScores:
-    """Scores the ranking of each query.
+    """Score the ranking of each query.
 
     Source: the inverse negative penalty is from Ye et al., "Deep Learning for Person
     Re-Identification: A Survey and Outlook", TPAMI 2022, https://arxiv.org/abs/2001.04193.
 
     Args:
-        distance: ``[q, g]``, query to gallery tracklet; whatever block of the queries.
-        match: ``[q, g]`` bool, true where both show the same identity.
-        ignore: ``[q, g]`` bool, true where the protocol leaves a gallery tracklet out of
-            this query's ranking. None: everything counts.
+        distance: ``[q, g]``, of all queries or a block of them.
+        match: ``[q, g]`` bool, true where both have the same identity.
+        ignore: ``[q, g]`` bool, true where the protocol leaves a gallery tracklet out of the
+            query's ranking. None: everything counts.
         ap: ``"hits"``, the mean of the precision at the matches; ``"trapezoid"``, the mean of
             the precision before and at each match, 1 before the first place (MARS).
 
@@ -83,19 +83,19 @@ def score_identities(
     ap: AveragePrecision = "hits",
     cmc: Curve = "first_hit",
 ) -> QueryScores:
-    """Scores as ``score_queries`` does, from identities: much faster, and with both CMC curves.
+    """Score queries from identities: as ``score_queries``, but faster and with both CMC curves.
 
-    Queries of one identity that stand together in a block are ranked together.
+    Adjacent queries of one identity are ranked together.
 
     Args:
-        distance: ``[q, g]``; whatever block of the queries.
+        distance: ``[q, g]``, of all queries or a block of them.
         query_ids: ``[q]``, identities of the queries.
-        gallery_ids: ``[g]``.
+        gallery_ids: ``[g]``, identities of the gallery.
         ignore: As in ``score_queries``.
         ap: As in ``score_queries``.
         cmc: ``"first_hit"``, the rank of the first match among the gallery tracklets;
-            ``"distinct_identities"``, among the identities, each where its nearest tracklet
-            is. The other scores keep the whole list.
+            ``"distinct_identities"``, its rank among identities, each at the place of its nearest
+            tracklet. The other scores use all tracklets in both cases.
 
     Returns:
         Three scores of each query.
@@ -132,31 +132,31 @@ def score_identities(
 
 
 def ranks_of_matches(distance: np.ndarray, match: np.ndarray, ignore: np.ndarray) -> np.ndarray:
-    """Gives the ranks of what one query is to find.
+    """Return the ranks of one query's matches.
 
     Args:
         distance: ``[g]``, finite.
-        match: ``[g]`` bool, true where the gallery tracklet shows the query's identity.
-        ignore: ``[g]`` bool, true where it is left out; it then moves nobody down.
+        match: ``[g]`` bool, true where the gallery tracklet has the query's identity.
+        ignore: ``[g]`` bool, true where it is left out and takes no rank.
 
     Returns:
-        Ranks from 1, ascending, one for each match that is not left out.
+        Ranks from 1, ascending, one per match that is not left out.
     """
     matches = np.flatnonzero(match & ~ignore)
     return np.sort(_ranks(np.where(ignore, np.inf, distance)[None], matches)[0])
 
 
 def cmc_curve(first_hit: Array, max_rank: int = 20) -> np.ndarray:
-    """Gives the cumulative matching characteristic.
+    """Return the cumulative matching characteristic (CMC) curve.
 
     Args:
-        first_hit: ``[q]``, rank of the first match, NaN for a query with nothing to find; it
-            counts as a miss where it is infinite.
-        max_rank: Length of the curve; the gallery may be smaller.
+        first_hit: ``[q]``, rank of the first match; NaN for a query without a match, which does
+            not count; infinity counts as a miss.
+        max_rank: Length of the curve; it may exceed the gallery.
 
     Returns:
-        ``[max_rank]``: at position r - 1 the fraction of the queries with something to find
-        whose first match is among the r nearest. NaN if no query has anything to find.
+        ``[max_rank]``: at index r - 1 the fraction of the counted queries whose first match is
+        among the r nearest. NaN if no query counts.
     """
     first_hit = as_array(first_hit)
     ranks = first_hit[~np.isnan(first_hit)]
@@ -166,9 +166,9 @@ def cmc_curve(first_hit: Array, max_rank: int = 20) -> np.ndarray:
 
 
 def _ranks(distance: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Gives the rank of each of some gallery tracklets for each query, ``[b, m]``.
+    """Return the ranks ``[b, m]`` of chosen gallery tracklets for each query.
 
-    What is left out has the distance infinity.
+    Gallery tracklets that are left out have an infinite distance.
     """
     queries, gallery = distance.shape
     words = -(-gallery // _WORD)
@@ -178,17 +178,17 @@ def _ranks(distance: np.ndarray, places: np.ndarray) -> np.ndarray:
     ranks = np.empty((queries, len(places)), dtype=np.int64)
     for column, place in enumerate(places):
         own = distance[:, place : place + 1]
-        # Of equal distances, only those that come first in the gallery are before.
+        # Of equal distances, only those earlier in the gallery rank before.
         np.less_equal(distance[:, :place], own, out=before[:, :place])
         np.less(distance[:, place:], own, out=before[:, place:gallery])
-        # Eight truth values are one number of 64 bits; its bytes count up to 255.
+        # Eight bools are added as one 64-bit number; each byte counts up to 255.
         bytewise = sums.sum(2).view(np.uint8).reshape(queries, -1)
         ranks[:, column] = bytewise.sum(1, dtype=np.int64)
     return ranks + 1
 
 
 def _scores(ranks: np.ndarray, found: np.ndarray, ap: str) -> np.ndarray:
-    """Gives the scores ``[3, b]`` of ranks ``[b, m]``, of which only the found ones count."""
+    """Return the scores ``[3, b]`` of ranks ``[b, m]``; only ranks marked as found count."""
     ranks = np.sort(np.where(found, ranks, _LAST), axis=1)
     counts = found.sum(1)
     scores = np.full((3, len(ranks)), np.nan)
@@ -198,7 +198,7 @@ def _scores(ranks: np.ndarray, found: np.ndarray, ap: str) -> np.ndarray:
         number = np.arange(1, count + 1)
         precision = number / hits
         if ap == "trapezoid":
-            # At the place before the match; before the first place it is 1.
+            # The precision just before the match; before the first rank it is 1.
             earlier = np.where(hits > 1, (number - 1) / np.maximum(hits - 1, 1), 1)
             precision = (precision + earlier) / 2
         scores[:, rows] = precision.mean(1), count / hits[:, -1], hits[:, 0]
@@ -206,10 +206,10 @@ def _scores(ranks: np.ndarray, found: np.ndarray, ap: str) -> np.ndarray:
 
 
 class _Identities:
-    """Ranks identities, each by its nearest gallery tracklet.
+    """Ranking of identities, each by its nearest gallery tracklet.
 
     Args:
-        offered: ``[g]``, the identities of the gallery.
+        offered: ``[g]``, identities of the gallery.
     """
 
     def __init__(self, offered: np.ndarray) -> None:
@@ -218,7 +218,7 @@ class _Identities:
         self._names, self._starts = np.unique(offered[self._order], return_index=True)
 
     def ranks(self, distance: np.ndarray, pid: np.generic) -> np.ndarray:
-        """Gives the rank of an identity of the gallery, ``[b]``; NaN if it is left out."""
+        """Return the ranks ``[b]`` of an identity of the gallery; NaN if it is left out."""
         best = np.minimum.reduceat(distance[:, self._order], self._starts, axis=1)  # [b, names]
         own = best[:, [np.searchsorted(self._names, pid)]]  # [b, 1]
         ranks = np.where(np.isfinite(own[:, 0]), (best < own).sum(1) + 1.0, np.nan)
@@ -232,7 +232,7 @@ class _Identities:
 
 
 def finite_distances(distance: Array) -> np.ndarray:
-    """Gives finite distances ``[q, g]`` as floating point numbers."""
+    """Return distances ``[q, g]`` as floating-point numbers after checking that all are finite."""
     distance = as_array(distance)
     if distance.dtype.kind != "f":
         distance = distance.astype(np.float64)
@@ -248,8 +248,8 @@ def finite_distances(distance: Array) -> np.ndarray:
 
 
 def as_array(values: Array | Sequence[int]) -> np.ndarray:
-    """Gives an array; the memory of a tensor on the CPU is shared."""
+    """Return an array; it shares the memory of a tensor on the CPU."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     values = values.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy has none
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # NumPy lacks it

@@ -1,28 +1,30 @@
-"""Protocols of retrieval, as data: what a ranking leaves out and how it is scored.
+"""Protocols of retrieval as data: what a ranking leaves out and how it is scored.
 
-A protocol is the mapping ``protocol`` in ``partition.json``. What it does not say has the
-default, so that ``{"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12}`` is one.
-``PROTOCOLS`` holds the published ones, to be copied into a partition; no code asks for a name.
+A protocol is the mapping ``protocol`` in ``partition.json``. Missing keys have defaults, so
+``{"name": "vcm", "ignore": "same_pid_camid", "min_frames": 12}`` is complete.
+``PROTOCOLS`` holds the published ones, to be copied into a partition; no code depends on a
+protocol's name.
 
 ======================  ===========================================================================
-ignore                  What each query's ranking leaves out: ``none``; ``same_pid_camid``, gallery
-                        tracklets with the identity and the camera number of the query;
-                        ``same_location``, whatever the identity, what a camera at the query's
-                        place took, also the query's own camera. Must be given.
+ignore                  Gallery tracklets that a query's ranking leaves out: ``none``;
+                        ``same_pid_camid``, those with the query's identity and camera number;
+                        ``same_location``, those of any identity from a camera at the query's
+                        place, including the query's own camera. Required.
 locations               For ``same_location``: camera to place, ``{"3": 2}``; a camera that is not
-                        named is at the place with its own number.
-junk                    Identities that no ranking counts, for instance ``["-1"]``.
-gallery_cameras         The cameras of the gallery; all, if not given.
+                        listed is at the place with its own number.
+junk                    Identities left out of all rankings, such as ``["-1"]``.
+gallery_cameras         Cameras of the gallery; default all.
 cmc                     ``first_hit`` (default) or ``distinct_identities``, see ``metrics``.
 ap                      ``hits`` (default) or ``trapezoid``, see ``metrics``.
-unmatched               What a query counts for that has no match in the gallery: ``skip``
-                        (default), nothing; ``count_as_zero``, a miss in all scores.
-trials                  ``{"count": 10, "per_camera": 1, "seed": 0}``: so many galleries, each of so
-                        many random tracklets (all, if there are less) of every identity in every
-                        camera; the mean counts. Trial t draws from Python's ``random.Random(seed +
-                        t)``, identities, then cameras, then paths in natural order (T2, T10):
-                        that of the published files, whose numbers have leading zeros.
-swapped                 Directions whose gallery, once drawn, queries the partition's queries.
+unmatched               How a query without a match in the gallery counts: ``skip`` (default), not
+                        at all; ``count_as_zero``, as a miss in all scores.
+trials                  ``{"count": 10, "per_camera": 1, "seed": 0}``: ``count`` galleries, each of
+                        ``per_camera`` random tracklets (all, if there are fewer) of every identity
+                        in every camera; the mean counts. Trial t draws from Python's
+                        ``random.Random(seed + t)``, by identity, camera, then path in natural
+                        order (T2, T10), the order of the published files, whose numbers have
+                        leading zeros.
+swapped                 Directions in which the drawn gallery queries the partition's queries.
 ======================  ===========================================================================
 """
 
@@ -51,7 +53,7 @@ def _same_location(match: np.ndarray, same_place: np.ndarray) -> np.ndarray:
     return same_place
 
 
-# What a query's ranking leaves out, from [b, g] same identity and [b, g] same camera or place.
+# Tracklets left out of each ranking, from [b, g] same identity and [b, g] same camera or place.
 CAMERA_RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "same_pid_camid": _same_pid_camid,
     "none": _nothing,
@@ -116,7 +118,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Trials:
-    """Says how galleries are drawn: see the table above."""
+    """How galleries are drawn; see the table above."""
 
     count: int
     per_camera: int
@@ -125,7 +127,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Holds a protocol that was checked; the fields are those of the table above."""
+    """A checked protocol; the fields are those of the table above."""
 
     ignore: str
     cmc: str = "first_hit"
@@ -138,27 +140,28 @@ class Protocol:
     swapped: frozenset[str] = frozenset()
 
     def places(self, camids: np.ndarray) -> np.ndarray:
-        """Gives where each camera stands, ``[n]``, of camera numbers."""
+        """Return the place of each camera number, ``[n]``."""
         if self.ignore != "same_location":
             return camids
         known = self.locations or {}
         return np.array([known.get(int(camid), int(camid)) for camid in camids])
 
     def left_out(self, match: np.ndarray, same_place: np.ndarray) -> np.ndarray:
-        """Gives what no ranking counts, ``[b, g]``, of the same identity and the same place."""
+        """Return which pairs are left out, bool ``[b, g]``, from same identity and same place."""
         return CAMERA_RULES[self.ignore](match, same_place)
 
 
 def checked(content: Mapping[str, Any]) -> Protocol:
-    """Gives the protocol that stands in a partition.
+    """Return the checked protocol of a partition.
 
-    Keys beside those of the table are facts for the reader of a result: ``min_frames``.
+    Keys other than those of the table, such as ``min_frames``, are facts for the reader of a
+    result.
 
     Args:
-        content: The mapping.
+        content: The mapping ``protocol`` of the partition.
 
     Raises:
-        EvaluationError: If a value is none of those possible, or a key looks like a misspelt one.
+        EvaluationError: If a value is invalid, or a key looks misspelled.
     """
     known = (*CHOICES, *_FURTHER)
     for key in content:
@@ -179,17 +182,17 @@ def checked(content: Mapping[str, Any]) -> Protocol:
 
 def draw(pids: Sequence[str], camids: Sequence[int], paths: Sequence[str], trials: Trials,
          trial: int) -> np.ndarray:  # fmt: skip
-    """Draws a gallery.
+    """Return the positions of a randomly drawn gallery.
 
     Args:
-        pids: Identity of each tracklet there is.
-        camids: Its camera number.
-        paths: Its path.
-        trials: How many are drawn, and the seed.
-        trial: Number of this gallery, from 0.
+        pids: Identity of each candidate tracklet.
+        camids: Camera number of each.
+        paths: Path of each.
+        trials: Number of tracklets per camera, and the seed.
+        trial: Index of this gallery, from 0.
 
     Returns:
-        Positions of those drawn, ascending.
+        Indices of the drawn tracklets, ascending.
     """
     generator = random.Random(trials.seed + trial)
     members: dict[tuple[str, int], list[int]] = defaultdict(list)

@@ -1,24 +1,24 @@
-"""Re-ranking: distances that also say who has the same neighbors.
+"""Re-ranking: distances that also depend on shared neighbors.
 
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding",
 CVPR 2017, https://arxiv.org/abs/1701.08398; for ``temporal`` the code of Du et al., "Video-based
 Visible-Infrared Person Re-Identification with Auxiliary Samples", TIFS 2024 (BUPTCampus).
 
-A re-ranked distance depends on all queries and on the whole gallery, also on those that a
-protocol drops or leaves out. It says nothing about a single pair and is no measure of a model
-alone, so a result names it.
+A re-ranked distance depends on all queries and the whole gallery, including tracklets that a
+protocol drops or ignores. It is not a property of a single pair or of the model alone, so a result
+names the re-ranking.
 
-Where the publications leave a choice:
+Choices that the publications leave open:
 
-- Of equal distances, the one that comes first is nearer, queries before the gallery; a
-  tracklet is always its own nearest. So equal tracklets give finite results.
-- The paper lets two thirds of shared neighbors suffice; its authors' code and all that follows
-  it ask for more. So do ``strict``, which is the default, and ``temporal``.
-- The paper's distance is squared, so a Euclidean one is squared here unless ``squared`` is
-  false. A cosine distance is half a square already and is left as it is.
-- BUPTCampus adds 1e-5 under the root of a Euclidean distance, which is NaN when rounding makes
-  the square smaller than that, and keeps weights in 16 bits. Here the square is at least 0, and
-  nothing has less than 32 bits.
+- Of equal distances, the one that comes first is nearer, queries before the gallery; a tracklet is
+  always its own nearest. So equal tracklets give finite results.
+- In the paper, two thirds of shared neighbors suffice; the authors' code and its successors require
+  more than two thirds. ``strict``, the default, and ``temporal`` do so too.
+- The paper's distance is squared, so a Euclidean distance is squared here unless ``squared`` is
+  false. A cosine distance is half a squared distance already and is not squared again.
+- BUPTCampus adds 1e-5 under the root of a Euclidean distance, which is NaN when rounding makes the
+  square less than -1e-5, and keeps weights in 16 bits. Here the square is clamped at 0, and nothing
+  has less than 32 bits.
 """
 
 import math
@@ -37,11 +37,11 @@ from .rerank_neighbors import TILE, Embedded, Space, find_neighbors
 __all__ = ["DEFAULTS", "RerankError", "checked", "described", "rerank_distances"]
 __all__ += ["rerank_space", "temporal_distances"]
 
-LARGEST = 1e16  # in an embedding, so that no square of a distance leaves float32
+LARGEST = 1e16  # bound on the numbers of an embedding: squared distances stay finite in float32
 
 Pair = tuple[Embeddings, Embeddings]
 
-# By type, what is used where the settings say nothing: the values of the publications.
+# Defaults by type: the values of the publications.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "k_reciprocal": {"k1": 20, "k2": 6, "lambda": 0.3, "squared": True, "strict": True},
     "temporal": {"k1": 5, "k2": 3, "lambda": 0.0, "euclidean": 0.8, "all": 0.2, "halves": 0.1},
@@ -53,15 +53,15 @@ class RerankError(UserError):
 
 
 def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives complete settings.
+    """Return the checked settings, with defaults filled in.
 
     Args:
-        settings: ``type``, and what shall differ from ``DEFAULTS``. ``k1`` and ``k2`` are
-            numbers of tracklets, ``lambda`` in [0, 1] is the weight of the distance itself
-            beside the Jaccard distance.
+        settings: ``type``, and values that differ from ``DEFAULTS``. ``k1`` and ``k2`` are
+            numbers of tracklets; ``lambda`` in [0, 1] is the weight of the original distance,
+            the Jaccard distance has the rest.
 
     Returns:
-        ``type`` and every setting of it.
+        ``type`` and all its settings.
 
     Raises:
         RerankError: For an unknown type or key, or a value of the wrong kind or range.
@@ -95,7 +95,7 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(settings: Mapping[str, Any]) -> str:
-    """Gives the settings in words, for the legend of a result.
+    """Return the settings as text, for the legend of a result.
 
     Args:
         settings: As in ``checked``.
@@ -118,21 +118,21 @@ def described(settings: Mapping[str, Any]) -> str:
 def rerank_distances(
     query: Embeddings, gallery: Embeddings, settings: Mapping[str, Any], metric: str = "euclidean"
 ) -> Tensor:
-    """Re-ranks by k-reciprocal neighbors.
+    """Return distances re-ranked by k-reciprocal neighbors.
 
     Args:
         query: ``[q, d, p]``.
         gallery: ``[g, d, p]``.
-        settings: Of the type ``k_reciprocal``, see ``checked``.
+        settings: Settings of type ``k_reciprocal``, see ``checked``.
         metric: ``"euclidean"`` or ``"cosine"``, mean over the parts.
 
     Returns:
-        ``[q, g]`` in [0, 1], float32 or float64: (1 - lambda) * Jaccard distance + lambda *
-        distance, the latter divided by the largest of the query to anybody. On the device of
-        the embeddings.
+        ``[q, g]`` in [0, 1], float32 or float64, on the device of the embeddings:
+        (1 - lambda) * Jaccard distance + lambda * distance, the latter divided by the query's
+        largest distance to any tracklet.
 
     Raises:
-        RerankError: If the settings are wrong or of the type ``temporal``, which needs more
+        RerankError: If the settings are wrong or of type ``temporal``, which needs more
             embeddings; if the metric is unknown, the shapes are wrong, or an embedding is not
             finite.
     """
@@ -153,18 +153,18 @@ def temporal_distances(
     settings: Mapping[str, Any] | None = None,
     metric: str = "euclidean",
 ) -> Tensor:
-    """Re-ranks by k-reciprocal neighbors under three samplings of frames.
+    """Return distances re-ranked by k-reciprocal neighbors under three samplings of frames.
 
     The result is ``euclidean`` * distance + ``all`` * KR(all, all) + ``halves`` * (KR(first,
-    second) + KR(second, first)), KR(a, b) the re-ranked distance from sampling a of the
-    queries to sampling b of the gallery. The distance is not divided by anything: how much it
-    weighs depends on the length of the embeddings, 1 per network in BUPTCampus' code.
+    second) + KR(second, first)), where KR(a, b) is the re-ranked distance from sampling a of the
+    queries to sampling b of the gallery. The distance is not normalized: its weight depends on
+    the norm of the embeddings, which is 1 per network in BUPTCampus' code.
 
     Args:
         all_frames: Query ``[q, d, p]`` and gallery ``[g, d, p]``, from all frames.
         first_half: The same tracklets, from the first half of their frames.
         second_half: The same tracklets, from the second half.
-        settings: Of the type ``temporal``, see ``checked``. None: the published values.
+        settings: Settings of type ``temporal``, see ``checked``. None: the published values.
         metric: ``"euclidean"`` or ``"cosine"``, mean over the parts.
 
     Returns:
@@ -206,14 +206,14 @@ def rerank_space(
     strict: bool,
     weights: tuple[float, float] = (1, 0),
 ) -> Tensor:
-    """Re-ranks in a space of distances, whatever they come from.
+    """Return re-ranked distances from any source of distances.
 
     Args:
         space: Distances among queries and gallery.
-        settings: Complete, of either type; ``k1``, ``k2`` and ``lambda`` count.
-        squared: Whether the square of a distance counts.
+        settings: Complete settings of either type; ``k1``, ``k2`` and ``lambda`` are used.
+        squared: Whether to square the distances.
         strict: Whether more than two thirds of the neighbors must be shared.
-        weights: Of the re-ranked distance, and of the distance that is added to it.
+        weights: Weight of the re-ranked distance, and weight of the distance added to it.
 
     Returns:
         ``[q, g]``.
@@ -223,7 +223,7 @@ def rerank_space(
     encoding = encode(space, neighbors, k1, k2, squared, strict)
     queries = encoding.rows(0, space.queries)
     gallery = encoding.rows(space.queries, space.size)
-    total = neighbors.across  # overwritten, because it may be the largest of all
+    total = neighbors.across  # overwritten in place, because it may be the largest tensor
     for start, block in jaccard_blocks(queries, gallery, space.size):
         rows = slice(start, start + len(block))
         block.mul_(1 - share)
@@ -231,12 +231,12 @@ def rerank_space(
             relative = total[rows] / positive(neighbors.farthest[rows])[:, None]
             block.add_(relative.square_() if squared else relative, alpha=share)
         total[rows].mul_(weights[1]).add_(block, alpha=weights[0])
-        assert total[rows].max().isfinite()  # NaN is the largest
+        assert total[rows].max().isfinite()  # max propagates NaN
     return total
 
 
 def _space(pair: Pair, metric: str) -> Space:
-    """Gives the distances of checked embeddings."""
+    """Return the distances of checked embeddings."""
     if metric not in METRICS:
         raise RerankError(f"no metric is called {metric!r} (known: {', '.join(METRICS)})")
     query, gallery = (side if isinstance(side, Chosen) else as_tensor(side) for side in pair)
@@ -255,7 +255,7 @@ def _space(pair: Pair, metric: str) -> Space:
 def _check_finite(name: str, embeddings: Tensor | Chosen) -> None:
     for start in range(0, len(embeddings), TILE):
         low, high = torch.aminmax(embeddings[start : start + TILE].flatten(1), dim=1)
-        wrong = ~((low >= -LARGEST) & (high <= LARGEST))  # of NaN, neither holds
+        wrong = ~((low >= -LARGEST) & (high <= LARGEST))  # both comparisons are false for NaN
         if wrong.any():
             row = int(wrong.nonzero()[0])
             raise RerankError(
@@ -266,7 +266,7 @@ def _check_finite(name: str, embeddings: Tensor | Chosen) -> None:
 
 
 def _check_value(key: str, value: Any) -> None:
-    """Refuses a value of the wrong kind or range."""
+    """Raise an error for a value of the wrong kind or range."""
     if key in ("squared", "strict"):
         right, expected = isinstance(value, bool), "true or false"
     elif key in ("k1", "k2"):

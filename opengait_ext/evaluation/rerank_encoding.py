@@ -3,8 +3,8 @@
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding",
 CVPR 2017, https://arxiv.org/abs/1701.08398.
 
-Letters: q queries, g gallery tracklets, ``n = q + g``. A row has some hundred entries at most,
-so nothing here grows with n * n; temporaries have about ``ELEMENTS`` elements each.
+Letters: q queries, g gallery tracklets, ``n = q + g``. A row has a few hundred entries at most, so
+nothing here grows with n * n; temporaries have about ``ELEMENTS`` elements each.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from .rerank_neighbors import Neighbors, Space
 
-ELEMENTS = 2**18  # of a temporary, so that it stays in the cache
+ELEMENTS = 2**18  # per temporary, so that it stays in the cache
 
 
 class Encoding(NamedTuple):
-    """Holds one sparse row of n weights per tracklet; each sums to 1.
+    """One sparse row of n weights per tracklet; each row sums to 1.
 
     Attributes:
-        starts: ``[rows + 1]``, where the entries of a row begin and those of the last end.
-        columns: ``[entries]``, positions, ascending within a row.
-        weights: ``[entries]``, above 0.
+        starts: ``[rows + 1]``, index of the first entry of each row, then the end of the last.
+        columns: ``[entries]``, column indices, ascending within a row.
+        weights: ``[entries]``, positive.
     """
 
     starts: Tensor
@@ -33,13 +33,13 @@ class Encoding(NamedTuple):
     weights: Tensor
 
     def rows(self, start: int, stop: int) -> "Encoding":
-        """Gives some of the rows."""
+        """Return a range of rows."""
         first, last = int(self.starts[start]), int(self.starts[stop])
         starts = self.starts[start : stop + 1] - first
         return Encoding(starts, self.columns[first:last], self.weights[first:last])
 
     def transposed(self, size: int) -> "Encoding":
-        """Gives a row per column, ``size`` of them; ``columns`` are then rows of this one."""
+        """Return the transpose: one row per column (``size`` rows), ``columns`` are row indices."""
         columns, order = self.columns.sort(stable=True)
         rows = torch.arange(len(self.starts) - 1, device=order.device)
         rows = rows.repeat_interleave(self.starts.diff())
@@ -49,33 +49,33 @@ class Encoding(NamedTuple):
 def reciprocal_members(
     lists: Tensor, k1: int, strict: bool
 ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """Gives the expanded k-reciprocal neighbors of each tracklet, some rows at a time.
+    """Yield the expanded k-reciprocal neighbors of each tracklet, a range of rows at a time.
 
-    Those of i are R(i, k1): whoever is among the k1 nearest of i and has i among its own.
-    R(c, k1 / 2) joins for each c in it that shares two thirds of R(c, k1 / 2) with R(i, k1).
-    A tracklet itself is in its list beside the k nearest.
+    R(i, k1) are the tracklets that are among the k1 nearest of i and have i among their own k1
+    nearest. For each c in R(i, k1), R(c, k1 / 2) is added if two thirds of it are in R(i, k1).
+    A list holds the tracklet itself in addition to the k nearest.
 
     Args:
-        lists: ``[n, k]``, positions of the nearest, the tracklet itself first.
-        k1: Length of a list without the tracklet itself. The half is rounded, to the even
-            number if there are two.
-        strict: Whether more than two thirds are needed, as in all published code. Otherwise
+        lists: ``[n, k]``, indices of the nearest, the tracklet itself first.
+        k1: Length of a list without the tracklet itself. Half of it is rounded to the nearest
+            integer, halves to the even one.
+        strict: Whether more than two thirds are required, as in all published code; otherwise
             two thirds suffice, as in the paper.
 
     Yields:
-        First row, the row after the last, and for each member its row and its position,
-        ``[m]``, ascending.
+        First row, the row after the last, and the row and index of each member, ``[m]`` each,
+        ascending.
     """
     near = _reciprocal(lists[:, : k1 + 1])  # [n, k]
     joining = _reciprocal(lists[:, : round(k1 / 2) + 1])  # [n, h]
-    # A mark takes a quarter of the memory of a number.
+    # A bool takes a quarter of the memory of an index.
     width = max(len(near) // 4, near.shape[1] * joining.shape[1])
     span = max(1, ELEMENTS // width)
     is_member = near.new_zeros(min(span, len(near)), len(near) + 1, dtype=torch.bool)
     for start, stop in _spans(len(near), span):
         members = near[start:stop]  # [b, k]
         sets = joining[members.clamp_min(0)]  # [b, k, h]
-        marks, marked = is_member[: stop - start], members.long() + 1  # the first: of no member
+        marks, marked = is_member[: stop - start], members.long() + 1  # 0: no member
         marks.scatter_(1, marked, True)
         shared = marks.gather(1, sets.flatten(1).long() + 1).view_as(sets) & (sets >= 0)
         marks.scatter_(1, marked, False)
@@ -89,7 +89,7 @@ def reciprocal_members(
 
 
 def _ascending(rows: Tensor) -> Tensor:
-    """Sorts each row; on the processor by numpy, which is ten times as fast there."""
+    """Return the rows sorted; NumPy does it on the CPU, where it is ten times as fast."""
     if rows.device.type == "cpu":
         return torch.from_numpy(np.sort(rows.numpy(), axis=1))
     return rows.sort(1).values
@@ -98,22 +98,22 @@ def _ascending(rows: Tensor) -> Tensor:
 def encode(
     space: Space, neighbors: Neighbors, k1: int, k2: int, squared: bool, strict: bool
 ) -> Encoding:
-    """Encodes each tracklet by its expanded k-reciprocal neighbors.
+    """Return the encoding of each tracklet by its expanded k-reciprocal neighbors.
 
-    The weight of a neighbor is exp(-distance), the distance divided by the largest of the
-    tracklet; a row is divided by its sum, and then the mean of the rows of the k2 nearest, the
-    tracklet itself among them, takes its place.
+    The weight of a neighbor is exp(-distance), with the distance divided by the tracklet's
+    largest. Each row is divided by its sum and then replaced by the mean of the rows of the k2
+    nearest, including the tracklet itself.
 
     Args:
-        space: Distances among queries and gallery, for those that were not kept.
+        space: Distances among queries and gallery, for those that ``neighbors`` does not hold.
         neighbors: Nearest tracklets of each, from the same space.
         k1: See ``reciprocal_members``.
-        k2: Rows of a mean; 1 leaves them as they are.
-        squared: Whether the square of a distance counts.
+        k2: Number of rows in the mean; 1: no averaging.
+        squared: Whether to square the distances.
         strict: See ``reciprocal_members``.
 
     Returns:
-        ``n`` rows.
+        An encoding of ``n`` rows.
     """
     counts, columns, weights = [], [], []
     for start, stop, rows, members in reciprocal_members(neighbors.lists, k1, strict):
@@ -131,22 +131,22 @@ def encode(
 
 
 def jaccard_blocks(query: Encoding, gallery: Encoding, size: int) -> Iterator[tuple[int, Tensor]]:
-    """Gives the Jaccard distances between rows, some queries at a time.
+    """Yield the Jaccard distances between rows, a block of queries at a time.
 
-    The distance is 1 minus the sum of the smaller over the sum of the larger weights. Since a
-    row sums to 1, the sum of the larger is 2 minus that of the smaller.
+    The distance is 1 minus the sum of the smaller weights divided by the sum of the larger ones.
+    As each row sums to 1, the sum of the larger is 2 minus the sum of the smaller.
 
     Args:
-        query: ``q`` rows.
-        gallery: ``g`` rows.
-        size: Columns of both, n.
+        query: Encoding of ``q`` rows.
+        gallery: Encoding of ``g`` rows.
+        size: Number of columns of both, n.
 
     Yields:
-        The first query, and the distances ``[b, g]`` in [0, 1].
+        Index of the first query, and the distances ``[b, g]`` in [0, 1].
     """
     wide = len(gallery.starts) - 1
     holders = gallery.transposed(size)
-    meetings = holders.starts.diff()[query.columns].cumsum(0)  # pairs of entries up to each
+    meetings = holders.starts.diff()[query.columns].cumsum(0)  # pairs up to each entry
     total = torch.cat((meetings.new_zeros(1), meetings))[query.starts]  # [q + 1]
     start = 0
     while start < len(query.starts) - 1:
@@ -158,12 +158,12 @@ def jaccard_blocks(query: Encoding, gallery: Encoding, size: int) -> Iterator[tu
 
 
 def positive(farthest: Tensor) -> Tensor:
-    """Gives the largest distances to divide by: 1 for 0, so that equal tracklets stay at 0."""
+    """Return the largest distances as divisors: 0 becomes 1, so equal tracklets stay at 0."""
     return torch.where(farthest > 0, farthest, 1)
 
 
 def _jaccard(query: Encoding, holders: Encoding, wide: int) -> Tensor:
-    """Gives the distances ``[b, wide]`` of some rows to whatever holds their columns."""
+    """Return the distances ``[b, wide]`` of some rows to the rows that share columns with them."""
     count = len(query.starts) - 1
     rows = torch.arange(count, device=query.columns.device)
     rows = rows.repeat_interleave(query.starts.diff())
@@ -171,14 +171,14 @@ def _jaccard(query: Encoding, holders: Encoding, wide: int) -> Tensor:
     smaller = torch.minimum(query.weights[entries], holders.weights[places])
     shared = smaller.new_zeros(count * wide)
     shared.index_add_(0, rows[entries] * wide + holders.columns[places], smaller)
-    shared = shared.clamp_max_(1).view(count, wide)  # by rounding it may exceed 1
+    shared = shared.clamp_max_(1).view(count, wide)  # rounding may exceed 1
     return 1 - shared / (2 - shared)
 
 
 def _reciprocal(lists: Tensor) -> Tensor:
-    """Gives each list with -1 in place of whoever does not have the tracklet in its own."""
+    """Return the lists with -1 in place of neighbors whose own list lacks the tracklet."""
     size, length = lists.shape
-    short = lists.int()  # half of the memory to go through
+    short = lists.int()  # half the memory traffic
     mutual = torch.empty_like(lists, dtype=torch.bool)
     for start, stop in _spans(size, max(1, ELEMENTS // length**2)):
         own = torch.arange(start, stop, dtype=torch.int32, device=lists.device)[:, None, None]
@@ -189,7 +189,7 @@ def _reciprocal(lists: Tensor) -> Tensor:
 def _distances(
     space: Space, neighbors: Neighbors, start: int, stop: int, rows: Tensor, members: Tensor
 ) -> Tensor:
-    """Gives the distances of pairs, ``[m]``: kept ones, and the others computed again."""
+    """Return the distances ``[m]`` of pairs: known ones are looked up, others recomputed."""
     keys = neighbors.known[start:stop] + space.size * torch.arange(
         stop - start, device=rows.device
     ).unsqueeze(1)  # ascending
@@ -203,7 +203,7 @@ def _distances(
 
 
 def _expanded(encoding: Encoding, nearest: Tensor) -> Encoding:
-    """Gives the mean of the rows of the nearest, ``[n, k2]``, in place of each row."""
+    """Return an encoding whose row i is the mean of the rows ``nearest[i]``, ``[n, k2]``."""
     size, k2 = nearest.shape
     if k2 == 1:
         return encoding
@@ -222,7 +222,7 @@ def _expanded(encoding: Encoding, nearest: Tensor) -> Encoding:
 
 
 def _ranges(starts: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Gives the entries of chosen rows one after the other: which choice, and which entry."""
+    """Return the entries of chosen rows in order: index of the choice, and index of the entry."""
     first = starts[chosen]
     counts = starts[chosen + 1] - first
     choice = torch.arange(len(chosen), device=chosen.device).repeat_interleave(counts)
@@ -231,7 +231,7 @@ def _ranges(starts: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _starts(ascending: Tensor, size: int) -> Tensor:
-    """Gives where each of ``size`` numbers begins in an ascending row, and the end."""
+    """Return where each number from 0 to ``size`` - 1 starts in an ascending row, and the end."""
     numbers = torch.arange(size + 1, device=ascending.device)
     return torch.searchsorted(ascending, numbers)
 

@@ -1,15 +1,15 @@
-"""Nearest neighbors among queries and gallery together, without all their distances at once.
+"""Nearest neighbors among queries and gallery together, without holding all distances.
 
-Letters: q queries, g gallery tracklets, ``n = q + g`` both, d embedding, p parts. A position
-counts the queries first, then the gallery.
+Letters: q queries, g gallery tracklets, ``n = q + g``, d embedding, p parts. Positions count the
+queries first, then the gallery.
 
-The list of a tracklet begins with itself. The others follow by distance; of equal distances,
-the smaller position comes first. So a tracklet is always its own neighbor, even among more
-equal ones than the list is long.
+The list of a tracklet starts with itself. The others follow by distance; of equal distances, the
+smaller position comes first. So a tracklet is always its own neighbor, even if more tracklets
+equal it than the list is long.
 
-Memory: a tile of ``TILE`` x ``TILE`` distances and its two copies of embeddings, the distances
-``[q, g]`` that are the result's, and ``KEPT`` numbers per tracklet. Distances are symmetric,
-so only half of them are computed.
+Memory: a tile of ``TILE`` x ``TILE`` distances with copies of its embeddings, the distances
+``[q, g]`` of the result, and ``KEPT`` numbers per tracklet. Distances are symmetric, so only half
+of them are computed.
 """
 
 import math
@@ -23,39 +23,39 @@ from torch.nn import functional
 from .distance import comparison_of, distance_blocks
 from .embeddings import Chosen
 
-TILE = 2048  # tracklets on each side of the distances that are held at a time
-# Distances per tracklet that are kept for the encoding; others are computed again. Of a tile at
-# least 64 times as wide, topk finds so many several times faster than more.
+TILE = 2048  # tracklets on each side of a tile of distances
+# Distances per tracklet kept for the encoding; others are recomputed. In a tile at least 64 times
+# as wide, topk is several times faster for this number than for more.
 KEPT = 24
-FEW = 8  # times a list, so many of a row are picked out of a tile; of more, all are ranked
-PAIR_ELEMENTS = 2**21  # elements of the embeddings that are compared pair by pair at a time
+FEW = 8  # times the length of a list: up to so many of a row are picked out, else all are ranked
+PAIR_ELEMENTS = 2**21  # elements of embeddings compared pair by pair at a time
 
 
 class Space(Protocol):
-    """Gives distances among queries and gallery together; all are at least 0.
+    """Source of non-negative distances among queries and gallery together.
 
     Attributes:
-        queries: How many positions are queries.
-        size: How many positions there are, n.
+        queries: Number of queries.
+        size: Number of positions, n.
     """
 
     queries: int
     size: int
 
     def blocks(self) -> Iterator[tuple[int, int, Tensor]]:
-        """Gives tiles of the upper triangle: first row, first column, distances ``[b, c]``.
+        """Yield tiles of the upper triangle: first row, first column, distances ``[b, c]``.
 
-        A tile is either on the diagonal (square, first row = first column) or off it; its
-        rows are all queries or all gallery, and so are its columns. Fastest is the order in
-        which those on the diagonal come before the others of their rows and columns.
+        A tile is either on the diagonal (square, first row = first column) or off it; its rows
+        are all queries or all gallery, and so are its columns. The search is fastest if tiles on
+        the diagonal come before the others of their rows and columns.
         """
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Gives the distances of single pairs, ``[m]``, from their positions, ``[m]`` each."""
+        """Return the distances ``[m]`` of single pairs, given their positions, ``[m]`` each."""
 
 
 class Embedded:
-    """Is the ``Space`` of embeddings, with the distance of ``part_distance``.
+    """The ``Space`` of embeddings under the distance of ``part_distance``.
 
     Args:
         query: ``[q, d, p]``.
@@ -71,7 +71,7 @@ class Embedded:
         self.dtype = self._within.precision
 
     def blocks(self) -> Iterator[tuple[int, int, Tensor]]:
-        """Gives tiles of the upper triangle; see ``Space``."""
+        """Yield tiles of the upper triangle; see ``Space``."""
         for side, begin in ((self.query, 0), (self.gallery, self.queries)):
             step = tile_size(len(side))
             for start in range(0, len(side), step):
@@ -83,7 +83,7 @@ class Embedded:
                     yield from self._tiles(_first(side, start), begin, columns, begin + start)
 
     def between(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Gives the distances of single pairs; see ``Space``."""
+        """Return the distances of single pairs; see ``Space``."""
         count = max(1, PAIR_ELEMENTS // self.query[:1].numel())
         found = [
             self._compare(self._take(some), self._take(others))
@@ -96,11 +96,11 @@ class Embedded:
     ) -> Iterator[tuple[int, int, Tensor]]:
         step = tile_size(self.size - self.queries if begin else self.queries)
         for row, block in distance_blocks(side, columns, self.metric, step, self._within):
-            # A cosine may exceed 1 by rounding.
+            # Rounding may push a cosine above 1.
             yield begin + row, column, block.clamp_min_(0)
 
     def _take(self, positions: Tensor) -> Tensor:
-        """Gives the embeddings at some positions, ``[m, d, p]``."""
+        """Return the embeddings at some positions, ``[m, d, p]``."""
         of_query = positions < self.queries
         query = self.query[positions[of_query]].to(self.dtype)
         taken = query.new_empty(len(positions), *self.query.shape[1:])
@@ -118,24 +118,24 @@ class Embedded:
 
 
 def tile_size(size: int) -> int:
-    """Gives the rows or columns of a tile on a side of so many tracklets: equal, below ``TILE``."""
+    """Return the tile length for ``size`` tracklets: tiles of about equal length up to ``TILE``."""
     return math.ceil(size / math.ceil(size / TILE))
 
 
 def _first(side: Tensor | Chosen, count: int) -> Tensor | Chosen:
-    """Gives the first tracklets of a side, without copying them."""
+    """Return the first ``count`` tracklets of a side without copying them."""
     if isinstance(side, Chosen):
-        return Chosen(cast(Tensor, side), torch.arange(count))  # a choice of a choice
+        return Chosen(cast(Tensor, side), torch.arange(count))  # nested ``Chosen``
     return side[:count]
 
 
 class Neighbors(NamedTuple):
-    """Holds what one pass over all distances leaves.
+    """The results of one pass over all distances.
 
     Attributes:
-        lists: ``[n, k]``, positions of the nearest, in order, from the tracklet itself.
+        lists: ``[n, k]``, positions of the nearest, in order, starting with the tracklet itself.
         known: ``[n, m]`` with m at least k, positions whose distances are kept, ascending.
-        distances: ``[n, m]``, their distances.
+        distances: ``[n, m]``, the distances of ``known``.
         farthest: ``[n]``, the largest distance of each tracklet.
         across: ``[q, g]``, the distances from queries to gallery.
     """
@@ -148,7 +148,7 @@ class Neighbors(NamedTuple):
 
 
 def find_neighbors(space: Space, count: int) -> Neighbors:
-    """Finds the nearest tracklets of each, in one pass over the distances.
+    """Return the nearest tracklets of each tracklet, found in one pass over the distances.
 
     Args:
         space: Distances among queries and gallery.
@@ -165,7 +165,7 @@ def find_neighbors(space: Space, count: int) -> Neighbors:
             first = column - space.queries
             nearest.across[row : row + len(block), first : first + block.shape[1]] = block
         if row == column:
-            block = block.clone().fill_diagonal_(-1)  # before whatever is equal to it
+            block = block.clone().fill_diagonal_(-1)  # itself comes before equal tracklets
         else:
             nearest.take(column, row, block.t())
         nearest.take(row, column, block)
@@ -175,21 +175,21 @@ def find_neighbors(space: Space, count: int) -> Neighbors:
 
 
 class _Nearest:
-    """Collects the nearest of each row from one block of columns after the other."""
+    """Collector of the nearest of each row from successive blocks of columns."""
 
     def __init__(self, space: Space, count: int, like: Tensor) -> None:
         self.count = min(count, space.size)
-        kept = min(max(count + 4, KEPT), space.size)  # more than a list; see add
+        kept = min(max(count + 4, KEPT), space.size)  # more than a list, see ``_merge``
         self.distances = like.new_full((space.size, kept), torch.inf)
         self.known = torch.full_like(self.distances, space.size, dtype=torch.int64)
         self.farthest = like.new_zeros(space.size)
         self.across = like.new_empty(space.queries, space.size - space.queries)
 
     def take(self, row: int, column: int, block: Tensor) -> None:
-        """Takes in the distances ``[b, c]`` of rows from ``row`` to columns from ``column``.
+        """Add the distances ``[b, c]`` from rows at ``row`` to columns at ``column``.
 
-        Where a row has its list already, few of a block are nearer than the last of it: these
-        are picked out, ten times as fast as all are ranked.
+        Once a row has a full list, few distances of a block are below the last of the list.
+        Picking these out is ten times as fast as ranking all.
         """
         rows = slice(row, row + len(block))
         self.farthest[rows] = torch.maximum(self.farthest[rows], block.amax(1))
@@ -213,24 +213,24 @@ class _Nearest:
         self._merge(rows, block.contiguous(), ids.expand_as(block))
 
     def _within(self, block: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the places ``[m]`` of what is not beyond ``last``, by rows, ascending in each."""
+        """Return row and column ``[m]`` of each distance up to ``last``, by rows."""
         if block.stride(1) <= block.stride(0):
             owners, places = (block <= last[:, None]).nonzero(as_tuple=True)
             return owners, places
-        places, owners = (block.t() <= last).nonzero(as_tuple=True)  # as it lies in the memory
+        places, owners = (block.t() <= last).nonzero(as_tuple=True)  # in memory order
         owners, order = owners.sort(stable=True)
         return owners, places[order]
 
     def _merge(self, rows: slice, block: Tensor, ids: Tensor) -> None:
-        """Keeps the nearest of what is known and of the distances ``[b, c]`` to ``ids``."""
+        """Merge the distances ``[b, c]`` to ``ids`` into the kept nearest ones."""
         known, kept = self.known[rows], self.known.shape[1]
-        # Those of before in front: topk is faster where it finds the nearest first.
+        # Earlier ones in front: topk is faster if it meets the nearest first.
         offered = torch.cat((self.distances[rows], block), 1)  # [b, kept + c]
         distances, places = offered.topk(kept, largest=False)
         new = ids.gather(1, (places - kept).clamp_min_(0))
         found = torch.where(places < kept, known.gather(1, places.clamp_max(kept - 1)), new)
-        # Which of equal distances topk takes is anyone's guess. That matters only where they
-        # reach from within a list to the end of what is kept.
+        # Which of equal distances topk takes is undefined. That matters only where equal ones
+        # reach from inside a list to the end of the kept ones.
         last = distances[:, -1]
         unclear = (distances[:, self.count - 1] == last) & last.isfinite()
         for place in unclear.nonzero()[:, 0].tolist():
@@ -240,7 +240,7 @@ class _Nearest:
         self.distances[rows], self.known[rows] = distances, found
 
     def sorted(self) -> Neighbors:
-        """Gives what was collected, in order."""
+        """Return the collected neighbors, in order."""
         known, order = self.known.sort(1)
         distances = self.distances.gather(1, order)
         nearest = distances.sort(dim=1, stable=True).indices[:, : self.count]

@@ -1,6 +1,6 @@
-"""What an evaluation gives back: numbers with the protocol that they belong to.
+"""The result of a retrieval evaluation: scores with the protocol that they belong to.
 
-Scores are fractions in [0, 1]; percent only in the text.
+Scores are fractions in [0, 1]; only the text has percent.
 """
 
 import math
@@ -13,27 +13,27 @@ _HEADINGS = {"d_prime": "d'"}
 
 @dataclass(frozen=True)
 class DirectionResult:
-    """Holds the scores of one direction, for instance ``infrared_to_visible``.
+    """The scores of one direction, such as ``infrared_to_visible``.
 
     Attributes:
-        queries: Query tracklets of the protocol, the dropped ones among them.
-        gallery: Gallery tracklets of the protocol.
-        identities: Different identities among the queries.
-        dropped: Paths of the queries for which the gallery holds no match that the camera
-            rule leaves in; no score counts them.
-        ignored_pairs: Pairs of query and gallery tracklet that the camera rule leaves out.
+        queries: Number of query tracklets of the protocol, including the dropped ones.
+        gallery: Number of gallery tracklets of the protocol.
+        identities: Number of identities among the queries.
+        dropped: Paths of the queries without a match in the gallery after the camera rule; no
+            score counts them.
+        ignored_pairs: Number of pairs of query and gallery tracklet that the camera rule ignores.
         cmc: Rank to the fraction of the scored queries with a match at or before it.
-        mean_average_precision: mAP over the scored queries; NaN if there is none.
-        mean_inverse_negative_penalty: mINP over the same.
+        mean_average_precision: mAP over the scored queries; NaN if there are none.
+        mean_inverse_negative_penalty: mINP over the scored queries.
         unmatched: Paths of the queries without a match that count as misses in every score, if
             the protocol says so; ``dropped`` is then empty.
-        further: Scores of the pairs: true accept rates ``TAR@<false accept rate>``, d prime.
-        trials: Galleries drawn; the scores are means over them, ``queries`` and ``gallery``
-            mean sizes, ``ignored_pairs`` the sum, and a query is dropped in some trial.
+        further: Verification scores: true accept rates ``TAR@<false accept rate>``, d prime.
+        trials: Number of galleries drawn. With several, scores, ``queries`` and ``gallery`` are
+            means, ``ignored_pairs`` is the sum, and ``dropped`` lists queries of any trial.
         spread: Standard deviation of each score over the trials, if there are several.
-        intervals: Lower and upper end of each score, if they were asked for.
-        pairs: Number of genuine and impostor pairs, and what is accepted at each false accept
-            rate: rates and threshold. Of a single trial.
+        intervals: Lower and upper bound of each score, if they were requested.
+        pairs: Numbers of genuine and impostor pairs, and rates and threshold at each false
+            accept rate. Only for a single trial.
     """
 
     queries: int
@@ -52,7 +52,7 @@ class DirectionResult:
     pairs: dict[str, Any] = field(default_factory=dict)
 
     def scores(self) -> dict[str, float]:
-        """Gives the scores by the names of the table: R1, ..., mAP, mINP."""
+        """Return the scores by their names in the table: R1, ..., mAP, mINP."""
         return {
             **{f"R{rank}": score for rank, score in self.cmc.items()},
             "mAP": self.mean_average_precision,
@@ -61,7 +61,7 @@ class DirectionResult:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives the scores and counts; what was not asked for is left out."""
+        """Return scores and counts; those that were not requested are left out."""
         found = {
             **self.scores(),
             "queries": self.queries,
@@ -83,19 +83,19 @@ class DirectionResult:
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Holds the scores of all directions and what they depend on; ``str`` gives a table.
+    """The scores of all directions and their settings; ``str`` returns a table.
 
     Attributes:
         dataset: Name of the data set.
-        split: Split whose tasks were evaluated.
+        split: The evaluated split.
         metric: ``"euclidean"`` or ``"cosine"``, mean over the parts.
-        parts: Parts of an embedding.
+        parts: Number of parts of an embedding.
         protocol: The protocol of the partition, its camera rule under ``"ignore"``.
         directions: Results by direction.
-        notes: What the host has to say beside: frames per tracklet, the checkpoint and how
-            it was chosen. Printed and stored as it is.
-        rerank: Settings of the re-ranking; None without.
-        confidence: How the intervals were made: level, resamples, seed; None without.
+        notes: Further facts from the host: frames per tracklet, the checkpoint and how it was
+            chosen. Printed and stored unchanged.
+        rerank: Settings of the re-ranking; None if there was none.
+        confidence: Level, resamples and seed of the intervals; None if there are none.
     """
 
     dataset: str
@@ -110,16 +110,16 @@ class RetrievalResult:
 
     @property
     def mean_average_precision(self) -> float:
-        """Gives the mean of the directions' mAP, by which checkpoints are compared."""
+        """Return the mean mAP over the directions, the score that selects checkpoints."""
         return self.mean_scores()["mAP"]
 
     def mean_scores(self) -> dict[str, float]:
-        """Gives the mean over the directions of each score; NaN if one has none."""
+        """Return the mean of each score over the directions; NaN if a direction has no score."""
         scores = [direction.scores() for direction in self.directions.values()]
         return {name: sum(each[name] for each in scores) / len(scores) for name in scores[0]}
 
     def scalars(self) -> dict[str, float]:
-        """Gives every score as ``scalar/<direction>/<score>``, the tags of TensorBoard."""
+        """Return every score by its TensorBoard tag, ``scalar/<direction>/<score>``."""
         return {
             f"scalar/{name}/{score}": value
             for name, direction in self.directions.items()
@@ -127,9 +127,9 @@ class RetrievalResult:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives everything as dictionaries, lists, texts and numbers, for JSON.
+        """Return everything as plain dictionaries, lists, texts and numbers, for JSON.
 
-        A score that does not exist is None, because JSON has no NaN.
+        A missing score is None, because JSON has no NaN.
         """
         return plain(
             {
@@ -165,7 +165,7 @@ class RetrievalResult:
         return "\n".join([*lines, *self._legend()])
 
     def _spread(self) -> list[str]:
-        """Gives the lines about trials and intervals."""
+        """Return the lines about trials and intervals."""
         lines = []
         for name, direction in self.directions.items():
             title = name.replace("_", " ")
@@ -187,7 +187,7 @@ class RetrievalResult:
         return lines
 
     def _legend(self) -> list[str]:
-        """Gives the lines that say what the numbers depend on."""
+        """Return the lines that name the settings of the scores."""
         rule = self.protocol.get("ignore", "none")
         facts = {
             "protocol": self.protocol.get("name", "unnamed"),
@@ -207,7 +207,7 @@ class RetrievalResult:
 
 
 def further(protocol: Mapping[str, Any]) -> dict[str, str]:
-    """Gives, by its words, what a protocol says beside name, camera rule and shortest tracklet."""
+    """Return a protocol's keys other than name, camera rule and shortest tracklet, by label."""
     told = {
         key.replace("_", " "): _short(value)
         for key, value in protocol.items()
@@ -225,17 +225,17 @@ def _short(value: Any) -> str:
 
 
 def _cells(scores: Mapping[str, float]) -> list[str]:
-    """Gives scores in percent, and d prime, which is no fraction, as it is."""
+    """Return the scores as text in percent; d prime, which is not a fraction, as it is."""
     return [percent(value / 100 if name == "d_prime" else value) for name, value in scores.items()]
 
 
 def percent(fraction: float) -> str:
-    """Gives a fraction in percent as text; a dash if there is none."""
+    """Return a fraction as text in percent; a dash for NaN."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
-    """Gives lines of equally wide columns, the first to the left, the others to the right."""
+    """Return lines with aligned columns, the first left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:
@@ -245,7 +245,7 @@ def aligned(rows: list[list[str]]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """Gives a value that JSON knows."""
+    """Return a value of a type that JSON has."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

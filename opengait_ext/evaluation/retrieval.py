@@ -1,7 +1,7 @@
-"""The retrieval of a split: who queries whom, as its protocol leaves it, and how far apart.
+"""The retrieval of a split: queries, galleries and distances under its protocol.
 
-This is the one place that applies a protocol. A test scores what is here (``directions``), the
-report ranks and counts it (``report.ranking``).
+This is the only place that applies a protocol. A test scores its blocks (``directions``), the
+report ranks and counts them (``report.ranking``).
 
 Letters: q queries, g gallery tracklets, b queries of one block.
 """
@@ -23,13 +23,13 @@ from .protocols import Protocol, checked, draw
 
 
 class Block(NamedTuple):
-    """Some queries of a trial against its gallery.
+    """A block of a trial's queries against its gallery.
 
     Attributes:
-        start: Place of the first query.
+        start: Index of the first query.
         distance: ``[b, g]``.
-        match: ``[b, g]`` bool, true where both show the same identity.
-        ignore: ``[b, g]`` bool, true where the protocol leaves a gallery tracklet out.
+        match: ``[b, g]`` bool, true where both have the same identity.
+        ignore: ``[b, g]`` bool, true where the protocol leaves the gallery tracklet out.
     """
 
     start: int
@@ -40,12 +40,12 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """How far apart two tracklets are.
+    """The distance between two tracklets.
 
     Attributes:
         metric: ``"euclidean"`` or ``"cosine"``.
-        rerank: Settings of a re-ranking; None for none.
-        halves: ``[N, d, p]`` each, for a temporal re-ranking.
+        rerank: Settings of a re-ranking; None: no re-ranking.
+        halves: Embeddings of both halves, ``[N, d, p]`` each, for a temporal re-ranking.
     """
 
     metric: str
@@ -54,15 +54,15 @@ class Measure:
 
 
 class Trial:
-    """One gallery, and who queries it.
+    """One gallery and its queries.
 
     Args:
         query: All queries of the direction.
-        gallery: All its gallery.
-        rows: ``[q]``, which of the queries.
-        columns: ``[g]``, which of the gallery.
-        protocol: The rules.
-        measure: How distances are made.
+        gallery: All gallery tracklets of the direction.
+        rows: ``[q]``, indices of this trial's queries.
+        columns: ``[g]``, indices of this trial's gallery.
+        protocol: The checked protocol.
+        measure: The distance.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Trial:
         self._protocol, self._measure = protocol, measure
         numbers = np.unique(
             np.concatenate((self.query.pids, self.gallery.pids)), return_inverse=True
-        )[1].astype(np.int32)  # compared faster than text
+        )[1].astype(np.int32)  # faster to compare than text
         self._wanted, self._offered = np.split(numbers, [len(rows)])
         self._here = protocol.places(self.query.camids)
         self._there = protocol.places(self.gallery.camids)
 
     def block(self, start: int, distance: Tensor) -> Block:
-        """Return a block of this trial's distances ``[b, g]``, from a query on."""
+        """Return a block from its distances ``[b, g]`` and the index of its first query."""
         rows = slice(start, start + len(distance))
         match = self._wanted[rows, None] == self._offered  # [b, g]
         ignore = self._protocol.left_out(match, self._here[rows, None] == self._there)  # [b, g]
@@ -88,7 +88,7 @@ class Trial:
         return Block(start, values, match, ignore)
 
     def blocks(self, block_size: int) -> Iterator[Block]:
-        """Yield all blocks of this trial, of so many queries, re-ranked if that is asked for."""
+        """Yield all blocks of this trial, of ``block_size`` queries, re-ranked if requested."""
         measure = self._measure
         query, gallery = self.query.chosen, self.gallery.chosen
         if measure.rerank is None:
@@ -109,7 +109,7 @@ class Trial:
             yield self.block(start, distance[start : start + block_size])
 
     def scored(self, block: Block) -> QueryScores:
-        """Return the scores of the queries of a block, NaN for one without a match."""
+        """Return the scores of a block's queries; NaN for a query without a match."""
         rows = slice(block.start, block.start + len(block.distance))
         return score_identities(
             block.distance,
@@ -121,7 +121,7 @@ class Trial:
         )
 
     def scores(self, blocks: Sequence[QueryScores]) -> QueryScores:
-        """Join the scores of all blocks; queries without a match count as the protocol says."""
+        """Return the joined scores of all blocks; unmatched queries count as the protocol says."""
         joined = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         if self._protocol.unmatched == "count_as_zero":
             for values, miss in zip(joined, (0.0, 0.0, np.inf), strict=True):
@@ -131,13 +131,13 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """Queries and gallery that the protocol leaves in, and the galleries drawn from it.
+    """Queries and gallery of a direction under the protocol, and the trials drawn from them.
 
     Attributes:
-        query: All queries, of whatever trial.
-        gallery: All the gallery.
-        trials: As many as are drawn; one, if none is.
-        measure: How distances are made.
+        query: The queries of all trials.
+        gallery: The gallery tracklets of all trials.
+        trials: The drawn galleries; a single trial if the protocol draws none.
+        measure: The distance.
     """
 
     query: Side
@@ -146,9 +146,10 @@ class Direction:
     measure: Measure
 
     def blocks(self, block_size: int) -> Iterator[tuple[int, Block]]:
-        """Yield the blocks of all trials, each with the number of its trial.
+        """Yield the blocks of all trials, each with the index of its trial.
 
-        Each distance is computed once, unless it is re-ranked: neighbors are those of one gallery.
+        Each distance is computed once for all trials, unless re-ranking is on: it depends on the
+        neighbors in one gallery.
         """
         if self.measure.rerank is not None:
             for number, trial in enumerate(self.trials):
@@ -178,17 +179,17 @@ class Retrieval:
 
     Args:
         embedded: Embeddings and partition.
-        split: Whose tasks.
+        split: Split whose tasks are evaluated.
         metric: Distance between two parts; the mean over the parts counts.
-        rerank: Settings of a re-ranking, checked; None for none.
+        rerank: Checked settings of a re-ranking; None: no re-ranking.
 
     Attributes:
-        protocol: The partition's, checked.
-        directions: By name, in the partition's order.
+        protocol: The checked protocol of the partition.
+        directions: The directions by name, in the partition's order.
 
     Raises:
-        EvaluationError: If the protocol is unknown or leaves no query or no gallery, if the split
-            has no tasks, or if a tracklet has no embedding.
+        EvaluationError: If the protocol is unknown or leaves no query or no gallery, the split
+            has no tasks, or a tracklet has no embedding.
     """
 
     def __init__(
@@ -217,7 +218,7 @@ class Retrieval:
 def _direction(
     query: Side, gallery: Side, protocol: Protocol, swapped: bool, measure: Measure
 ) -> Direction:
-    """Draw the galleries; if swapped, a gallery queries the queries."""
+    """Return a direction with its galleries drawn; if swapped, the galleries are the queries."""
     rows, columns = np.arange(len(query)), np.arange(len(gallery))
     trials = []
     for number in range(protocol.trials.count if protocol.trials else 1):
@@ -231,7 +232,7 @@ def _direction(
 
 
 def _kept(query: Side, gallery: Side, protocol: Protocol, place: str) -> tuple[Side, Side]:
-    """Return both without junk and without cameras that the protocol leaves out."""
+    """Return queries and gallery without junk and without cameras that the protocol excludes."""
     sides = [query, gallery]
     if protocol.junk:
         sides = [side.only(~np.isin(side.pids.astype(str), list(protocol.junk))) for side in sides]

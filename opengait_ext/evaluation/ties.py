@@ -1,13 +1,14 @@
-"""What keeps equal distances equal: who comes first among equals decides ranks.
+"""Exact ties: equal distances must come out equal, because the order among ties decides ranks.
 
-Codes are embeddings of small whole numbers times one unit, +1 and -1 for instance. Many of their
-distances are equal, but sums of rounded numbers need not be: moved to the mean of a gallery, the
-numbers are not whole any more, and a sum of roots depends on the order of the parts. So whole
-numbers stay where they are, their products are exact in floating point, and roots are added in
-fixed point, those of ``a * a * s`` as ``a`` times that of ``s``: even ``1 + 2`` is ``3 + 0``.
+Codes are embeddings of small whole numbers times one unit, such as +1 and -1. Many of their
+distances are equal, but rounded sums need not be: relative to the mean of a gallery the numbers are
+no longer whole, and a sum of roots depends on the order of the parts. So codes are not centered,
+products of whole numbers are exact in floating point, and roots are added in fixed point. The root
+of ``a * a * s`` is stored as ``a`` times the root of ``s``, so that even ``1 + 2`` equals
+``3 + 0``.
 
-Twins are equal embeddings in one gallery. A product of matrices may round the last row of a
-block in another way than the others, so all twins get the distances of the first.
+Twins are equal embeddings in one gallery. A matrix product may round the last row of a block
+differently, so all twins get the distances of the first.
 
 Letters as in ``distance``: q queries, g gallery tracklets, d embedding, p parts.
 """
@@ -23,21 +24,21 @@ from torch import Tensor
 
 from ..products import linear
 
-TABLE = 2**20  # squared distances up to which roots are looked up
-_TILE = 512  # tracklets looked at, or compared, at a time
-_FINEST = 8  # binary digits of a number behind its point
-# Bounds of a squared length in whole numbers: four times as much is exact, too.
+TABLE = 2**20  # largest squared distance whose root is looked up
+_TILE = 512  # tracklets examined or compared at a time
+_FINEST = 8  # most binary digits after the point of a code's number
+# Bounds of a squared length in whole numbers: four times as much is still exact.
 _SINGLE, _DOUBLE = 2.0**22, 2.0**50
 _SUMS = 50  # binary digits of a sum of roots
-_COSINES = 2.0**31  # sums of cosines are rounded to parts of 1 over this
-_SAMPLE = 8  # numbers of an embedding that are compared before all of them
+_COSINES = 2.0**31  # sums of cosines are rounded to multiples of 1 over this
+_SAMPLE = 8  # numbers of an embedding compared before all of them
 
-# Gives the terms of a part from products [b, t] and squared lengths [b, 1] and [t].
+# From products [b, t] and squared lengths [b, 1] and [t] to the terms of one part.
 _Compare = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Rows(Protocol):
-    """Embeddings ``[n, d, p]`` that are read by slices."""
+    """Embeddings ``[n, d, p]`` that can be read in slices."""
 
     shape: torch.Size
 
@@ -47,12 +48,12 @@ class Rows(Protocol):
 
 
 class Codes(NamedTuple):
-    """What the embeddings of a comparison have in common.
+    """The facts shared by all codes of a comparison.
 
     Attributes:
-        unit: Every number is a whole number times this.
+        unit: The unit; every number is a multiple of it.
         largest: Bound of the squared length of one part, in units.
-        parts: Parts of an embedding.
+        parts: Number of parts of an embedding.
         metric: ``"euclidean"`` or ``"cosine"``.
     """
 
@@ -62,7 +63,7 @@ class Codes(NamedTuple):
     metric: str
 
     def steps(self, gallery: Rows) -> Callable[[Tensor], Tensor]:
-        """Return what compares ``[b, d, p]`` with a gallery, as float64 ``[b, g]``."""
+        """Return a function from ``[b, d, p]`` to float64 distances ``[b, g]`` to a gallery."""
         tiles = [self._whole(tile) for tile in _tiles(gallery, _TILE)]
         compare = self._compare()
 
@@ -73,18 +74,18 @@ class Codes(NamedTuple):
         return distances
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the same distances of single pairs, ``[m]``, of ``[m, d, p]`` each."""
+        """Return the distances ``[m]`` of single pairs, ``[m, d, p]`` each."""
         x, y = self._whole(x), self._whole(y)
         product, of_x, of_y = ((a * b).sum(2).double() for a, b in ((x, y), (x, x), (y, y)))
         return self._finished(self._compare()(product, of_x, of_y).sum(0))
 
     def _whole(self, embeddings: Tensor) -> Tensor:
-        """Return the whole numbers of ``[n, d, p]``, as ``[p, n, d]``."""
+        """Return ``[n, d, p]`` in units, as whole numbers ``[p, n, d]``."""
         numbers = (embeddings.double() / self.unit).round_().permute(2, 0, 1).contiguous()
         return numbers.float() if self.largest <= _SINGLE else numbers
 
     def _joined(self, x: Tensor, y: Tensor, compare: _Compare) -> Tensor:
-        """Return the distances ``[b, t]`` of ``[p, b, d]`` to ``[p, t, d]``."""
+        """Return the distances ``[b, t]`` from ``[p, b, d]`` to ``[p, t, d]``."""
         terms = []
         for a, b in zip(x, y, strict=True):
             of_a, of_b = a.square().sum(1).double(), b.square().sum(1).double()
@@ -95,14 +96,14 @@ class Codes(NamedTuple):
         return self._finished(terms[0])
 
     def _finished(self, total: Tensor) -> Tensor:
-        """Return distances of sums over the parts."""
+        """Return the distances from sums over the parts."""
         if self.metric == "cosine":
             return 1 - (total * _COSINES).round_().div_(_COSINES * self.parts)
         return total.double().div_(self._scale * self.parts).mul_(self.unit)
 
     @property
     def _scale(self) -> float:
-        """A root is held in parts of 1 over this, so that no sum of them has too many digits."""
+        """Return the fixed-point scale of roots, at which no sum of them has too many digits."""
         digits = np.ceil(np.log2(self.parts * np.sqrt(4 * self.largest) + 1))
         return float(2.0 ** (_SUMS - digits))
 
@@ -122,9 +123,9 @@ class Codes(NamedTuple):
 
 
 def codes_of(query: Rows, gallery: Rows, metric: str) -> Codes | None:
-    """Return what the codes have in common; None if the embeddings are none.
+    """Return the shared facts of codes; None if the embeddings are not codes.
 
-    Of other embeddings, hardly more than the first is looked at.
+    For other embeddings, hardly more than the first one is examined.
 
     Args:
         query: ``[q, d, p]``.
@@ -146,14 +147,14 @@ def codes_of(query: Rows, gallery: Rows, metric: str) -> Codes | None:
 
 
 def twins_of(gallery: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Find equal embeddings.
+    """Return the positions of equal embeddings.
 
     Args:
         gallery: ``[g, n]``, or ``[g, p, d]``.
 
     Returns:
-        Positions of those that are equal to an earlier one, and of the first of these; None
-        if all are different.
+        Positions of embeddings that equal an earlier one, and positions of these first ones;
+        None if all differ.
     """
     sample = gallery[..., :_SAMPLE] if gallery.ndim == 2 else gallery[:, 0, :_SAMPLE]
     _, group, counts = np.unique(
@@ -163,7 +164,7 @@ def twins_of(gallery: Tensor) -> tuple[Tensor, Tensor] | None:
     first: dict[bytes, int] = {}
     copies, originals = [], []
     for place in alike.tolist():
-        whole = np.ascontiguousarray((gallery[place] + 0.0).cpu().numpy())  # without -0
+        whole = np.ascontiguousarray((gallery[place] + 0.0).cpu().numpy())  # turns -0 into 0
         original = first.setdefault(hashlib.blake2b(whole.tobytes()).digest(), place)
         if original != place:
             copies.append(place)
@@ -175,14 +176,14 @@ def twins_of(gallery: Tensor) -> tuple[Tensor, Tensor] | None:
 
 
 def _tiles(rows: Rows, first: int) -> Iterator[Tensor]:
-    """Go through ``[n, d, p]`` by slices, the first of them of another length."""
+    """Yield slices of ``[n, d, p]``, the first of ``first`` tracklets."""
     yield rows[:first]
     for start in range(first, len(rows), _TILE):
         yield rows[start : start + _TILE]
 
 
 def _unit(numbers: Tensor) -> float:
-    """Return 1 if these are whole or nearly so, else the smallest but 0; 0 if all are 0."""
+    """Return 1 for (nearly) whole numbers, else the smallest nonzero size; 0 if all are 0."""
     sizes = numbers.abs()
     sizes = sizes[sizes > 0]
     if not len(sizes):
@@ -191,7 +192,7 @@ def _unit(numbers: Tensor) -> float:
 
 
 def _digits(numbers: Tensor, unit: float) -> int | None:
-    """Return how many binary digits behind the point these have in units; None if too many."""
+    """Return the number of binary digits after the point, in units; None if there are too many."""
 
     def whole(digits: int) -> bool:
         step = unit / 2**digits or 1.0
@@ -201,7 +202,7 @@ def _digits(numbers: Tensor, unit: float) -> int | None:
 
 
 def _cosines(product: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
-    """Return cosines; equal ones are equal because their squares are fractions, rounded once."""
+    """Return cosines; ties stay exact, because each square is one fraction, rounded once."""
     lengths = of_x * of_y
     squared = product.square().div_(torch.where(lengths > 0, lengths, 1))
     return squared.sqrt_().mul_(product.sign())
@@ -209,7 +210,7 @@ def _cosines(product: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
 
 @lru_cache(maxsize=2)
 def _table(most: int, scale: float) -> np.ndarray:
-    """Return the roots of 0 to ``most`` in fixed point, ``[most + 1]`` int64."""
+    """Return the roots of 0 to ``most`` in fixed point, int64 ``[most + 1]``."""
     table = np.rint(np.sqrt(np.arange(most + 1.0)) * scale).astype(np.int64)
     for factor in range(2, int(np.sqrt(most)) + 1):
         inner = np.arange(most // factor**2 + 1)

@@ -1,9 +1,9 @@
-"""Verification: are two tracklets the same person? True accept rate, false accept rate, d'.
+"""Verification scores of pairs of tracklets: true accept rate, false accept rate, d prime.
 
-Every pair of query and gallery tracklet that the protocol leaves in is one trial: genuine if
-both show the same identity, impostor otherwise. A pair is accepted if its distance is below a
-threshold. Blocks of distances go in one after the other; kept are the genuine distances, and
-of the impostors' only the smallest, as many as the largest false accept rate needs.
+Every pair of query and gallery tracklet that the protocol keeps counts: as genuine if both have
+the same identity, as impostor otherwise. A pair is accepted if its distance is below a threshold.
+Distances are added block by block; all genuine distances are kept, but of the impostors only the
+smallest, as many as the largest false accept rate needs.
 """
 
 import math
@@ -17,14 +17,14 @@ from .metrics import Array, as_array, finite_distances
 
 
 class Acceptance(NamedTuple):
-    """Holds what a threshold does.
+    """The effect of a threshold.
 
     Attributes:
-        true_accept_rate: Fraction of the genuine pairs nearer than the threshold; NaN
-            without a genuine pair.
-        false_accept_rate: Fraction of the impostor pairs nearer than the threshold: the rate
-            asked for or the next one below that the pairs allow.
-        threshold: A pair is accepted if its distance is below; infinite if all may be.
+        true_accept_rate: Fraction of the genuine pairs below the threshold; NaN if there are
+            no genuine pairs.
+        false_accept_rate: Fraction of the impostor pairs below the threshold: the requested rate,
+            or the next lower one that the pairs allow.
+        threshold: Distance below which a pair is accepted; infinite if all may be accepted.
     """
 
     true_accept_rate: float
@@ -33,14 +33,15 @@ class Acceptance(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """Holds the scores of all pairs.
+    """The verification scores of all pairs.
 
     Attributes:
         genuine: Number of pairs of one identity.
-        impostor: Number of pairs of two.
-        d_prime: Difference of the mean distances of both over the root of the mean of their
-            variances; NaN if one has no pair, or none has any spread.
-        at: What is accepted at each false accept rate asked for.
+        impostor: Number of pairs of two identities.
+        d_prime: Difference of the mean distances of impostor and genuine pairs, divided by the
+            root of the mean of their variances; NaN if a kind has no pairs, or both variances
+            are 0.
+        at: Acceptance at each requested false accept rate.
     """
 
     genuine: int
@@ -50,15 +51,14 @@ class Verification(NamedTuple):
 
 
 class PairDistances:
-    """Collects the distances of pairs, block by block.
+    """Collector of the distances of pairs, block by block.
 
     Args:
-        pairs: Upper bound of the number of impostor pairs there will be: queries times
-            gallery tracklets.
+        pairs: Upper bound on the number of impostor pairs: queries times gallery tracklets.
         fars: False accept rates, each in [0, 1].
 
     Raises:
-        ValueError: If a rate is outside.
+        ValueError: If a rate is outside [0, 1].
     """
 
     def __init__(self, pairs: int, fars: Sequence[float]) -> None:
@@ -73,7 +73,7 @@ class PairDistances:
         self._moments = np.zeros((2, 3))  # genuine, impostor: number, mean, sum of squares
 
     def add(self, distance: Array, match: Array, ignore: Array | None = None) -> None:
-        """Adds a block.
+        """Add the pairs of a block.
 
         Args:
             distance: ``[b, g]``.
@@ -97,7 +97,7 @@ class PairDistances:
                 self._waiting = len(self._nearest[0])
 
     def scores(self) -> Verification:
-        """Gives the scores of everything that was added."""
+        """Return the scores of all added pairs."""
         (genuine, near, spread), (impostor, far, wide) = self._moments
         d_prime = math.nan
         if genuine and impostor and spread + wide > 0:
@@ -111,7 +111,7 @@ class PairDistances:
 def verification_scores(
     distance: Array, match: Array, ignore: Array | None = None, fars: Sequence[float] = (0.01,)
 ) -> Verification:
-    """Gives the scores of all pairs at once.
+    """Return the scores of all pairs at once.
 
     Args:
         distance: ``[q, g]``.
@@ -128,13 +128,13 @@ def verification_scores(
 
 
 def _accepted(far: float, impostors: int) -> int:
-    """Gives how many impostors a rate allows; by the decimal written, not its binary form."""
+    """Return the number of impostors that a rate allows, from its decimal, not its binary form."""
     return math.floor(Fraction(str(float(far))) * impostors)
 
 
 def _acceptance(genuine: np.ndarray, nearest: np.ndarray, impostors: int, far: float) -> Acceptance:
     allowed = _accepted(far, impostors)
-    # Below the first impostor that is one too many: equal distances are rejected together.
+    # The distance of the first impostor too many: equal distances are rejected together.
     threshold = float(nearest[allowed]) if allowed < impostors else math.inf
     accepted = int((nearest < threshold).sum()) if allowed < impostors else impostors
     return Acceptance(
@@ -149,7 +149,7 @@ def _smallest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _joined(moments: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Gives number, mean and sum of squared deviations after some values more."""
+    """Return number, mean and sum of squared deviations after adding values."""
     if not len(values):
         return moments
     mean = values.mean(dtype=np.float64)
