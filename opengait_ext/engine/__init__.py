@@ -1,4 +1,4 @@
-"""The embedded host: trains and tests any model of this package on cpu, cuda or mps."""
+"""The embedded host: training and testing of any model of this package on cpu, cuda or mps."""
 
 from .session import run
 

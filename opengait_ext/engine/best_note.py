@@ -6,7 +6,7 @@ from typing import Any
 
 
 def noted_in(path: Path) -> dict[str, Any] | None:
-    """Return the note in a file; None if it cannot be read as one."""
+    """Return the note in a file; None if the file holds no valid note."""
     try:
         return checked_note(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
@@ -14,7 +14,7 @@ def noted_in(path: Path) -> dict[str, Any] | None:
 
 
 def checked_note(note: Any) -> dict[str, Any] | None:
-    """Return the note if it is one, else None."""
+    """Return the note if it is valid, else None."""
     if not isinstance(note, dict):
         return None
     iteration, score = note.get("iteration"), note.get("score")

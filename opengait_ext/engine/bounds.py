@@ -1,13 +1,13 @@
-"""Which numbers a config may hold: beyond them no run ends, none begins, or none learns."""
+"""Bounds of the numbers in a config: beyond them no run can start, end, or learn."""
 
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _SIDE, _COUNT, _STEPS = 10_000, 100_000, 10**9
-# By key, wherever it stands; also of each number of a list. Other keys have no bounds.
+# By key, at any place; for a list, bounds of each number. Other keys have no bounds.
 _BOUNDS: Mapping[str, tuple[int, int]] = {
-    "seed": (0, 2**32 - 1),  # what numpy takes
+    "seed": (0, 2**32 - 1),  # NumPy's range
     "num_workers": (0, 1_000),
     "loader_timeout": (1, _STEPS),
     "total_iter": (1, _STEPS),
@@ -32,7 +32,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "frames": (0, _COUNT),  # 0: all
     "height": (1, _SIDE),
     "width": (1, _SIDE),
-    "padding": (-_SIDE, _SIDE),  # the transform refuses what is below 0
+    "padding": (-_SIDE, _SIDE),  # the transform rejects values below 0
     "image_size": (1, _SIDE),
     "input_size": (1, _SIDE),
     "bins": (1, _SIDE),
@@ -46,12 +46,12 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
 
 
 def faults_of_numbers(value: Any, where: str = "", key: str = "") -> Iterator[str]:
-    """Name each number that no run can have: one out of bounds, NaN or infinity.
+    """Yield a message for each number that is out of bounds, NaN or infinite.
 
     Args:
         value: A config, or a part of it.
-        where: The part's place, for the messages.
-        key: The key that it stands under.
+        where: Place of the part, for the messages.
+        key: Key of the part.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved whole or not at all, found again, compared with the model."""
+"""Checkpoints of a run: atomic saving, look-up, and comparison with the model."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ __all__ = ["CheckpointError", "CheckpointStore", "load_weights", "read_checkpoin
 logger = logging.getLogger(__name__)
 
 _FOREIGN = "loss_aggregator."
-_PROBE = 2**20  # bytes that a disk with room takes
+_PROBE = 2**20  # bytes written to test whether the disk is full
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class CheckpointStore:
 
     Attributes:
         folder: ``output/<dataset>/<model>/<save_name>/checkpoints``.
-        save_name: Stem of the files.
-        keep: Newest checkpoints that stay, besides the best; 0: all stay.
+        save_name: Prefix of the file names.
+        keep: Number of newest checkpoints to keep, in addition to the best; 0: all.
     """
 
     folder: Path
@@ -41,26 +41,26 @@ class CheckpointStore:
     keep: int = 2
 
     def path(self, iteration: int) -> Path:
-        """Gives the file of an iteration."""
+        """Return the path of an iteration's checkpoint."""
         return self.folder / f"{self.save_name}-{iteration:05d}.pt"
 
     def iterations(self) -> list[int]:
-        """Gives the iterations that have a checkpoint, oldest first."""
+        """Return the iterations with a checkpoint, oldest first."""
         form = re.compile(re.escape(self.save_name) + r"-(\d{5,})\.pt")
         matches = [form.fullmatch(path.name) for path in self.folder.glob("*.pt")]
         return sorted(int(match[1]) for match in matches if match)
 
     def best(self) -> dict[str, Any] | None:
-        """Return what is noted of the best checkpoint: its iteration, score and split.
+        """Return the note of the best checkpoint: its iteration, score and split.
 
-        A damaged note is made up for by the newest whole checkpoint, which holds it, too.
+        If the note is damaged, it is taken from the newest whole checkpoint, which has a copy.
         """
         if not os.path.lexists(self._note):
             return None
         return noted_in(self._note) or self._best_of_checkpoints()
 
     def mend(self) -> None:
-        """Put a damaged note of the best checkpoint aside, and write it anew."""
+        """Set a damaged note of the best checkpoint aside and write it again."""
         if not os.path.lexists(self._note) or noted_in(self._note):
             return
         best = self._best_of_checkpoints()
@@ -70,16 +70,16 @@ class CheckpointStore:
             write_json(self._note, best)
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Read a checkpoint as `read_checkpoint` does.
+        """Return a checkpoint as `read_checkpoint` does.
 
         Raises:
-            CheckpointError: If it is damaged; the newest whole one of this run is named.
+            CheckpointError: If it is damaged; names the newest whole checkpoint of this run.
         """
         try:
             return read_checkpoint(path)
         except CheckpointError as fault:
             if path.absolute().parent != self.folder.absolute():
-                raise  # of elsewhere, so this run's checkpoints do not stand in for it
+                raise  # from elsewhere, so this run's checkpoints cannot replace it
             for iteration, _ in self._whole(but=path):
                 raise CheckpointError(
                     f"{fault}. The newest whole checkpoint of this run is {self.path(iteration)}; "
@@ -94,7 +94,7 @@ class CheckpointStore:
         return self.folder / "best.json"
 
     def _whole(self, but: Path | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the checkpoints that can be read, newest first."""
+        """Yield the readable checkpoints, newest first."""
         for iteration in reversed(self.iterations()):
             if self.path(iteration) != but:
                 with suppress(CheckpointError):
@@ -106,10 +106,10 @@ class CheckpointStore:
         return None
 
     def save(self, content: Mapping[str, Any]) -> Path:
-        """Writes the checkpoint of ``content["iteration"]``, then removes superseded ones.
+        """Write the checkpoint of ``content["iteration"]``, then remove superseded ones.
 
         Raises:
-            CheckpointError: If it cannot be written; all earlier checkpoints stay.
+            CheckpointError: If it cannot be written; all earlier checkpoints are kept.
         """
         path = self.path(content["iteration"])
         self.write(path, content)
@@ -117,7 +117,7 @@ class CheckpointStore:
         return path
 
     def amend(self, iteration: int, facts: Mapping[str, Any]) -> None:
-        """Add to a checkpoint that another engine wrote; see ``write`` for what it raises."""
+        """Add facts to a checkpoint of another engine; raises as ``write`` does."""
         path = self.path(iteration)
         self.write(path, {**stored_in(path), **facts})
 
@@ -125,7 +125,7 @@ class CheckpointStore:
         """Write a checkpoint, and the note of the best one.
 
         Raises:
-            CheckpointError: If it cannot be written; all files stay as they were.
+            CheckpointError: If it cannot be written; all files stay unchanged.
         """
         earlier = self.iterations()
         try:
@@ -141,12 +141,12 @@ class CheckpointStore:
             ) from fault
 
     def clean(self) -> None:
-        """Removes what a run that was killed in the middle of saving left behind."""
+        """Remove temporary files of a run that was killed while saving."""
         for path in self.folder.glob(f".{self.save_name}-*.tmp"):
             path.unlink()
 
     def set_aside(self, above: int) -> None:
-        """Moves checkpoints of later iterations away: a run that goes back would mix with them."""
+        """Move later checkpoints aside: a run resumed from an earlier one would mix with them."""
         later = [iteration for iteration in self.iterations() if iteration > above]
         if not later:
             return
@@ -160,7 +160,7 @@ class CheckpointStore:
         if best and best["iteration"] > above:
             self._note.rename(folder / self._note.name)
         curves = self.folder.with_name("metrics.jsonl")
-        if curves.is_file():  # the run cuts it back to where it goes on
+        if curves.is_file():  # the run cuts it back to where it resumes
             shutil.copy2(curves, folder / curves.name)
         logger.warning(
             "%d checkpoints of an earlier run (up to iteration %d) were moved to %s",
@@ -168,17 +168,17 @@ class CheckpointStore:
         )  # fmt: skip
 
     def find(self, hint: int | str, keep: str = "last") -> Path | None:
-        """Gives the checkpoint that a ``restore_hint`` means.
+        """Return the checkpoint that a ``restore_hint`` refers to.
 
         Args:
             hint: ``auto``, an iteration, or a path.
-            keep: What ``auto`` means: ``last``, or one of the ways to be best.
+            keep: Meaning of ``auto``: ``last``, or a criterion for the best.
 
         Returns:
-            The file; None for ``auto`` if there is no checkpoint yet.
+            The path; None for ``auto`` if there is no checkpoint yet.
 
         Raises:
-            CheckpointError: If a checkpoint that the hint names is not there.
+            CheckpointError: If the hint names a checkpoint that does not exist.
         """
         if hint == "auto":
             wanted = (self.best() or {}).get("iteration") if keep != "last" else None
@@ -205,18 +205,19 @@ class CheckpointStore:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, path: Path) -> None:
-    """Loads weights into a model, or says in which keys and shapes they differ.
+    """Load weights into a model after comparing keys and shapes.
 
-    Keys that only training uses (the model's ``training_only``) may be missing in any case.
+    Keys that only training uses (the model's ``training_only``) may always be missing.
 
     Args:
-        model: Gets the weights.
-        weights: By key.
-        strict: True: any difference is an error. False: what fits is loaded and the rest logged.
-        path: Where the weights come from, for the message.
+        model: The model to load into.
+        weights: The weights by key.
+        strict: True: any difference is an error. False: matching weights are loaded, the
+            differences are logged.
+        path: Origin of the weights, for the message.
 
     Raises:
-        CheckpointError: If they differ and ``strict``, or if nothing fits.
+        CheckpointError: If ``strict`` and there are differences, or if nothing matches.
     """
     weights = {key: value for key, value in weights.items() if not key.startswith(_FOREIGN)}
     own = model.state_dict()
@@ -256,7 +257,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool, 
 
 
 def differences_of(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """List in which keys and shapes a model (``own``) and weights differ, twenty of them."""
+    """Return up to twenty differences in keys and shapes between a model (``own``) and weights."""
     shapes = [
         f"{key}: the model has {list(own[key].shape)}, the file {list(weights[key].shape)}"
         for key in own
@@ -278,13 +279,13 @@ def _listed(title: str, lines: list[str], count: int) -> list[str]:
 
 
 def _save(content: dict[str, Any], temporary: Path) -> None:
-    """Save as torch does, which tells of a full disk in words of its own: ask the system then."""
+    """Save with torch; its error on a full disk is unclear, so probe the disk then."""
     try:
         torch.save(content, temporary)
     except RuntimeError:
         with temporary.open("ab", buffering=0) as file:
             file.write(bytes(_PROBE))
-            file.write(bytes(_PROBE))  # the first may fill what was left
+            file.write(bytes(_PROBE))  # the first may fill the remaining space
         raise
 
 

@@ -1,4 +1,4 @@
-"""Reading of one checkpoint, of whatever engine."""
+"""Safe reading of one checkpoint of any engine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..weights import bare_names, read_file, some_names
 
-# What our own engine writes beside the weights, and of which kind it is.
+# Entries that this engine writes alongside the weights, with their types.
 _FACTS = {
     "config": Mapping,
     "data": Mapping,
@@ -20,11 +20,11 @@ _FACTS = {
 
 
 class CheckpointError(UserError):
-    """A checkpoint is missing, unreadable, of another model, or cannot be written."""
+    """A checkpoint is missing, unreadable, of another model, or not writable."""
 
 
 def stored_in(path: Path) -> Any:
-    """Return what a checkpoint holds as it was written; nothing of it is run.
+    """Return the raw content of a checkpoint without running code from it.
 
     Raises:
         CheckpointError: If it cannot be read.
@@ -36,16 +36,16 @@ def stored_in(path: Path) -> Any:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint, which cannot run code while it is read.
+    """Return the content of a checkpoint without running code from it.
 
     Args:
-        path: A file of this engine, of OpenGait, or a bare state dict.
+        path: A file of this engine, of OpenGait, or with a bare state dict.
 
     Returns:
-        A dict with at least ``model``, a state dict without wrappers' prefixes.
+        A dict with at least ``model``, a state dict without prefixes of wrappers.
 
     Raises:
-        CheckpointError: If the file is no such thing.
+        CheckpointError: If the file is not a checkpoint.
     """
     content = stored_in(path)
     if isinstance(content, Mapping) and not isinstance(content.get("model"), Mapping):
@@ -68,7 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _check_facts(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse a checkpoint whose account of its training has another form than ours."""
+    """Raise an error for a checkpoint whose training facts have unexpected types."""
     odd = [
         name
         for name, kind in _FACTS.items()

@@ -1,4 +1,4 @@
-"""The frozen parts of a model, called as they are or compiled: whichever is faster here."""
+"""Optional compilation of a model's frozen parts, used where it is faster on this machine."""
 
 import logging
 import time
@@ -17,36 +17,36 @@ logger = logging.getLogger(__name__)
 
 Call = Callable[..., Any]
 
-_PASSES, _SECONDS = 3, 0.2  # timed of each form, in turns: at least so many, and for so long
-_FLOAT32, _LOWER = 1e-4, 8  # tolerated, of a token's length; lower precisions: in their roundings
+_PASSES, _SECONDS = 3, 0.2  # timed passes of each form: at least so many, so long
+_FLOAT32, _LOWER = 1e-4, 8  # tolerance, of a token's norm; in lower precisions: in roundings
 
 
 def compiled_by_torch(call: Call) -> Call:
-    """Gives the compiled form of a function of tensors, whose first dimension may change."""
+    """Return the compiled form of a function of tensors with a variable first dimension."""
     compiled = torch.compile(call)
 
     def called(*inputs: Tensor) -> Any:
         for tensor in inputs:
-            torch._dynamo.mark_dynamic(tensor, 0)  # else a second size is compiled once more
+            torch._dynamo.mark_dynamic(tensor, 0)  # else a second size is compiled again
         return compiled(*inputs)
 
     return called
 
 
 class Compilation:
-    """Has the frozen parts of a model called compiled, if that is faster on this machine.
+    """Compile the frozen parts of a model if that is faster on this machine.
 
-    The first batch decides: a part computes it in both forms, the results are compared, the forms
-    are timed in turns, and the faster one is called from then on. If anything goes wrong with the
-    compiled form, then or later, the part is called as it is. Each of these is a line of the log.
+    The first batch decides: each part computes it in both forms, the results are compared, the
+    forms are timed in turns, and the faster one is used from then on. If the compiled form ever
+    fails, the part is called uncompiled. Each decision is logged.
 
-    A part is called differently inside :meth:`of` only, so state dicts, checkpoints and copies
-    know nothing of it.
+    Parts are replaced only inside :meth:`of`, so state dicts, checkpoints and copies are
+    unaffected.
 
     Args:
-        device: Where the model is.
-        dtype: What autocast lowers products to.
-        compiler: Gives the compiled form of a function.
+        device: Device of the model.
+        dtype: Type to which autocast lowers products.
+        compiler: Function that returns the compiled form of a function.
 
     Attributes:
         used: Names of the parts that have been called compiled.
@@ -66,7 +66,7 @@ class Compilation:
 
     @contextmanager
     def of(self, model: nn.Module) -> Iterator[None]:
-        """Has the ``frozen_parts`` of a model, which may be wrapped, called as is faster."""
+        """Use the faster form of a model's ``frozen_parts`` in this context; it may be wrapped."""
         plain: Any = getattr(model, "module", model)
         parts = {name: plain.get_submodule(name) for name in getattr(plain, "frozen_parts", ())}
         if not parts and not self._told:
@@ -84,7 +84,7 @@ class Compilation:
 
 
 class _Choice:
-    """Stands in for ``forward`` of a part, and chooses when it is given the first batch."""
+    """Replacement for a part's ``forward`` that chooses its form at the first batch."""
 
     def __init__(self, name: str, part: nn.Module, compilation: Compilation) -> None:
         self.part, self._name, self._compilation = part, name, compilation
@@ -93,7 +93,7 @@ class _Choice:
         self._chosen = False
 
     def __call__(self, *inputs: Tensor) -> Any:
-        if len(inputs[0]) < 2:  # torch would compile once more, for a single frame alone
+        if len(inputs[0]) < 2:  # torch would compile it again
             return self._plain(*inputs)
         if not self._chosen:
             with random_state.preserved(self._compilation.device):
@@ -109,12 +109,12 @@ class _Choice:
         return self._plain(*inputs)
 
     def _faster(self, inputs: Sequence[Tensor]) -> Call | None:
-        """Gives the compiled form if it is right and faster."""
+        """Return the compiled form if it is correct and faster, else None."""
         start = time.perf_counter()
-        expected = self._plain(*inputs)  # not below: its own errors are not those of compiling
+        expected = self._plain(*inputs)  # outside the try: its errors are not of compiling
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a compiler has to say about itself
+                warnings.simplefilter("ignore")  # a compiler's own warnings
                 compiled = self._compilation.compiler(self._plain)
                 difference = _difference(expected, compiled(*inputs))
             del expected  # the timed passes need the memory
@@ -137,9 +137,9 @@ class _Choice:
 
 
 def _timed(calls: Sequence[Call], inputs: Sequence[Tensor], device: torch.device) -> list[float]:
-    """Gives the median seconds of each call."""
+    """Return the median time of each call, in seconds."""
     seconds: list[list[float]] = [[] for _ in calls]
-    wait: Callable[[], None] = getattr(torch, device.type).synchronize  # nothing on a processor
+    wait: Callable[[], None] = getattr(torch, device.type).synchronize  # no-op on the CPU
     end = time.perf_counter() + _SECONDS
     while len(seconds[0]) < _PASSES or time.perf_counter() < end:
         for call, taken in zip(calls, seconds, strict=True):
@@ -152,7 +152,7 @@ def _timed(calls: Sequence[Call], inputs: Sequence[Tensor], device: torch.device
 
 
 def _difference(expected: Any, found: Any) -> float:
-    """Gives how far the farthest vector is from the expected one, by its length; NaN counts."""
+    """Return the largest relative distance from an expected vector; NaN propagates."""
     farthest = []
     for one, other in zip(_tensors(expected), _tensors(found), strict=True):
         if one.shape != other.shape:
@@ -172,6 +172,6 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    """Gives the first line of an error; of the compiler's own, where torch wraps that."""
+    """Return the first line of an error, or of the compiler's error that torch wrapped."""
     inner = getattr(error, "inner_exception", None) or error
     return f"{type(inner).__name__}: {str(inner).strip()}".splitlines()[0]

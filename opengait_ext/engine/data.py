@@ -1,4 +1,4 @@
-"""From the config to batches: the data are made if they are missing, read and dealt out."""
+"""The data of a config: preparation if they are missing, and checks."""
 
 import logging
 import shlex
@@ -21,18 +21,18 @@ PREPARATION = Path(FOLDER)
 
 
 class DataError(UserError):
-    """The data of a config are not there, or cannot be made, or do not fit the config."""
+    """The data of a config are missing, cannot be prepared, or do not fit the config."""
 
 
 def ready_partition(options: DataOptions, group: Group) -> Partition:
-    """Reads the partition; makes the data first if they are missing and may be made.
+    """Return the partition, after preparing the data if they are missing and the config allows it.
 
     Args:
         options: ``data_cfg``.
-        group: The first process makes the data; the others wait.
+        group: The processes; the first one prepares the data, the others wait.
 
     Raises:
-        DataError: If they are missing, or a command failed or did not make them.
+        DataError: If the data are missing, or a command failed or did not produce them.
     """
     path = Path(options.dataset_partition)
     if group.leads and not path.is_file():
@@ -42,12 +42,12 @@ def ready_partition(options: DataOptions, group: Group) -> Partition:
 
 
 def check_identities(model_cfg: Any, dataset: TrackletDataset) -> None:
-    """Compares the model's classes with the identities of the training data.
+    """Raise an error if the model's classes do not fit the identities of the training data.
 
-    OpenGait's models call their number ``class_num``, at any depth, and may have more classes.
+    OpenGait's models have a key ``class_num`` at any depth and may have more classes.
 
     Raises:
-        DataError: If ``model_cfg.num_identities`` is another number, or a ``class_num`` lower.
+        DataError: If ``model_cfg.num_identities`` differs, or a ``class_num`` is too small.
     """
     found = len(dataset.pids)
     wanted = model_cfg.get("num_identities")
@@ -94,9 +94,9 @@ def _prepare(options: DataOptions, path: Path) -> None:
 
 
 def _program(command: str) -> list[str]:
-    """Return the arguments of Python for a script that a config file may start.
+    """Return Python's arguments for a preparation script that a config may start.
 
-    Where the script is not there, as beside an installed wheel, the package runs it itself.
+    If the script does not exist, as in an installed wheel, the package runs it itself.
     """
     words = shlex.split(command)
     words = words[1:] if words[:1] == ["python"] else words

@@ -1,4 +1,4 @@
-"""What the record of a test says about the data."""
+"""The facts about the data in the record of a test."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _SOURCE = ("digest", "tool", "version", "counts", "discard_lists", "auxiliary", 
 
 
 def described(run: Run, partition: Partition) -> dict[str, Any]:
-    """Return what identifies the data, and how much there is in each split."""
+    """Return the facts that identify the data, and the size of each split."""
     splits: dict[str, dict[str, int]] = {}
     for name in sorted({tracklet.split for tracklet in partition.tracklets}):
         members = [tracklet for tracklet in partition.tracklets if tracklet.split == name]
@@ -27,15 +27,15 @@ def described(run: Run, partition: Partition) -> dict[str, Any]:
 
 
 def source_of(partition: Partition) -> dict[str, Any]:
-    """Return what the partition says about where its data come from."""
+    """Return the partition's facts about the origin of its data."""
     return {key: value for key, value in partition.source.items() if key in _SOURCE}
 
 
 def discarded(run: Run, partition: Partition) -> str:
-    """Return in words what discard lists took out of the published halves: of training and of test.
+    """Return as text what discard lists removed from the published training and test halves.
 
     Raises:
-        ConfigError: If the partition's own account of it has another form.
+        ConfigError: If the partition's entry about discard lists has another form.
     """
     lists = partition.source.get("discard_lists")
     if not lists:

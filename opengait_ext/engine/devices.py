@@ -1,4 +1,4 @@
-"""Devices, precision, and the batch on its way to the device."""
+"""Devices, precision, and the transfer of batches to the device."""
 
 import re
 from contextlib import AbstractContextManager, nullcontext
@@ -17,19 +17,19 @@ from .options import Compile
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
-_NO_MEMORY = re.compile("allocate memory|out of memory")  # of the CPU, and of other devices
+_NO_MEMORY = re.compile("allocate memory|out of memory")  # messages of the CPU and of other devices
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """Gives the device of a run.
+    """Return the device of a run.
 
     Args:
         name: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda`` or ``mps``. With cuda,
-            each process of a machine takes the device of its number.
+            each process of a machine uses the device of its local rank.
 
     Raises:
-        ConfigError: If this machine or this torch has no such device.
+        ConfigError: If this machine or this build of torch lacks the device.
     """
     available = [kind for kind in ("cuda", "mps", "cpu") if _is_available(kind)]
     kind = available[0] if name == "auto" else name
@@ -52,12 +52,12 @@ def choose_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Computation:
-    """On which device, and how precisely, a forward pass is computed.
+    """Device and precision of a forward pass.
 
     Attributes:
-        device: Where tensors live.
-        dtype: What autocast lowers matrix products to; float32: no autocast.
-        compilation: Chooses how frozen parts are called; None: as they are.
+        device: Device of the tensors.
+        dtype: Type to which autocast lowers matrix products; float32: no autocast.
+        compilation: Optional compilation of frozen parts; None: none.
     """
 
     device: torch.device
@@ -66,47 +66,47 @@ class Computation:
 
     @property
     def precision(self) -> str:
-        """Names the precision as the config file does."""
+        """Return the name of the precision, as in a config."""
         return str(self.dtype).removeprefix("torch.")
 
     @property
     def described(self) -> str:
-        """Names the precision, and says if the device has to emulate it."""
+        """Return the name of the precision, with a note if the device has to emulate it."""
         emulated = self.dtype is torch.bfloat16 and not computes_bfloat16(self.device)
         return f"{self.precision} (emulated, slower than float32)" if emulated else self.precision
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Gives the context of a forward pass."""
+        """Return the autocast context of a forward pass."""
         if self.dtype is torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     @property
     def compiled(self) -> list[str]:
-        """Names the parts of models that have been called compiled."""
+        """Return the names of the parts that were called compiled."""
         return sorted(self.compilation.used) if self.compilation else []
 
     def forward(self, model: nn.Module, batch: Any) -> dict[str, Any]:
-        """Gives what a model, wrapped or not, makes of a batch as it comes out of the loader."""
+        """Return the output of a model (wrapped or not) for a batch of the loader."""
         calling = self.compilation.of(model) if self.compilation else nullcontext()
         with self.autocast(), calling:
             return model(self.inputs(batch))
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Gives the scaler of the loss, which is on for float16 on cuda only."""
+        """Return the loss scaler, which is enabled only for float16 on cuda."""
         enabled = self.device.type == "cuda" and self.dtype is torch.float16
         return torch.amp.GradScaler(self.device.type, enabled=enabled)
 
     def place(self, model: nn.Module, training: bool = False) -> nn.Module:
-        """Move a model to the device; kernels in channels-last order, where that is faster.
+        """Move a model to the device, with kernels in channels-last order where that is faster.
 
-        A model whose ``channels_last`` is False keeps the plain order, and so does one that is
-        trained in float32 on the CPU: torch's batch normalization adds up channels-last maps one
-        pixel after the other there, and is a hundred times less exact.
+        A model with ``channels_last`` False keeps the default order, and so does one trained in
+        float32 on the CPU: there, torch's batch normalization sums channels-last maps pixel by
+        pixel and is a hundred times less exact.
 
         Args:
             model: The model.
-            training: Whether it is trained.
+            training: Whether the model will be trained.
         """
         model = model.to(self.device)
         fitting = getattr(model, "channels_last", True)
@@ -117,15 +117,15 @@ class Computation:
         return model
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Moves a batch to the device and gives OpenGait's tuple.
+        """Move a batch to the device and return OpenGait's tuple.
 
         Args:
             batch: ``frames`` uint8 ``[n, s, c, h, w]`` (or ``[1, f, c, h, w]`` with
                 ``lengths``), ``labels`` ``[n]``, ``types``, ``views``, ``lengths``.
 
         Returns:
-            ``([frames], labels, types, views, lengths)``, the frames float32 in 0..1; those of
-            three channels then minus ImageNet's mean, divided by its deviation.
+            ``([frames], labels, types, views, lengths)``. The frames are float32 in 0..1;
+            frames of three channels are then normalized by ImageNet's mean and deviation.
         """
         frames = batch.frames.to(self.device, non_blocking=True).float().div_(255)
         if frames.shape[2] == len(MEAN):
@@ -139,14 +139,14 @@ class Computation:
 def choose_computation(
     device: torch.device, precision: str, where: str, compile: Compile = "never"
 ) -> Computation:
-    """Gives the computation that a config file asks for, or the best for ``auto``.
+    """Return the computation of a config's precision; for ``auto`` the best one.
 
     Args:
-        device: Where it runs.
-        precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``: bfloat16 where the
-            processor computes with it, else float32.
-        where: The key's place, for the message.
-        compile: Whether frozen parts are called compiled where that is faster.
+        device: The device.
+        precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``: bfloat16 if the device has
+            instructions for it, else float32.
+        where: Place of the key, for the message.
+        compile: Whether to compile frozen parts where that is faster.
 
     Raises:
         ConfigError: If the device cannot compute in that precision.
@@ -161,19 +161,19 @@ def choose_computation(
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Return whether an error means that the device has no memory left."""
+    """Return whether an error means that the device is out of memory."""
     if isinstance(fault, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(fault, RuntimeError) and _NO_MEMORY.search(str(fault)) is not None
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Tells whether the device has instructions for bfloat16."""
+    """Return whether the device has instructions for bfloat16."""
     if device.type == "cuda":
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
-    # Private names, so any of them may be missing in another torch.
+    # Private names: any of them may be missing in another version of torch.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(hasattr(torch.cpu, name) and getattr(torch.cpu, name)() for name in probes)
 

@@ -1,4 +1,4 @@
-"""The only calls of torch.distributed; all of them do nothing in a single process."""
+"""All calls of torch.distributed; they are no-ops in a single process."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .meeting import PATIENCE, announce, missed, own_place
 
-# Long enough for rank 0 to prepare a dataset or to rank a large gallery while the others wait.
+# Long enough for rank 0 to prepare a data set or to rank a large gallery while the others wait.
 _PATIENCE = timedelta(hours=12)
 
 
@@ -21,8 +21,8 @@ class Group:
     """The processes of a run.
 
     Attributes:
-        rank: Number of this process.
-        size: How many there are.
+        rank: Index of this process.
+        size: Number of processes.
     """
 
     rank: int = 0
@@ -30,16 +30,16 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Tells whether this process writes the files."""
+        """Return whether this process writes the files (rank 0)."""
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Waits for all processes."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 
     def gather(self, value: Any) -> list[Any]:
-        """Gives the values of all processes, by rank, to each of them."""
+        """Return the values of all processes, by rank, in each process."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -47,7 +47,7 @@ class Group:
         return values
 
     def collect(self, value: Any) -> list[Any] | None:
-        """Gives the values of all processes, by rank, to the first one; None to the others."""
+        """Return the values of all processes, by rank, in the first one; None in the others."""
         if self.size == 1:
             return [value]
         values = [None] * self.size if self.leads else None
@@ -55,7 +55,7 @@ class Group:
         return values
 
     def largest(self, value: int, device: torch.device) -> int:
-        """Gives the largest value of all processes."""
+        """Return the largest value over all processes."""
         if self.size == 1:
             return value
         tensor = torch.tensor(value, device=device)
@@ -63,7 +63,7 @@ class Group:
         return int(tensor)
 
     def gathered(self, values: Tensor) -> Tensor:
-        """Return the equally large tensors of all processes, stacked, without a gradient."""
+        """Return the stacked tensors of all processes, of equal shape, without gradient."""
         values = values.detach().contiguous()
         if self.size == 1:
             return values[None]
@@ -72,12 +72,12 @@ class Group:
         return torch.stack(found)
 
     def place(self, rows: int, device: torch.device) -> tuple[int, int]:
-        """Return how many rows stand before those of this process, and how many all have."""
+        """Return the number of rows of the lower ranks, and of all processes."""
         counts = self.gathered(torch.tensor(rows, device=device)).tolist()
         return sum(counts[: self.rank]), sum(counts)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average the gradients of parameters that are not part of a wrapped model."""
+        """Average the gradients of parameters outside the wrapped model."""
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         if self.size == 1 or not trained:
             return
@@ -90,16 +90,16 @@ class Group:
                 parameter.grad = self.gathered(gradient).mean(0)
 
     def joined(self, tensor: Tensor) -> Tensor:
-        """Gives the tensors of all processes, one behind the other, with their gradient.
+        """Return the concatenated tensors of all processes, with gradient.
 
-        The loss of the union is the same number on every rank, and each rank sends back
-        the gradient of its own rows only. Averaging over ranks, as
-        DistributedDataParallel does, would then shrink it, so it is multiplied by their number.
+        The loss of the union is the same number on every rank, and each rank propagates the
+        gradient of its own rows only. DistributedDataParallel's average over ranks would shrink
+        that gradient, so it is multiplied by the number of ranks.
         """
         return tensor if self.size == 1 or not tensor.dim() else _Joined.apply(tensor, self)
 
     def wrapped(self, model: nn.Module, find_unused_parameters: bool = False) -> nn.Module:
-        """Gives the model whose backward pass averages gradients over the processes."""
+        """Return the model wrapped so that backward averages gradients over the processes."""
         if self.size == 1:
             return model
         return nn.parallel.DistributedDataParallel(
@@ -124,7 +124,7 @@ class _Joined(torch.autograd.Function):
 
 
 def met_group() -> Group:
-    """Return the processes that have met; one that has met none is alone, whatever its number."""
+    """Return the group of the initialized processes; without one, this process is alone."""
     if not dist.is_initialized():
         return Group(own_place().rank)
     return Group(dist.get_rank(), dist.get_world_size())
@@ -132,13 +132,13 @@ def met_group() -> Group:
 
 @contextmanager
 def process_group(device_type: str) -> Iterator[Group]:
-    """Joins the processes that torchrun started; without it, this process is alone.
+    """Join the processes started by torchrun; without it, this process is alone.
 
     Args:
-        device_type: ``cuda`` chooses the backend nccl, anything else gloo.
+        device_type: ``cuda`` selects the backend nccl, anything else gloo.
 
     Raises:
-        MeetingError: If the environment is at odds with itself, or the others do not come.
+        MeetingError: If the environment contradicts itself, or other processes do not join.
     """
     place = own_place()
     if place.size == 1:
@@ -148,7 +148,7 @@ def process_group(device_type: str) -> Iterator[Group]:
     backend = "nccl" if device_type == "cuda" else "gloo"
     try:
         store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=PATIENCE)))
-        store.set_timeout(_PATIENCE)  # all are there; from here on they wait for work
+        store.set_timeout(_PATIENCE)  # all have joined; from here on they wait for work
         dist.init_process_group(
             backend, store=store, rank=place.rank, world_size=place.size, timeout=_PATIENCE
         )

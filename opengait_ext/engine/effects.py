@@ -1,4 +1,4 @@
-"""Values of a config that contradict each other, or change nothing: refused, or told."""
+"""Values of a config that contradict each other (rejected) or have no effect (logged)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from .settings import Settings
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
-    """Name what no training and no test can follow, one message each.
+    """Yield a message for each contradiction that no training or test can follow.
 
     Args:
-        settings: Whose keys and types are right.
+        settings: Settings with valid keys and types.
     """
     yield from _schedule_faults(settings.config)
     if not settings.training.sampler.asks_for("draws"):
@@ -48,7 +48,7 @@ def _schedule_faults(config: Config) -> Iterator[str]:
         )
     solver, rate = config["optimizer_cfg"], section.get("max_lr")
     rate = rate[0] if isinstance(rate, list) and len(rate) == 1 else rate
-    # Rates of several entries are compared where the optimizer is rehearsed.
+    # The rates of several entries are compared in the rehearsal of the optimizer.
     if isinstance(solver, Mapping) and "lr" in solver and solver["lr"] != rate:
         yield (
             f"optimizer_cfg.lr is {solver['lr']}, but has no effect under OneCycleLR, which sets "
@@ -62,11 +62,11 @@ def _length_keys(section: Mapping[str, Any]) -> str:
 
 
 def without_effect(settings: Settings, epoch: int) -> Iterator[str]:
-    """Name what changes nothing in a training, or not what one may expect.
+    """Yield a message for each value without effect, or without the expected effect, in training.
 
     Args:
-        settings: Of the run.
-        epoch: Iterations of an epoch.
+        settings: Settings of the run.
+        epoch: Iterations per epoch.
     """
     config = settings.config
     yield from _of_trainer(config["trainer_cfg"])

@@ -1,4 +1,4 @@
-"""Embeds the tracklets of a dataset, shared by the processes of a run."""
+"""Embedding of a dataset's tracklets, shared among the processes of a run."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ from .run import Run
 
 logger = logging.getLogger(__name__)
 
-_LOGGED = 20  # seconds between two log lines where there is no terminal
+_LOGGED = 20  # seconds between two log lines without a terminal
 
 
 def embed(
@@ -32,17 +32,17 @@ def embed(
     computation: Computation,
     partial: PartialEmbeddings | None = None,
 ) -> np.ndarray | None:
-    """Embeds all tracklets of a dataset.
+    """Return the embeddings of all tracklets of a dataset.
 
     Args:
         run: The run; its processes share the work.
-        model: Is left in eval mode.
-        dataset: What is embedded.
+        model: The network; it is left in eval mode.
+        dataset: The tracklets.
         computation: Device and precision.
-        partial: Keeps what this process has embedded, so that it can go on later.
+        partial: Cache of this process's embeddings, from which an interrupted test resumes.
 
     Returns:
-        float32 ``[N, d, p]`` in the dataset's order; None in all processes but the first.
+        float32 ``[N, d, p]`` in the dataset's order; None in all processes except the first.
 
     Raises:
         ConfigError: If the model's embeddings are not ``[n, d, p]``.
@@ -79,7 +79,7 @@ def embed(
 def embedded_halves(
     run: Run, model: nn.Module, dataset: TrackletDataset, computation: Computation
 ) -> list[np.ndarray | None]:
-    """Embeds both halves of each tracklet, if the re-ranking of the evaluation asks for them."""
+    """Return embeddings of both halves of each tracklet, if the re-ranking needs them, else []."""
     rerank = run.settings.evaluate.arguments.get("rerank") or {}
     halves: tuple[Half, ...] = ("first", "second") if rerank.get("type") == "temporal" else ()
     return [embed(run, model, dataset.of_half(half), computation) for half in halves]
@@ -98,7 +98,7 @@ def _features(model: nn.Module, batch: Any, computation: Computation) -> torch.T
 
 
 class _Report:
-    """Tells how far a test is."""
+    """Progress report of a test."""
 
     def __init__(self, run: Run, total: int, done: int) -> None:
         self._run = run

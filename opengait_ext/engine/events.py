@@ -1,4 +1,4 @@
-"""Files of curves that a full disk cannot stop a training with."""
+"""Files of curves that survive a full disk: training continues, records are left out."""
 
 import io
 import logging
@@ -17,18 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 class GrowingFile:
-    """A file of records that are whole or not there; those that find no room are left out.
+    """A file of records, each appended atomically; records that do not fit the disk are left out.
 
     Args:
-        path: The file; its folder must be there.
+        path: The file; its folder must exist.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lost = 0  # bytes of the largest record that found no room
+        self._lost = 0  # bytes of the largest record that did not fit
 
     def add(self, record: bytes) -> None:
-        """Append a record; a fault of the disk is told once, until it is over."""
+        """Append a record; a disk error is logged once until it is over."""
         try:
             append_whole(self.path, record)
             if len(record) >= self._lost:
@@ -43,11 +43,11 @@ class GrowingFile:
 
 
 class Events:
-    """TensorBoard's file, written at once: its own writer is a thread that dies in silence.
+    """TensorBoard's file, written synchronously: its own writer thread dies silently.
 
     Args:
-        folder: Gets the file.
-        purge_step: From this step on, what earlier files hold does not count.
+        folder: Folder of the file.
+        purge_step: Step from which the records of earlier files are void.
 
     Raises:
         UserError: If TensorBoard is not installed.
@@ -75,7 +75,7 @@ class Events:
         self._add([{"summary": self._forms.scalar(tag, value)} for tag, value in values], step)
 
     def image(self, tag: str, picture: Any, step: int) -> None:
-        """Add a picture ``[3, h, w]`` in 0..1."""
+        """Add an image ``[3, h, w]`` in 0..1."""
         self._add([{"summary": self._forms.image(tag, picture, dataformats="CHW")}], step)
 
     def _add(self, contents: Iterable[dict[str, Any]], step: int) -> None:

@@ -1,4 +1,4 @@
-"""Atomic file writes, and what is done with damaged files."""
+"""Atomic file writes, and the handling of damaged files."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets ``write`` make a large file under a temporary name, then gives it its own.
+    """Write a large file atomically: ``write`` fills a temporary file, which is then renamed.
 
-    If anything goes wrong, the temporary file is removed and an older file of that name stays.
+    On any error the temporary file is removed and an older file of that name is kept.
 
     Args:
-        path: The file's name; its folder is made.
-        write: Gets the temporary path.
+        path: The file; its folder is created.
+        write: Function that writes to the temporary path it is given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,16 +38,16 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON whole or not at all; NaN, which JSON has not, is refused."""
+    """Write JSON atomically; NaN, which JSON lacks, is an error."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     atomic_write(path, text.encode())
 
 
 def append_whole(path: Path, content: bytes) -> None:
-    """Append to a file, all of it or nothing.
+    """Append to a file atomically.
 
     Raises:
-        OSError: If the disk is full or the file cannot be written; it is then as before.
+        OSError: If the disk is full or the file cannot be written; the file is then unchanged.
     """
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
@@ -61,12 +61,12 @@ def append_whole(path: Path, content: bytes) -> None:
 
 
 def put_aside(path: Path, reason: str, instead: str) -> None:
-    """Give a damaged file another name, so that it hinders no run and is not lost.
+    """Rename a damaged file, so that it is kept but blocks no run.
 
     Args:
-        path: The file, or what stands in its place.
-        reason: What is wrong with it: ``is no JSON``.
-        instead: What happens now.
+        path: The file, or a folder in its place.
+        reason: The damage, for the message: ``is no JSON``.
+        instead: The consequence, for the message.
     """
     number, target = 1, path.with_name(f"{path.name}.damaged")
     while os.path.lexists(target):

@@ -1,4 +1,4 @@
-"""A run's folder belongs to one run at a time."""
+"""Lock of a run's folder: one run at a time."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from .distributed import Group
 logger = logging.getLogger(__name__)
 
 LOCK = ".run.lock"
-_FOLDERS = ("checkpoints", "summary", "test", "logs")  # of a run
+_FOLDERS = ("checkpoints", "summary", "test", "logs")  # subfolders of a run
 _Result = TypeVar("_Result")
 
 
@@ -23,16 +23,16 @@ class FolderInUseError(UserError):
 
 @contextmanager
 def held(folder: Path, group: Group) -> Iterator[None]:
-    """Keep other runs out of a run's folder.
+    """Lock a run's folder against other runs.
 
     Args:
-        folder: ``output/<dataset>/<model>/<save_name>``; made if it is missing, and removed again
-            if nothing was written there.
-        group: The first process holds the folder; the others hear if it cannot.
+        folder: ``output/<dataset>/<model>/<save_name>``; created if it is missing, and removed
+            again if nothing was written to it.
+        group: The processes; the first one locks the folder, and all fail if it cannot.
 
     Raises:
-        FolderInUseError: If another run holds it, with its process and machine.
-        UserError: If the folder cannot be written, or a file stands where it needs a folder.
+        FolderInUseError: If another run holds the lock; names its process and machine.
+        UserError: If the folder cannot be written, or a file is in the place of a folder.
     """
     with ExitStack() as stack:
 
@@ -45,10 +45,10 @@ def held(folder: Path, group: Group) -> Iterator[None]:
 
 
 def agreed(group: Group, action: Callable[[], _Result]) -> _Result:
-    """Do something in every process; if one of them refuses, all do.
+    """Return the result of an action run in every process; if one fails, all fail.
 
     Raises:
-        UserError: What this process, else the first of the others, has refused.
+        UserError: The error of this process, else that of the first process that failed.
     """
     fault: UserError | None = None
     try:
@@ -64,7 +64,7 @@ def agreed(group: Group, action: Callable[[], _Result]) -> _Result:
 
 
 def is_of_lock(path: Path) -> bool:
-    """Return whether a file of a run's folder belongs to its lock."""
+    """Return whether a file in a run's folder belongs to its lock."""
     return path.name in lock_files(Path(LOCK))
 
 
@@ -79,15 +79,15 @@ def _held_alone(folder: Path) -> Iterator[None]:
                 "a name of its own (save_name in trainer_cfg and evaluator_cfg)"
             ) from fault
         for path in (folder / name for name in _FOLDERS):
-            if path.exists() and not path.is_dir():  # not found out when hours are to be saved
+            if path.exists() and not path.is_dir():  # found early, not at a save
                 raise UserError(f"{path}: a file stands where a folder is needed; rename it")
         yield
 
 
 def set_run_aside(folder: Path) -> None:
-    """Move what an earlier run left in its folder to ``<folder>.old-<number>``, beside it.
+    """Move the files of an earlier run to ``<folder>.old-<number>``, alongside the folder.
 
-    Logs stay, because the one of this run is among them; each has its time in its name.
+    Logs stay, because this run's log is among them; each has its time in its name.
     """
     left = [
         path for path in sorted(folder.iterdir()) if path.name != "logs" and not is_of_lock(path)

@@ -1,4 +1,4 @@
-"""Values of components that change nothing beside the other values of a config."""
+"""Values of components that have no effect given the other values of a config."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from .catalog import Config
 from .options import is_weight_file
 from .settings import Settings
 
-_GRAY = "ChannelAdaptiveGray"  # three quarters of its changes do not depend on its probability
+_GRAY = "ChannelAdaptiveGray"  # three quarters of its changes ignore its probability
 
 
 def idle_in_training(settings: Settings) -> Iterator[str]:
-    """Name what of model, losses, batches and augmentation changes nothing in a training."""
+    """Yield values of model, losses, batches and augmentation without effect in training."""
     config, model = settings.config, settings.model.component
     trainer, section = config["trainer_cfg"], config["model_cfg"]
     if hasattr(model, "idle"):
@@ -54,7 +54,7 @@ def _of_transforms(entries: list[Mapping[str, Any]], where: str) -> Iterator[str
 def _why_constant(
     loss: Mapping[str, Any], model: Mapping[str, Any], sampler: Mapping[str, Any]
 ) -> str:
-    """Return why a loss has no gradient for any batch of the sampler, if that is so."""
+    """Return why a loss has no gradient for any batch of the sampler; empty if it can have one."""
     if loss["type"] == "CrossEntropyLoss" and model.get("num_identities") == 1:
         return "there is one identity to choose from"
     if loss["type"] != "TripletLoss":
@@ -68,7 +68,7 @@ def _why_constant(
 
 
 def idle_in_test(config: Config) -> Iterator[str]:
-    """Name what changes nothing in a test."""
+    """Yield values without effect in a test."""
     section = config["evaluator_cfg"]
     yield from _of_transforms(section["transform"], "evaluator_cfg.transform")
     settings = section.get("rerank")
@@ -86,7 +86,7 @@ def idle_in_test(config: Config) -> Iterator[str]:
 
 
 def idle_here(config: Config, processes: int) -> Iterator[str]:
-    """Name what rests in this run, and what a config for other runs or machines may well hold."""
+    """Yield values without effect in this run that are reasonable for other runs or machines."""
     trainer, data = config["trainer_cfg"], config["data_cfg"]
     for key in ("sync_batch_norm", "find_unused_parameters"):
         if processes == 1 and trainer.get(key):
@@ -110,7 +110,7 @@ def idle_here(config: Config, processes: int) -> Iterator[str]:
 
 
 def unfit_for_a_test(settings: Settings) -> Iterator[str]:
-    """Name the arguments of the evaluator that it would refuse when everything is embedded."""
+    """Yield evaluator arguments that it would reject only after everything is embedded."""
     section = settings.evaluate.arguments
     if section.get("rerank") is not None:
         try:

@@ -1,4 +1,4 @@
-"""Stops a run between two iterations instead of in the middle of one."""
+"""Signals that stop a run between two iterations instead of within one."""
 
 import logging
 import multiprocessing
@@ -14,7 +14,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_GRACE = 5.0  # seconds that a second signal leaves for ending in order
+_GRACE = 5.0  # seconds for an orderly end after a second signal
 
 
 class Stopped(SystemExit):
@@ -22,13 +22,13 @@ class Stopped(SystemExit):
 
 
 class Interrupt:
-    """Takes note of SIGTERM and SIGINT while the context is open; a second one ends at once.
+    """Record SIGTERM and SIGINT while the context is open; a second signal ends the process.
 
-    Python looks at signals between two of its own steps only. A thread therefore listens, too:
-    it ends the process some seconds after the second signal if nothing else has.
+    Python handles signals only between two bytecode instructions. Therefore a thread listens too:
+    it ends the process some seconds after the second signal if nothing else has ended it.
 
     Attributes:
-        number: The signal that came, or 0.
+        number: The received signal, or 0.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Interrupt:
         self._is_left = threading.Event()
 
     def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():  # nowhere else is it allowed
+        if threading.current_thread() is threading.main_thread():  # not allowed elsewhere
             for kind in _SIGNALS:
                 self._previous[kind] = signal.signal(kind, self._note)
             self._ears, self._mouth = socket.socketpair()
@@ -51,7 +51,7 @@ class Interrupt:
         self._is_left.set()
         if self._previous:
             signal.set_wakeup_fd(self._woken)
-            self._mouth.close()  # the thread reads the end, and ends
+            self._mouth.close()  # the thread reads end of file and ends
             self._listener.join(_GRACE)
         for kind, handler in self._previous.items():
             signal.signal(kind, handler)
@@ -78,7 +78,7 @@ class Interrupt:
 
 
 def _end_now(number: int) -> None:
-    """End this process and its reading processes, whatever they are doing."""
+    """Kill this process and its loader processes at once."""
     name = signal.Signals(number).name
     os.write(2, f"\n{name} came again: ended at once; the last checkpoint holds\n".encode())
     for process in multiprocessing.active_children():
@@ -87,7 +87,7 @@ def _end_now(number: int) -> None:
 
 
 def ignore_signals() -> None:
-    """Leaves signals to the main process: a terminal sends them to the readers, too."""
+    """Ignore signals in a loader process: a terminal sends them to all, the main one acts."""
     for kind in _SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -96,7 +96,7 @@ def ignore_signals() -> None:
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Hold signals back; a process that is started meanwhile holds them back, too."""
+    """Block signals in this context; a process started meanwhile inherits the block."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

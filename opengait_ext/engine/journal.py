@@ -1,4 +1,4 @@
-"""What a training run tells: the progress line, curves and pictures."""
+"""Reports of a training run: progress line, curves and images."""
 
 import logging
 import time
@@ -16,15 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """Collects the numbers of each iteration and tells their means.
+    """Collector of the numbers of each iteration that reports their means.
 
     Args:
         total: Iterations of the whole run.
-        every: A log line and a point of each curve every so many.
-        done: Iterations that were finished before.
+        every: Iterations between two reports: a log line and a point of each curve.
+        done: Iterations finished before.
         leads: Whether this process reports.
-        summary: Gets curves and pictures.
-        live: The bar on the terminal.
+        summary: Writer of curves and images; None: none are written.
+        live: The progress bar.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Journal:
         self._start = self._waited = 0.0
 
     def begins(self) -> None:
-        """Notes that an iteration begins, with waiting for its batch."""
+        """Record that an iteration begins: it waits for its batch."""
         self._start = time.perf_counter()
 
     def has_batch(self) -> None:
-        """Notes that the batch is there."""
+        """Record that the batch has arrived."""
         self._waited = time.perf_counter() - self._start
 
     def ends(
@@ -60,14 +60,14 @@ class Journal:
         tracklets: int,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Notes that an iteration ended, and tells how the run stands if it is time to.
+        """Record that an iteration ended, and report if it is time to.
 
         Args:
-            terms: Its losses.
-            visual_summary: What the model returned under that name.
-            gradient_norm: If it was measured.
-            tracklets: In the batches of all processes.
-            optimizer: For the learning rates.
+            terms: The losses.
+            visual_summary: The model's output of that name.
+            gradient_norm: Norm of the gradient; None if it was not measured.
+            tracklets: Number of tracklets in the batches of all processes.
+            optimizer: The optimizer, for its learning rates.
         """
         numbers = {f"loss/{name}": loss for name, loss in terms.losses.items()}
         numbers |= terms.info | numbers_of(visual_summary)
@@ -89,12 +89,12 @@ class Journal:
             self._interval = _Interval()
 
     def tested(self, numbers: Mapping[str, float]) -> None:
-        """Adds the results of a test to the curves."""
+        """Add the results of a test to the curves."""
         if self.summary:
             self.summary.scalars(numbers, self._clock.done)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Clear the progress bar."""
         self.live.clear()
 
     def _draw(
@@ -127,7 +127,7 @@ class Journal:
 
 
 class _Interval:
-    """Sums since the last log line; they stay on the device until they are told."""
+    """Sums since the last log line; they stay on the device until they are reported."""
 
     def __init__(self) -> None:
         self.seconds = self.waited = 0.0

@@ -1,4 +1,4 @@
-"""Every key that a config may hold, place by place: what ``--set`` takes, and what has defaults."""
+"""All keys that a config may hold, by place: for ``--set`` and for writing out defaults."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from .optimizer import SOLVERS
 from .options import DataOptions, EvaluatorOptions, TrainerOptions
 from .schedule import SCHEDULES
 
-# What the engine gives to the components that ask for it, and no config may.
+# Arguments that the engine supplies to components; a config must not set them.
 EVALUATOR_GETS = ("embedded", "dataset", "split")
 SAMPLER_GETS = ("dataset", "draws", "rank", "world_size")
 SCHEDULE_GETS = ("optimizer", "last_epoch")
@@ -25,20 +25,20 @@ SOLVER_GETS = ("params",)
 
 Place = tuple[str | int, ...]
 _TEXT, _LIST = Key(str, NEEDED), Key(list[str], NEEDED)
-# What a section says beside its sampler: how many frames of a tracklet are read, and which.
+# Keys of a section next to its sampler: how many frames of a tracklet are read, and which.
 FRAME_KEYS = {"frames": Key(int, NEEDED), "frame_rule": Key(FrameRule, NEEDED)}
-_OLD = ("verbose",)  # of torch's schedules, without effect
+_OLD = ("verbose",)  # argument of torch's schedules, without effect
 
 
 @dataclass(frozen=True)
 class Part:
-    """A mapping of a config that feeds one component.
+    """A mapping in a config with the arguments of one component.
 
     Attributes:
-        place: Where it stands: sections, keys and positions.
-        given: What the config says there.
-        component: Whose keys these are.
-        keys: All that it takes, those of its host too (``log_prefix``, ``match``).
+        place: Its place: section, keys and list indices.
+        given: The mapping itself.
+        component: The component.
+        keys: All accepted keys, including the host's (``log_prefix``, ``match``).
     """
 
     place: Place
@@ -48,17 +48,17 @@ class Part:
 
 
 def written(place: Sequence[str | int]) -> str:
-    """Return a place as messages write it: ``loss_cfg[2].margin``."""
+    """Return a place as text, as in messages: ``loss_cfg[2].margin``."""
     words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in place]
     return "".join(words).removeprefix(".")
 
 
 def parts_of(config: Config, catalog: Catalog) -> Iterator[Part]:
-    """Yield every mapping of a config that feeds a component; those that none has are left out.
+    """Yield every mapping of a config that belongs to a known component.
 
     Args:
-        config: As it was read; may be wrong.
-        catalog: What it can name.
+        config: The config as it was read; it may be invalid.
+        catalog: The components that it can name.
     """
     for part in _sections(config, catalog):
         yield part
@@ -105,7 +105,7 @@ def _named(
     given: Sequence[str] = (),
     own: Mapping[str, Key] | None = None,
 ) -> Iterator[Part]:
-    """Yield the part of a section that names its component under ``key``."""
+    """Yield the part of a section whose component is named under ``key``."""
     if not isinstance(section, Mapping):
         return
     try:
@@ -135,7 +135,7 @@ def _evaluator(section: Any, catalog: Catalog) -> Iterator[Part]:
 
 
 def _nested(part: Part) -> Iterator[Part]:
-    """Yield the mappings in a part that become dataclasses."""
+    """Yield the mappings within a part that become dataclasses."""
     for name, key in part.keys.items():
         wanted, section = dataclass_in(key.hint), part.given.get(name)
         if wanted is not None and isinstance(section, Mapping):
@@ -145,15 +145,15 @@ def _nested(part: Part) -> Iterator[Part]:
 
 
 def with_every_key(config: Config, catalog: Catalog) -> dict[str, Any]:
-    """Return a config with every default written out; it does what the config does.
+    """Return an equivalent config with every default written out.
 
-    What is left out: by which of its ways torch computes a step of the optimizer, which this engine
-    chooses where nothing is written; the rate that OneCycleLR sets; keys of models that come from
-    an OpenGait checkout, which ask whether a key is there.
+    Exceptions: the implementation of the optimizer's step (``fused``, ``foreach``), which the
+    engine chooses if none is set; the learning rate that OneCycleLR sets; keys of models from an
+    OpenGait checkout, which test whether a key is present.
 
     Args:
-        config: A right one.
-        catalog: What it names.
+        config: A valid config.
+        catalog: The components that it can name.
     """
     result: dict[str, Any] = copy.deepcopy(dict(config))
     for part in parts_of(result, catalog):
@@ -165,7 +165,7 @@ def with_every_key(config: Config, catalog: Catalog) -> dict[str, Any]:
 
 
 def _is_free(part: Part, name: str, config: Config) -> bool:
-    """Return whether a default may be written without changing anything."""
+    """Return whether writing out a default changes nothing."""
     if part.place[0] == "optimizer_cfg":
         if name == "lr" and config["scheduler_cfg"]["scheduler"] == "OneCycleLR":
             return False
@@ -177,7 +177,7 @@ def _is_free(part: Part, name: str, config: Config) -> bool:
 
 
 def accepted_at(config: Config, catalog: Catalog, place: Place) -> Mapping[str, Key] | None:
-    """Return the keys that a config may hold at a place; None: nobody says."""
+    """Return the keys that a config may hold at a place; None if they are not known."""
     for part in parts_of(config, catalog):
         if part.place == place:
             return part.keys

@@ -1,4 +1,4 @@
-"""Batches from reading processes: how many there is room for, and how they hand batches over."""
+"""Data loader: the number of its processes, and their hand-over of batches."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from .shared_memory import REMEDY, Plan, plan_reading
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 600  # seconds without a batch after which a loader counts as stuck
+PATIENCE = 600  # seconds without a batch after which a loader is considered stuck
 
 
 def make_loader(
@@ -28,18 +28,19 @@ def make_loader(
     patience: float = PATIENCE,
     plan: Callable[[int, int], Plan] = plan_reading,
 ) -> DataLoader[Any]:
-    """Return the loader of a dataset.
+    """Return a loader for a dataset.
 
-    Its processes draw no random numbers from the main process, compute with one thread each,
-    and leave signals to it. They are fewer where the shared memory would not hold the batches.
+    Its processes draw no random numbers from the main process, compute with one thread each, and
+    ignore signals. There are fewer of them if shared memory cannot hold the batches.
 
     Args:
-        dataset: What is read.
-        sampler: Yields lists of requests.
-        workers: Processes; 0: the main process reads.
-        device: Where the batches go: memory is pinned for cuda.
+        dataset: The tracklets.
+        sampler: Source of lists of requests.
+        workers: Number of processes; 0: the main process reads.
+        device: Target of the batches; memory is pinned for cuda.
         patience: Seconds without a batch after which ``batches_of`` gives up.
-        plan: Chooses the processes by their number and the bytes of the largest batch.
+        plan: Function from the number of processes and the bytes of the largest batch to the
+            plan.
     """
     chosen = plan(workers, _largest_batch(dataset, sampler)) if workers else Plan(0, 0)
     if chosen.reason:
@@ -58,7 +59,7 @@ def make_loader(
 
 
 def _largest_batch(dataset: TrackletDataset, sampler: Any) -> int:
-    """Return the bytes of the largest batch's frames, from those of one tracklet."""
+    """Return the bytes of the largest batch's frames, estimated from one tracklet."""
     batches = sampler if isinstance(sampler, Sequence) else [next(iter(sampler), [])]
     requests = [request for batch in batches[:1] for request in batch]
     if not requests:
@@ -67,10 +68,10 @@ def _largest_batch(dataset: TrackletDataset, sampler: Any) -> int:
     try:
         frames = dataset[min(requests, key=lambda request: counts[request[0]])].frames
     except (UserError, OSError):
-        return 0  # told by the process that reads it
+        return 0  # the process that reads it reports the fault
     if isinstance(sampler, Sequence):
         most = max(sum(counts[place] for place, _ in batch) for batch in batches)
-    else:  # of batches to come, what is drawn is not known
+    else:  # the draws of coming batches are not known
         longest = max(_frames(dataset, place) for place in range(len(dataset)))
         most = len(requests) * longest
     return most * frames.nbytes // len(frames)
@@ -81,7 +82,7 @@ def _frames(dataset: TrackletDataset, place: int) -> int:
 
 
 class _Speaking(Dataset[Any]):
-    """A dataset that hands errors on as samples: a loader's process would bury the message."""
+    """A dataset that returns errors as samples: a loader's process would bury the message."""
 
     def __init__(self, dataset: TrackletDataset) -> None:
         self.dataset = dataset
@@ -111,10 +112,10 @@ def _collated(samples: Sequence[Any]) -> Any:
 
 
 def _shared(batch: Any) -> Any:
-    """Move a batch into shared memory here, where a lack of it can still be told.
+    """Return a batch in shared memory; moved here, where a lack of memory can be reported.
 
     Raises:
-        LoaderError: If there is no room; torch alone would drop the batch and wait for ever.
+        LoaderError: If there is no room; torch alone would drop the batch and wait forever.
     """
     if get_worker_info() is None:
         return batch

@@ -1,4 +1,4 @@
-"""What the environment says about the processes of a run, as torchrun and clusters set it."""
+"""Ranks and addresses of a run's processes, from the variables that torchrun and clusters set."""
 
 import logging
 import os
@@ -9,21 +9,21 @@ from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 300  # seconds in which all processes of a run have to be there
+PATIENCE = 300  # seconds in which all processes of a run must join
 _ALONE = "To run alone: unset WORLD_SIZE. To start several processes: torchrun"
 
 
 class MeetingError(UserError):
-    """The environment speaks of processes that cannot be, or that do not come."""
+    """The environment describes impossible processes, or some do not join."""
 
 
 class Place(NamedTuple):
-    """The place of this process among those of a run.
+    """The place of this process in the run.
 
     Attributes:
-        rank: Its number.
-        size: How many there are.
-        address: Where they meet, ``host:port``; empty if it is alone.
+        rank: Index of this process.
+        size: Number of processes.
+        address: Rendezvous address, ``host:port``; empty if this process is alone.
     """
 
     rank: int = 0
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
     @property
     def others(self) -> str:
-        """Name the processes that this one waits for."""
+        """Return a text that names the processes that this one waits for."""
         if self.rank:
             return f"process 0 of {self.size}"
         return "process 1 of 2" if self.size == 2 else f"processes 1 to {self.size - 1}"
@@ -61,18 +61,18 @@ def own_place(environment: Mapping[str, str] = os.environ) -> Place:
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the number of this process on its machine.
+    """Return the index of this process on its machine.
 
     Raises:
-        MeetingError: If LOCAL_RANK is no number.
+        MeetingError: If LOCAL_RANK is not a number.
     """
     return _number(environment, "LOCAL_RANK", 0, None) if "LOCAL_RANK" in environment else 0
 
 
 def announce(place: Place) -> None:
-    """Name those who are waited for, at once: left-over variables look like a slow start."""
+    """Log the awaited processes at once: left-over variables look like a slow start."""
     if place.rank and "TORCHELASTIC_RUN_ID" in os.environ:
-        return  # torchrun started the others, and the first process speaks
+        return  # torchrun started the others, and the first process logs
     logger.warning(
         "process %d of %d waits for %s at %s (WORLD_SIZE, MASTER_ADDR in the environment), "
         "%d seconds at most. Alone: unset WORLD_SIZE",
@@ -81,7 +81,7 @@ def announce(place: Place) -> None:
 
 
 def missed(place: Place, fault: BaseException) -> MeetingError:
-    """Return the error of a meeting that did not come about."""
+    """Return the error for processes that did not join."""
     reason = str(fault).strip().split("\n")[0][:200]
     return MeetingError(
         f"process {place.rank} of {place.size} waited for {place.others} at {place.address} in "

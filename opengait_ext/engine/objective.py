@@ -1,4 +1,4 @@
-"""What is minimized: the losses of the config file, summed over what the model returns."""
+"""The training objective: a weighted sum of the configured losses."""
 
 import logging
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class Terms(NamedTuple):
-    """What the losses of a batch come to.
+    """The loss values of a batch.
 
     Attributes:
-        total: Their weighted sum, a scalar with a gradient.
-        losses: Each one's weighted value, detached, by ``log_prefix``.
-        info: What the losses tell beyond that, detached, by ``<log_prefix>/<name>``.
+        total: Weighted sum of the losses, a scalar with gradient.
+        losses: Weighted value of each loss, detached, by ``log_prefix``.
+        info: Further values from the losses, detached, by ``<log_prefix>/<name>``.
     """
 
     total: Tensor
@@ -28,22 +28,22 @@ class Terms(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Sums the losses that the keys of ``training_feat`` address, in float32 or wider.
+    """Weighted sum of the losses addressed by the keys of ``training_feat``, in float32 or wider.
 
-    A mapping under a key is the keyword arguments of the loss of that ``log_prefix``; a tensor
-    under a key that is no prefix is a loss that the model computed itself, and its mean is
-    added. What a loss with ``pairwise = True`` gets is gathered from all processes first; any
-    other loss is a mean over the rows of its tensors, and counts by the rows of each process. So
-    several processes minimize, and tell, what one process would with the whole batch.
+    A mapping under a key holds the keyword arguments of the loss with that ``log_prefix``. A tensor
+    under a key that is not a prefix is a loss computed by the model itself; its mean is added. The
+    inputs of a loss with ``pairwise = True`` are first gathered from all processes. Any other loss
+    is a mean over the rows of its tensors and is weighted by the rows of each process. So several
+    processes minimize and report the same value as one process with the whole batch.
 
-    A loss of weight 0 is switched off: it is not computed. One that the model offers and the
-    config file has not at all is off as well, and told once.
+    A loss of weight 0 is off: it is not computed. A loss that the model offers but the config lacks
+    is off too, and this is logged once.
 
     Args:
-        losses: By ``log_prefix``; each has its factor in ``loss_term_weight``.
+        losses: The losses by ``log_prefix``; ``loss_term_weight`` of each is its weight.
         group: The processes of the run.
-        unused: Whether parameters may be without a gradient in several processes; there, a loss
-            that is left out would otherwise end in an error of torch.
+        unused: Whether parameters may lack a gradient in a run of several processes; otherwise
+            torch fails there if a loss is left out.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module], group: Group, unused: bool = False) -> None:
@@ -56,14 +56,14 @@ class Objective(nn.Module):
         self._told: set[str] = set()
 
     def forward(self, training_feat: Mapping[str, Any]) -> Terms:
-        """Gives the sum of all losses.
+        """Return the weighted sum of all losses.
 
         Args:
-            training_feat: What the model returned under that name.
+            training_feat: The model's output of that name.
 
         Raises:
-            ConfigError: If the model does not offer a loss that the config file has, or nothing
-                is left to minimize.
+            ConfigError: If the model does not offer a configured loss, or nothing is left to
+                minimize.
         """
         self._check(training_feat)
         self._tell_left_out(training_feat)
@@ -90,7 +90,7 @@ class Objective(nn.Module):
         return Terms(total, {key: loss.detach() for key, loss in losses.items()}, told)
 
     def _measured(self, key: str, value: Any) -> tuple[Tensor, dict[str, Tensor], int]:
-        """Return a loss of this process, what it tells, and for how many rows that holds."""
+        """Return a loss of this process, its further values, and its number of rows."""
         if isinstance(value, Tensor):
             return _wide(value).mean(), {}, value.numel()
         loss = self.losses[self.prefixes.index(key)]
@@ -108,10 +108,10 @@ class Objective(nn.Module):
         info: Mapping[str, Mapping[str, Tensor]],
         rows: Mapping[str, int],
     ) -> Terms:
-        """Weigh the losses of this process by its rows; return the values of the whole batch.
+        """Return the values of the whole batch: each process's losses weighted by its rows.
 
-        A wrapped model averages gradients over the processes, so a process's share of a loss is
-        multiplied by their number.
+        A wrapped model averages gradients over the processes, so each process's share of a loss
+        is multiplied by their number.
         """
         own = torch.stack(list(losses.values()))
         counts = own.new_tensor(list(rows.values()))
@@ -125,7 +125,7 @@ class Objective(nn.Module):
         values = torch.cat([own.detach(), *(number.view(1) for number in numbers.values())])
         values = self.group.gathered(values).mean(0)
         of_all = values[: len(own)]
-        # The value of the whole batch, with the gradient of this process's share.
+        # The value is that of the whole batch, the gradient that of this process's share.
         total = own.sum() + (of_all.sum() - own.sum()).detach()
         return Terms(
             total,
@@ -139,7 +139,7 @@ class Objective(nn.Module):
         return self.group.joined(_wide(part)) if getattr(loss, "pairwise", False) else _wide(part)
 
     def left_out(self, training_feat: Mapping[str, Any]) -> list[str]:
-        """Return the losses that the model offers and the config file has not."""
+        """Return the losses that the model offers and the config lacks."""
         known = {*self.prefixes, *self.off}
         return [
             key
@@ -148,9 +148,9 @@ class Objective(nn.Module):
         ]
 
     def used(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        """Return a model's output with what only losses that are off need cut from its graph.
+        """Return a model's output, with the inputs of losses that are off detached from the graph.
 
-        A forward hook: several processes then know which parameters get no gradient.
+        As a forward hook: in several processes torch then knows which parameters get no gradient.
         """
         features = output.get("training_feat") or {}
         kept = {
@@ -208,13 +208,13 @@ def _cut(part: Any) -> Any:
 
 
 def _rows(parts: Mapping[str, Any]) -> int:
-    """Return the length of a loss's tensors; numbers without dimension count as one row."""
+    """Return the number of rows of a loss's tensors; scalars count as one row."""
     lengths = [len(part) for part in parts.values() if isinstance(part, Tensor) and part.dim()]
     return lengths[0] if lengths else 1
 
 
 def _nothing_of(parts: Mapping[str, Any]) -> Tensor:
-    """Return the 0 that a loss without rows adds to the others', with its graph."""
+    """Return the value 0, with its graph, of a loss without rows."""
     tensors = [part for part in parts.values() if isinstance(part, Tensor)]
     return torch.stack([_wide(part).sum() for part in tensors if part.is_floating_point()]).sum()
 

@@ -1,4 +1,4 @@
-"""The optimizer of ``optimizer_cfg``: one entry, or several that share the parameters by name."""
+"""The optimizer of ``optimizer_cfg``: one entry, or several that divide parameters by name."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,22 +19,22 @@ SOLVERS = Registry(
     "solver",
     [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, torch.optim.RAdam],
 )
-# Arguments of torch's solvers for what no training here does.
+# Arguments of torch's solvers for features that no training here uses.
 _NOT_HERE = {"differentiable": "gradients through the steps", "capturable": "captured CUDA graphs"}
-_SHOWN = 8  # names of parameters in a message
+_SHOWN = 8  # parameter names in a message
 
 Parameters = Mapping[str, nn.Parameter]
 
 
 class JointOptimizer(torch.optim.Optimizer):
-    """Several optimizers, each with parameters and a solver of its own, that step as one.
+    """Several optimizers with separate parameters that step as one.
 
-    ``param_groups`` are those of all parts, one after the other and shared with them, so a schedule
-    or a scaler that acts on all groups acts on all parts.
+    ``param_groups`` is the concatenation of the parts' groups, shared with them, so a schedule or a
+    scaler that acts on all groups acts on all parts.
 
     Args:
         parts: The optimizers.
-        names: The names of each one's parameters; a state of other names is not loaded.
+        names: Parameter names of each; a state with other names is rejected.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class JointOptimizer(torch.optim.Optimizer):
         self.parts = list(parts)
         self.names = [list(each) for each in names]
         common = set.intersection(*(set(part.defaults) for part in self.parts))
-        # A schedule looks here for what all groups have, such as a momentum to move.
+        # A schedule looks here for keys that all groups have, such as momentum.
         defaults = {key: self.parts[0].defaults[key] for key in sorted(common)}
         super().__init__([group for part in self.parts for group in part.param_groups], defaults)
         self._join()
 
     def step(self, closure: Any = None) -> Any:
-        """Make a step of every part; a closure is called once, before all of them."""
+        """Step every part; a closure is called once, before all of them."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -59,14 +59,14 @@ class JointOptimizer(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all parts, and the names of their parameters."""
+        """Return the states of all parts and their parameter names."""
         return {"parts": [part.state_dict() for part in self.parts], "names": self.names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go back to the states of all parts.
+        """Restore the states of all parts.
 
         Raises:
-            ValueError: If the state is of other parameters than this optimizer's.
+            ValueError: If the state belongs to other parameters.
         """
         for place, (own, saved) in enumerate(zip(self.names, state_dict["names"], strict=True)):
             if own != saved:
@@ -76,15 +76,15 @@ class JointOptimizer(torch.optim.Optimizer):
         self._join()
 
     def _join(self) -> None:
-        """Take the groups of the parts, which are new after a state was loaded."""
+        """Collect the groups of the parts again, which are new after loading a state."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load the state of an optimizer that was built from as many entries.
+    """Load a state into an optimizer built from the same number of entries.
 
     Raises:
-        ValueError: If it was built from others.
+        ValueError: If the state comes from another number of entries or other parameters.
     """
     own = len(optimizer.parts) if isinstance(optimizer, JointOptimizer) else 1
     saved = len(state["parts"]) if "parts" in state else 1
@@ -94,7 +94,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def named_parameters(model: nn.Module, objective: Objective) -> dict[str, nn.Parameter]:
-    """Return the parameters of a model, and those of its losses as ``loss_cfg.<log_prefix>...``."""
+    """Return the parameters by name; those of losses as ``loss_cfg.<log_prefix>...``."""
     named = dict(model.named_parameters())
     for prefix, loss in zip(objective.prefixes, objective.losses, strict=True):
         named |= {f"loss_cfg.{prefix}.{name}": each for name, each in loss.named_parameters()}
@@ -106,9 +106,9 @@ class Entry:
     """An entry of ``optimizer_cfg``.
 
     Attributes:
-        where: Its place, for messages.
-        match: Beginnings of the names of its parameters; None: it takes the rest.
-        solver: The optimizer, to be built when there are parameters.
+        where: Place of the entry, for messages.
+        match: Prefixes of its parameters' names; None: the remaining parameters.
+        solver: The bound optimizer, built once the parameters exist.
     """
 
     where: str
@@ -117,17 +117,17 @@ class Entry:
 
 
 def placed_entries(section: Any) -> list[tuple[str, Any]]:
-    """Return the entries of ``optimizer_cfg``, each with its place; a mapping is one entry."""
+    """Return the entries of ``optimizer_cfg`` with their places; a mapping is one entry."""
     if not isinstance(section, list):
         return [("optimizer_cfg", section)]
     return [(f"optimizer_cfg[{place}]", entry) for place, entry in enumerate(section)]
 
 
 def bind_optimizer(section: Any) -> list[Entry]:
-    """Check ``optimizer_cfg`` and return its entries.
+    """Return the checked entries of ``optimizer_cfg``.
 
     Raises:
-        ConfigError: With all that is wrong with it for any model.
+        ConfigError: With all faults that do not depend on the model.
     """
     faults: list[str] = []
     if section == []:
@@ -178,14 +178,14 @@ def _match_faults(where: str, match: Any) -> Iterator[str]:
 
 
 def build_optimizer(entries: Sequence[Entry], named: Parameters) -> torch.optim.Optimizer:
-    """Build the optimizer; one pass over all numbers makes its step, where torch can do that.
+    """Return the optimizer, with a fused step where torch supports it.
 
     Args:
-        entries: Of ``optimizer_cfg``. One that names ``fused`` or ``foreach`` has its way.
-        named: All parameters by name; frozen ones are left out.
+        entries: Entries of ``optimizer_cfg``; ``fused`` or ``foreach`` in an entry is respected.
+        named: All parameters by name; frozen ones are skipped.
 
     Raises:
-        ConfigError: If a parameter belongs to no entry or to several, or an entry gets none.
+        ConfigError: If a parameter belongs to no entry or to several, or an entry has none.
     """
     shares = shared_out(entries, named)
     parts = []
@@ -202,13 +202,13 @@ def build_optimizer(entries: Sequence[Entry], named: Parameters) -> torch.optim.
 
 
 def rehearsed_optimizer(entries: Sequence[Entry]) -> torch.optim.Optimizer:
-    """Build the optimizer with one number for each entry, to hear what the solvers refuse.
+    """Return a trial optimizer with one dummy parameter per entry, to find invalid arguments.
 
-    Only torch knows what its solvers refuse, and only when it builds them; the parameters are not
-    there before the data are, and making these can take hours.
+    Torch's solvers reject arguments only when they are built. The real parameters need the data,
+    whose preparation can take hours.
 
     Raises:
-        ConfigError: What one of them refuses.
+        ConfigError: If a solver rejects its arguments.
     """
     parts, names = [], []
     for entry in entries:
@@ -224,7 +224,7 @@ def rehearsed_optimizer(entries: Sequence[Entry]) -> torch.optim.Optimizer:
 
 
 def peak_faults(entries: Sequence[Entry], schedule: Bound) -> Iterator[str]:
-    """List the rates of several entries that ``OneCycleLR`` would set to something else."""
+    """Yield the learning rates of entries that ``OneCycleLR`` would override."""
     peak = schedule.arguments.get("max_lr")
     if peak is None or not entries[0].where.endswith("]"):
         return
@@ -242,18 +242,18 @@ def peak_faults(entries: Sequence[Entry], schedule: Bound) -> Iterator[str]:
 
 
 def shared_out(entries: Sequence[Entry], named: Parameters) -> list[list[str]]:
-    """Share the trained parameters out among the entries of ``optimizer_cfg``.
+    """Return the trained parameters' names, divided among the entries of ``optimizer_cfg``.
 
     Args:
-        entries: At most one has no ``match``, and that takes the rest.
-        named: All parameters by name; frozen ones are left out.
+        entries: At most one has no ``match``; it gets the remaining parameters.
+        named: All parameters by name; frozen ones are skipped.
 
     Returns:
-        The names of each entry's parameters, in the order of ``named``.
+        The parameter names of each entry, in the order of ``named``.
 
     Raises:
-        ConfigError: With all that does not fit: a prefix that no trained parameter begins with,
-            a parameter that several entries match or none, an entry that nothing is left for.
+        ConfigError: With all faults: a prefix without a trained parameter, a parameter matched by
+            no entry or by several, an entry without parameters.
     """
     trained = [name for name, parameter in named.items() if parameter.requires_grad]
     owners: dict[str, list[int]] = {name: [] for name in trained}
@@ -292,7 +292,7 @@ def shared_out(entries: Sequence[Entry], named: Parameters) -> list[list[str]]:
 
 
 def _unused(where: str, prefix: str, trained: Sequence[str], named: Parameters) -> Iterator[str]:
-    """Say why a prefix has no effect, if it has none."""
+    """Yield why a prefix has no effect, if it has none."""
     if any(name.startswith(prefix) for name in trained):
         return
     if any(name.startswith(prefix) for name in named):

@@ -1,4 +1,4 @@
-"""The config sections that the engine itself reads, as dataclasses: their fields are the keys."""
+"""Config sections of the engine, as dataclasses: their fields are the keys."""
 
 import re
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ _PLAIN_NAME = re.compile(r"\w[\w.+-]*")
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What makes the data when they are missing.
+    """Preparation of the data if they are missing.
 
     Attributes:
         run: True: the engine runs the commands; false: it only names them.
-        access: Where the data can be asked for.
-        commands: Python scripts below ``datasets/prep`` with their arguments, in order; the package
-            runs them itself where they are not there.
+        access: Where to request access to the data.
+        commands: Python scripts below ``datasets/prep`` with their arguments, in order; if they
+            do not exist, the package runs them itself.
     """
 
     run: bool
@@ -35,18 +35,19 @@ class PrepareOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the prepared data lie, and which part of them trains.
+    """Location of the prepared data, and the splits to train on.
 
     Attributes:
         dataset_name: First folder of the output path.
         dataset_root: Folder of the prepared tracklets.
         dataset_partition: The ``partition.json`` of that folder.
-        train_splits: Splits of the partition that are trained on.
+        train_splits: Splits of the partition to train on.
         num_workers: Processes that read and transform; 0: the main process does it.
-        prepare: What makes the data.
-        stream: Which file of each tracklet is read, without its ending; ``{view}`` stands for the
-            name of its folder, ``*`` for any text if one file alone fits.
-        loader_timeout: Seconds without a batch after which the reading processes count as stuck.
+        prepare: Preparation of the data.
+        stream: Which file of each tracklet to read, without its suffix; ``{view}`` stands for the
+            name of its folder, ``*`` for any text if exactly one file matches.
+        loader_timeout: Seconds without a batch after which the loader processes are considered
+            stuck.
     """
 
     dataset_name: str
@@ -59,7 +60,7 @@ class DataOptions:
     loader_timeout: int = 600
 
     def faults(self) -> Iterator[str]:
-        """Names the values that no run can have."""
+        """Yield a message for each value that no run can have."""
         yield from _name_faults("dataset_name", self.dataset_name)
         if not self.stream or set("/\\:") & set(self.stream):
             yield f"stream: expected the name of a file without its ending, found {self.stream!r}"
@@ -72,32 +73,34 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How a model is trained.
+    """Training of a model.
 
     Attributes:
-        save_name: Last folder of the output path, and stem of the checkpoints' names.
-        seed: Of the weights, the batches and the augmentation.
+        save_name: Last folder of the output path, and prefix of the checkpoints' names.
+        seed: Seed of the weights, the batches and the augmentation.
         total_iter: Iterations of the whole training.
-        log_iter: A log line and a point of each curve every so many iterations.
-        save_iter: A checkpoint every so many iterations.
-        eval_iter: A test on the validation split every so many iterations; 0: none.
+        log_iter: Iterations between two log lines and points of each curve.
+        save_iter: Iterations between two checkpoints.
+        eval_iter: Iterations between two tests on the validation split; 0: no tests.
         keep: Which checkpoint the test takes: the last, the best on the validation split,
             or the best on the test split (a published habit, named in the result).
-        restore_hint: ``auto`` goes on from the newest checkpoint of this run; 0 starts anew;
-            n goes on from iteration n; a path gives the weights only.
-        restore_strict: Whether a checkpoint has to fit the model in every key.
-        precision: Of the forward pass; losses are always computed in float32.
-        accumulate: Pieces that a batch is computed in; the gradient stays that of the batch.
-        clip_grad_norm: Largest norm of the gradient; 0: any.
-        sampler: Draws the batches.
+        restore_hint: ``auto`` resumes from the newest checkpoint of this run; 0 starts anew;
+            n resumes from iteration n; a path loads only the weights.
+        restore_strict: Whether a checkpoint must fit the model in every key.
+        precision: Precision of the forward pass; losses are always computed in float32.
+        accumulate: Number of micro-batches per batch; the gradient stays that of the batch.
+        clip_grad_norm: Largest norm of the gradient; 0: no limit.
+        sampler: Sampler of the batches.
         transform: Augmentation, in order.
-        keep_checkpoints: Newest checkpoints that stay, besides the best; 0: all stay.
-        sync_batch_norm: Batch normalization by the statistics of all processes, so that a run is
-            the same in any number of them; false: each process by its own.
-        find_unused_parameters: For models of which a part rests, in several processes.
-        compile: ``auto`` calls the frozen parts of the model compiled by torch if the first batch
-            finds that right and faster on this machine, which takes about half a minute; the
-            last digits then depend on what it finds. ``never``: as they are.
+        keep_checkpoints: Number of newest checkpoints to keep, in addition to the best; 0: all.
+        sync_batch_norm: Batch normalization over the statistics of all processes, so that a run
+            does not depend on their number; false: each process uses its own.
+        find_unused_parameters: For models with parts that are not always used, in several
+            processes.
+        compile: ``auto`` compiles the frozen parts of the model with torch if the first batch
+            shows that this is correct and faster on this machine. The check takes about half a
+            minute, and the last digits of the results depend on the choice. ``never``: no
+            compilation.
     """
 
     save_name: str
@@ -120,7 +123,7 @@ class TrainerOptions:
     compile: Compile = "never"
 
     def faults(self) -> Iterator[str]:
-        """Names the values that no run can have."""
+        """Yield a message for each value that no run can have."""
         yield from _name_faults("save_name", self.save_name)
         if self.clip_grad_norm < 0:
             yield f"clip_grad_norm: expected 0 or more, found {self.clip_grad_norm}"
@@ -131,20 +134,20 @@ class TrainerOptions:
 
 @dataclass(frozen=True)
 class EvaluatorOptions:
-    """How a model is tested; further keys are arguments of the evaluator.
+    """Test of a model; further keys are arguments of the evaluator.
 
     Attributes:
         save_name: The trainer's ``save_name``.
         restore_hint: ``auto``, or 0 right after training, takes the checkpoint that
             ``trainer_cfg.keep`` names; n that of iteration n; a path that file.
-        restore_strict: Whether the checkpoint has to fit the model in every key.
-        precision: Of the forward pass; embeddings are stored in float32.
+        restore_strict: Whether the checkpoint must fit the model in every key.
+        precision: Precision of the forward pass; embeddings are stored in float32.
         eval_func: The protocol.
-        split: Which split of the partition is tested.
-        sampler: Deals the tracklets out.
-        transform: What happens to the frames, in order.
-        compile: As in training; the record of a test names the parts that were compiled.
-        note: What has to be said beside every result, such as that it is of a smoke run.
+        split: Split of the partition to test.
+        sampler: Sampler of the tracklets.
+        transform: Transforms of the frames, in order.
+        compile: As in training; the record of a test names the compiled parts.
+        note: A note printed with every result, such as that it is of a smoke run.
     """
 
     save_name: str
@@ -159,7 +162,7 @@ class EvaluatorOptions:
     note: str = ""
 
     def faults(self) -> Iterator[str]:
-        """Names the values that no run can have."""
+        """Yield a message for each value that no run can have."""
         yield from _hint_faults(self.restore_hint)
 
 

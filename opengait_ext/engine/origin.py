@@ -1,4 +1,4 @@
-"""Where the relative paths of a stored config begin: in the folder that its run was started in."""
+"""Base folders of the relative paths in a stored config: where its run was started."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ _DEPTH = 4  # <output>/<dataset>/<model>/<save_name>/<checkpoints or test>/<file
 
 
 def beginnings(started_in: Any, stored: Path) -> list[Path]:
-    """Return the folders where relative paths may begin, the likeliest first.
+    """Return candidate base folders of relative paths, the likeliest first.
 
     Args:
-        started_in: What the file says about it; older files say nothing.
-        stored: The file that holds the config: a checkpoint or a record below ``output``. If the
-            whole folder of the run's start was moved, ``output`` tells where it is now.
+        started_in: The start folder noted in the file; missing in older files.
+        stored: The file with the config: a checkpoint or a record below ``output``. If the whole
+            start folder was moved, the place of ``output`` shows where it is now.
     """
     found = [Path(started_in)] if isinstance(started_in, str) and started_in else []
     parents = stored.absolute().parents
@@ -28,17 +28,17 @@ def beginnings(started_in: Any, stored: Path) -> list[Path]:
 
 
 def located(path: str, begin: Sequence[Path]) -> Path:
-    """Return the first place where a path leads to something; if none does, the likeliest."""
+    """Return the first candidate at which a path exists; if none does, the likeliest."""
     places = [folder / path for folder in begin]
     return next((place for place in places if place.exists()), places[0])
 
 
 def resolved(config: Mapping[str, Any], begin: Sequence[Path]) -> dict[str, Any]:
-    """Return a config whose paths hold in any working directory.
+    """Return a config whose paths are valid in any working directory.
 
     Args:
-        config: As it was written.
-        begin: Where its relative paths may begin.
+        config: The stored config.
+        begin: Candidate base folders of its relative paths.
     """
     result: dict[str, Any] = copy.deepcopy(dict(config))
     for key in ("dataset_root", "dataset_partition"):
@@ -60,5 +60,5 @@ def _files_resolved(value: Any, begin: Sequence[Path], key: str = "") -> Any:
     if not names_weights(key, value):
         return value
     place = located(value, begin)
-    # A text without an ending may be a name that the model knows, and no path.
+    # A text without a suffix may be a name that the model knows instead of a path.
     return str(place) if is_weight_file(value) or place.exists() else value

@@ -20,18 +20,17 @@ logger = logging.getLogger(__name__)
 Part = tuple[np.ndarray, np.ndarray]
 
 _FORM = b"opengait_ext/partial/2\n"
-_HEAD = struct.Struct("<4sIQQQ")  # mark, check sum of all that follows, n, d, p
+_HEAD = struct.Struct("<4sIQQQ")  # mark, checksum of the rest, n, d, p
 _MARK = b"part"
 
 
 class PartialEmbeddings:
-    """One file per process, to which each batch is appended; it is removed in the end.
+    """Cache file of one process: each batch is appended, and the file is removed at the end.
 
     Args:
-        path: The file. What an earlier test left there is taken over if it was made under the
-            same conditions, up to the first batch that is not whole. A file that is something
-            else is put aside.
-        conditions: Everything that the embeddings depend on, for JSON.
+        path: The file. Batches of an earlier test under the same conditions are reused, up to the
+            first incomplete one. A file of another kind is set aside.
+        conditions: Everything that the embeddings depend on, as JSON values.
 
     Attributes:
         parts: Positions ``[n]`` and embeddings ``[n, d, p]`` of each batch so far.
@@ -51,14 +50,14 @@ class PartialEmbeddings:
             self._append(head, anew=True)
 
     def add(self, positions: np.ndarray, embeddings: np.ndarray) -> None:
-        """Add a batch; where the disk takes no more, the file keeps what it has so far."""
+        """Add a batch; if the disk is full, the file keeps the earlier batches."""
         self.parts.append((positions, embeddings))
         content = positions.astype("<i8").tobytes() + embeddings.astype("<f4").tobytes()
         shape = struct.pack("<QQQ", *embeddings.shape)
         self._append(_HEAD.pack(_MARK, zlib.crc32(shape + content), *embeddings.shape) + content)
 
     def close(self) -> None:
-        """Leave the file for the next test."""
+        """Close the file and leave it for the next test."""
 
     def remove(self) -> None:
         """Remove the file."""
@@ -73,7 +72,7 @@ class PartialEmbeddings:
             append_whole(self._path, content)
         except OSError as fault:
             self._is_kept = False
-            kept = len(self.parts) - 1  # the last one has no room
+            kept = len(self.parts) - 1  # the last one did not fit
             then = "begin anew" if anew else f"be taken up behind {kept} batches"
             logger.warning(
                 "%s. The test goes on, but would %s if it were stopped",
@@ -81,7 +80,7 @@ class PartialEmbeddings:
             )  # fmt: skip
 
     def _read(self, head: bytes) -> int:
-        """Take over what is there; return where it ends, or 0 if it is of no use."""
+        """Load the batches in the file; return the offset of their end, or 0 if none is usable."""
         if not os.path.lexists(self._path):
             return 0
         if not self._path.is_file():
@@ -107,7 +106,7 @@ class PartialEmbeddings:
 
 
 def _whole_parts(content: bytes, start: int) -> Iterator[tuple[Part, int]]:
-    """Yield each batch, and where it ends, up to the first that is not whole."""
+    """Yield each batch and the offset of its end, up to the first incomplete one."""
     while len(content) - start >= _HEAD.size:
         mark, check, n, d, p = _HEAD.unpack_from(content, start)
         begin = start + _HEAD.size
@@ -122,7 +121,7 @@ def _whole_parts(content: bytes, start: int) -> Iterator[tuple[Part, int]]:
 
 
 def _is_cut(content: bytes, start: int) -> bool:
-    """Whether a batch was being written when the test was ended."""
+    """Return whether a batch was being written when the test ended."""
     rest = content[start:]
     if len(rest) < _HEAD.size:
         return _MARK.startswith(rest[: len(_MARK)])

@@ -1,4 +1,4 @@
-"""What a run says while it works: log lines, and a bar on a terminal."""
+"""Progress of a run: log lines, and a bar on a terminal."""
 
 import logging
 import sys
@@ -16,15 +16,15 @@ from ..escaping import Formatter
 logger = logging.getLogger(__name__)
 
 _FORM = "[%(asctime)s] [%(levelname)s]: %(message)s"
-_PAUSE = 0.2  # seconds between two states of the bar
+_PAUSE = 0.2  # seconds between two updates of the bar
 _SHAPE = "{percentage:3.0f}%|{bar:20}| {desc}"
 
 
 class LiveLine:
-    """A progress bar on a terminal with a text behind it; elsewhere, it stays silent.
+    """Progress bar with a text behind it; silent if the stream is not a terminal.
 
     Args:
-        stream: Where to write; without it, the standard error output.
+        stream: Stream to write to; None: standard error.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -35,16 +35,16 @@ class LiveLine:
 
     @property
     def due(self) -> bool:
-        """Return whether a new state would be seen."""
+        """Return whether the bar is due for an update."""
         return self.active and time.monotonic() >= self._next
 
     def show(self, text: str, done: int, total: int) -> None:
-        """Show a state in place of the one that stands there.
+        """Show a new state in place of the old one.
 
         Args:
-            text: Behind the bar.
-            done: Finished work.
-            total: All the work.
+            text: Text behind the bar.
+            done: Finished units of work.
+            total: All units of work.
         """
         if not self.active:
             return
@@ -58,7 +58,7 @@ class LiveLine:
         self._next = time.monotonic() + _PAUSE
 
     def clear(self) -> None:
-        """Take the bar away, so that something else can be written."""
+        """Clear the bar, so that other output can be written."""
         if self._bar is not None:
             self._bar.delay = 0  # it has been shown
             self._bar.close()
@@ -66,14 +66,14 @@ class LiveLine:
 
 
 class _Console(logging.Handler):
-    """Write records above the bar; what stands beside the bar already is left out."""
+    """Console handler that writes records above the bar, without those that the bar shows."""
 
     def __init__(self, live: LiveLine) -> None:
         super().__init__()
         self.live = live
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one record."""
+        """Write one record."""
         if self.live.active and getattr(record, "live", False):
             return
         self.live.clear()
@@ -82,12 +82,12 @@ class _Console(logging.Handler):
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that a full disk costs lines, and not the run."""
+    """Log file that loses lines on a full disk instead of stopping the run."""
 
     _fails = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Tell of the fault once, on the console."""
+        """Report the error once, on the console."""
         fault = sys.exc_info()[1]
         if not self._fails and isinstance(fault, OSError):
             self._fails = True
@@ -97,14 +97,14 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[None]:
-    """Sends this package's log to the console, and to a file if there is a folder for it.
+    """Send this package's log to the console and, if there is a folder, to a file.
 
-    A program that set up logging itself keeps its own console.
+    A program that configured logging itself keeps its own console handler.
 
     Args:
-        folder: Gets ``<date-time>.txt``.
-        live: The bar, which log lines must not tear.
-        rank: Of this process; only the first one reports, the others warn.
+        folder: Folder of ``<date-time>.txt``; None: no file.
+        live: The bar, which log lines must not break.
+        rank: Index of this process; the first one logs reports, the others only warnings.
     """
     logger = logging.getLogger("opengait_ext")
     form = Formatter(_FORM, "%Y-%m-%d %H:%M:%S")
@@ -132,11 +132,11 @@ def logging_to(folder: Path | None, live: LiveLine, rank: int = 0) -> Iterator[N
 
 
 class Clock:
-    """Measures how fast a run goes, without the time in which it did something else.
+    """Clock for the speed of a run; only the time passed to `add` counts.
 
     Args:
-        total: Units of the whole work.
-        done: Units that were done before.
+        total: Units of all the work.
+        done: Units finished before.
     """
 
     def __init__(self, total: int, done: int = 0) -> None:
@@ -146,23 +146,23 @@ class Clock:
         self._seconds = 0.0
 
     def add(self, units: int, seconds: float) -> None:
-        """Adds finished work and the time it took."""
+        """Add finished units and the seconds they took."""
         self.done += units
         self._seconds += seconds
 
     @property
     def rate(self) -> float:
-        """Gives units per second."""
+        """Return the speed in units per second."""
         return (self.done - self._before) / max(self._seconds, 1e-9)
 
     @property
     def left(self) -> str:
-        """Gives the time that the rest will take, as text."""
+        """Return the expected remaining time, as text."""
         return duration((self.total - self.done) / self.rate) if self.rate else "?"
 
 
 def duration(seconds: float) -> str:
-    """Gives a time as ``m:ss`` or ``h:mm:ss``."""
+    """Return a time as ``m:ss`` or ``h:mm:ss``."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

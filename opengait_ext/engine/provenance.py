@@ -1,4 +1,4 @@
-"""Where a result comes from: program, packages, machine, data, config."""
+"""Provenance of a result: versions, commit, time and config file."""
 
 import platform
 import subprocess
@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def versions() -> dict[str, str]:
-    """Gives the versions of Python, of the packages that compute, and of this one."""
+    """Return the versions of Python, of the numerical packages, and of this package."""
     from ..vision import torchvision
 
     return {
@@ -29,13 +29,13 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, Any] | None:
-    """Gives the commit that this package stands at.
+    """Return the commit of this package's checkout.
 
     Returns:
-        ``{"hash": ..., "changed": ...}``, the latter whether files differ from it; None if the
-        package is not under git's control, or there is no git.
+        ``{"hash": ..., "changed": ...}``, the latter whether files differ from the commit; None
+        if the package is not in a git repository, or git is missing.
     """
-    # A package that was installed into somebody's repository is not part of it.
+    # A package installed inside another repository is not part of it.
     if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     head = _git("rev-parse", "HEAD")
@@ -44,17 +44,17 @@ def commit() -> dict[str, Any] | None:
 
 
 def last_edit() -> int:
-    """Gives when a source file of this package was last written, in nanoseconds."""
+    """Return the latest modification time of this package's source files, in nanoseconds."""
     return max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
 
 
 def now() -> str:
-    """Gives the time in ISO form, with the offset to UTC."""
+    """Return the current time in ISO format, with the offset from UTC."""
     return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
 
 
 def config_file(command: list[str]) -> str:
-    """Gives what stands behind ``--cfgs`` on a command line, or an empty text."""
+    """Return the value of ``--cfgs`` on a command line, or an empty text."""
     for place, word in enumerate(command):
         if word == "--cfgs":
             return "".join(command[place + 1 : place + 2])
@@ -74,12 +74,12 @@ def _git(*arguments: str) -> str | None:
 
 
 class Watch:
-    """Tells when a test began, and how long it takes."""
+    """Stopwatch of a test: start time and duration."""
 
     def __init__(self) -> None:
         self._started, self._begin = now(), time.perf_counter()
 
     def told(self) -> dict[str, Any]:
-        """Gives what a record holds about it."""
+        """Return the entries for a record."""
         seconds = round(time.perf_counter() - self._begin, 1)
         return {"started": self._started, "finished": now(), "seconds": seconds}

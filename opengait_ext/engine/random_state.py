@@ -12,7 +12,7 @@ State = dict[str, Any]
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch, and ask cuDNN for the same result every time."""
+    """Seed Python, NumPy and torch, and make cuDNN deterministic."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the generator of other people's code
     torch.manual_seed(seed)
@@ -21,7 +21,7 @@ def seed_everything(seed: int) -> None:
 
 
 def captured(device: torch.device) -> State:
-    """Gives the states of all generators, in types that ``torch.load`` reads without code."""
+    """Return the states of all generators, in types that ``torch.load`` reads as plain weights."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     state: State = {
@@ -43,7 +43,7 @@ def captured(device: torch.device) -> State:
 
 
 def restore(state: State, device: torch.device) -> None:
-    """Puts all generators back to a captured state; one that the state lacks is left alone."""
+    """Restore all generators to a captured state; one that the state lacks is left alone."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]
@@ -57,7 +57,7 @@ def restore(state: State, device: torch.device) -> None:
 
 @contextmanager
 def preserved(device: torch.device) -> Iterator[None]:
-    """Leaves the generators as they were, whatever is drawn inside."""
+    """Restore the generators at the end of this context, whatever is drawn inside."""
     state = captured(device)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The reading processes of a loader: waited for, but not for ever; a sentence for their end."""
+"""Processes of a loader: bounded waiting, and clear errors when they die or hang."""
 
 import errno
 import multiprocessing
@@ -17,12 +17,12 @@ from ..errors import UserError
 from .interrupt import blocked_signals
 from .shared_memory import REMEDY
 
-_LOOK = 1.0  # seconds between two looks at the reading processes
-_LAST = 30.0  # seconds in which a wait has to end when there is nobody left to wait for
+_LOOK = 1.0  # seconds between two checks of the processes
+_LAST = 30.0  # seconds in which a wait must end once all processes are dead
 
 
 class LoaderError(UserError):
-    """The processes that read batches died, hang, or find no memory to hand a batch over."""
+    """Loader processes died, hang, or lack memory to hand a batch over."""
 
 
 def batches_of(
@@ -31,12 +31,12 @@ def batches_of(
     """Yield the batches of a loader; closing it ends the loader's processes.
 
     Args:
-        loader: Of ``make_loader``, or any batches.
-        gives_up: Asked while a batch does not come; True ends the batches.
+        loader: A loader of ``make_loader``, or any iterable of batches.
+        gives_up: Called while a batch does not arrive; True ends the batches.
 
     Raises:
-        LoaderError: If a process died, or no batch came for the loader's time-out.
-        UserError: What a process found wrong with a file, as it was said there.
+        LoaderError: If a process died, or no batch arrived within the loader's time-out.
+        UserError: A fault of a file, as raised in the process that read it.
     """
     if not isinstance(loader, DataLoader) or not loader.num_workers:
         yield from map(_checked, loader)
@@ -57,19 +57,19 @@ def _checked(batch: Any) -> Any:
 
 
 class _Readers:
-    """The reading processes of a loader, and a thread that keeps the wait for them bounded."""
+    """The processes of a loader, and a thread that bounds the wait for them."""
 
     def __init__(self, loader: DataLoader[Any], gives_up: Callable[[], bool]) -> None:
         self._patience = loader.timeout
         self._gives_up = gives_up
         self._workers = loader.num_workers
-        self._since: float | None = None  # waiting for a batch
+        self._since: float | None = None  # start of the wait for a batch
         self._is_given_up = self._is_stuck = False
         self._is_over = threading.Event()
         before = set(multiprocessing.active_children())
         loader.timeout = 0
         try:
-            with blocked_signals():  # until the processes leave them alone
+            with blocked_signals():  # until the processes ignore them
                 self._iterator: Any = iter(loader)
         except OSError as fault:
             _kill(set(multiprocessing.active_children()) - before)
@@ -99,7 +99,7 @@ class _Readers:
             yield batch
 
     def end(self) -> None:
-        """End the processes: at once those that are waited for, soon those that are healthy."""
+        """End the processes: kill those that block, let healthy ones finish."""
         if self._since is not None:
             _kill(self._processes)
         self._iterator = None
@@ -108,7 +108,7 @@ class _Readers:
         self._watcher.join(_LOOK)
 
     def _watch(self) -> None:
-        """End processes that are waited for too long, which wakes the one that waits."""
+        """Kill processes that are late for too long, which wakes the waiting process."""
         while not self._is_over.wait(_LOOK):
             waited = 0.0 if self._since is None else time.monotonic() - self._since
             self._is_given_up = waited > _LOOK and self._gives_up()
@@ -126,7 +126,7 @@ class _Readers:
                 os._exit(1)
 
     def _explain(self, fault: BaseException) -> None:
-        """Raise what a fault of the processes means; return if it is another."""
+        """Raise a clear error for a fault of the processes; return if it is another fault."""
         if self._is_stuck:
             raise LoaderError(
                 f"no batch came from {self._workers} reading processes for {self._patience:.0f} "
@@ -161,7 +161,7 @@ def _death(status: int | None, workers: int) -> str:
 
 
 def _is_lack_of_files(fault: BaseException) -> bool:
-    # Where no descriptor is left, those that come with a message are dropped without a word.
+    # Without free descriptors, those attached to a message are dropped silently.
     lost = "ancdata" in str(fault)
     return lost or isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE)
 
@@ -175,7 +175,7 @@ def _kill(processes: Iterable[Any]) -> None:
 
 @contextmanager
 def _deaths_noticed_here() -> Iterator[None]:
-    """Keep torch from raising the death of a process wherever this one happens to be."""
+    """Keep torch's signal handler from raising a process's death at an arbitrary place."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
         return

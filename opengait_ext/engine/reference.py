@@ -1,4 +1,4 @@
-"""The page of all keys of a config file, made from the components that take them."""
+"""The reference page of all config keys, generated from the components."""
 
 import inspect
 import re
@@ -167,7 +167,7 @@ def _shown(default: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    """Return a default as it is written in YAML, on one line."""
+    """Return a default as one line of YAML."""
     value = plain(value)
     if isinstance(value, list):
         return f"[{', '.join(map(_default, value))}]"

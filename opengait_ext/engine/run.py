@@ -1,4 +1,4 @@
-"""What training and test have in common."""
+"""A run: the parts shared by training and test."""
 
 import logging
 import re
@@ -26,7 +26,7 @@ __all__ = ["OUTPUT", "Run", "load_model", "make_model", "now", "provenance"]
 
 OUTPUT = Path("output")
 _MOST_VALUES = 4 * 10**9  # 16 GB; the largest published DINOv2 has 1.1 * 10**9
-_TOO_LARGE = re.compile("overflow|too large")  # sizes that torch cannot even count
+_TOO_LARGE = re.compile("overflow|too large")  # messages about sizes that overflow
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Run:
 
     Attributes:
         settings: The checked config.
-        device: Of this process.
-        group: The processes.
+        device: Device of this process.
+        group: The processes of the run.
         command: The command line.
-        live: The bar on the terminal.
-        output: Where runs are written to.
+        live: The progress bar.
+        output: Root folder of all runs.
     """
 
     settings: Settings
@@ -51,42 +51,42 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Return ``<output>/<dataset>/<model>/<save_name>``, OpenGait's form."""
+        """Return ``<output>/<dataset>/<model>/<save_name>``, OpenGait's layout."""
         settings = self.settings
         name = settings.trainer.save_name
         return self.output / settings.data.dataset_name / settings.model_name / name
 
     @property
     def beginning(self) -> Path:
-        """Return the folder where relative paths of the config begin."""
+        """Return the base folder of relative paths in the config."""
         return Path.cwd()
 
     @property
     def store(self) -> CheckpointStore:
-        """Gives the checkpoints of the run."""
+        """Return the checkpoint store of the run."""
         options = self.settings.trainer
         return CheckpointStore(
             self.folder / "checkpoints", options.save_name, options.keep_checkpoints
         )
 
     def computation(self, precision: str, where: str, compile: Compile = "never") -> Computation:
-        """Gives the computation of a section's precision, its frozen parts compiled or not."""
+        """Return the computation for a section's precision and compilation setting."""
         return choose_computation(self.device, precision, where, compile)
 
 
 def make_model(
     run: Run, computation: Computation, pretrained: bool = True, training: bool = False
 ) -> nn.Module:
-    """Builds the model of the config on the device.
+    """Return the model of the config, on the device.
 
     Args:
         run: The run.
         computation: Device and precision.
-        pretrained: Whether to load the weights that training starts from.
-        training: Whether it is trained.
+        pretrained: Whether to load the initial weights of training.
+        training: Whether the model will be trained.
 
     Raises:
-        ConfigError: If the model refuses a value of ``model_cfg``.
+        ConfigError: If the model rejects a value of ``model_cfg``.
     """
     bound = run.settings.model
     _check_size(bound)
@@ -108,22 +108,22 @@ def make_model(
 
 
 def _built(model: Bound) -> Any:
-    """Return a network without the weights that it starts from."""
+    """Return a network without its initial weights."""
     network = model.component()
     network.build_network({"model": model.name, **model.arguments})
     return network
 
 
 def _check_size(model: Bound) -> None:
-    """Refuse a model that no machine holds, before memory is taken for it.
+    """Raise an error for a model too large for any machine, before allocating memory.
 
     Raises:
-        ConfigError: With its size, and its largest part.
+        ConfigError: With its size and its largest part.
     """
     try:
         with torch.random.fork_rng([]), torch.device("meta"):  # shapes without values
             network = _built(model)
-    except Exception:  # a fault of the config is told, and foreign code judged, by the real one
+    except Exception:  # the real build reports faults of the config or of foreign code
         return
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     total = sum(shape.numel() for shape in shapes.values())
@@ -138,16 +138,16 @@ def _check_size(model: Bound) -> None:
 def load_model(
     run: Run, computation: Computation, path: Path, content: Mapping[str, Any], strict: bool
 ) -> nn.Module:
-    """Build the model with the weights of a checkpoint.
+    """Return the model with the weights of a checkpoint.
 
     Args:
         run: The run.
         computation: Device and precision.
         path: The checkpoint.
-        content: What was read from it.
-        strict: Whether it has to fit the model in every key.
+        content: Content of the checkpoint.
+        strict: Whether the checkpoint must fit the model in every key.
     """
-    # A checkpoint that has to fit holds everything, frozen weights as well.
+    # A checkpoint that must fit has all weights, including frozen ones.
     model = make_model(run, computation, pretrained=not strict)
     load_weights(model, content["model"], strict, path)
     iteration = content.get("iteration", 0)
@@ -157,7 +157,7 @@ def load_model(
 
 
 def provenance(run: Run) -> dict[str, Any]:
-    """Gives what every record of a run holds about where it comes from."""
+    """Return the provenance entries of every record of a run."""
     return {
         "seed": run.settings.trainer.seed,
         "versions": versions(),
@@ -169,7 +169,7 @@ def provenance(run: Run) -> dict[str, Any]:
 
 
 def described_device(device: torch.device) -> str:
-    """Names a device, with its model where torch tells it."""
+    """Return the name of a device, with its model if torch knows it."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Learning rates by iteration."""
+"""Learning-rate schedules by iteration."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,29 +19,29 @@ from ..registry import Registry
 
 
 class WarmupSteps(LRScheduler):
-    """Raises the learning rate linearly, then lowers it in steps.
+    """Raise the learning rate linearly, then lower it in steps.
 
-    With ``e`` the number of iterations or finished epochs since the start, the learning rate of
-    every parameter group is its configured one times
+    With ``e`` the number of iterations or finished epochs since the start, each parameter group's
+    configured learning rate is multiplied by
 
     ``(warmup_factor * (1 - e / warmup) + e / warmup  if e < warmup else 1)
     * gamma ** (how many milestones are <= e)``.
 
     For unit epoch, warmup 10 and factor 0.01 this is ``0.01 * (1 - e / 10) + e / 10``, the
-    warm-up of most re-identification code. The host steps once per iteration; the state is the
-    iteration alone.
+    warm-up of most re-identification code. The host steps once per iteration; the only state is
+    the iteration.
 
     Args:
-        optimizer: Whose learning rates are set.
-        unit: What ``warmup`` and ``milestones`` are counted in.
+        optimizer: The optimizer whose learning rates are set.
+        unit: Unit of ``warmup`` and ``milestones``.
         warmup: Length of the warm-up; 0: none.
-        warmup_factor: Factor at the very start.
-        milestones: When the learning rate is multiplied by ``gamma``.
+        warmup_factor: Factor at the start of the warm-up.
+        milestones: Times at which the learning rate is multiplied by ``gamma``.
         gamma: Factor at each milestone.
-        iterations_per_epoch: For unit epoch; 0 in a config file: the host counts them.
+        iterations_per_epoch: Only for unit epoch; 0 in a config: the host counts them.
 
     Raises:
-        ValueError: If epochs are asked for and nobody says how long one is.
+        ValueError: If the unit is epoch and the length of an epoch is unknown.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WarmupSteps(LRScheduler):
         super().__init__(optimizer)
 
     def factor(self, iteration: int) -> float:
-        """Gives what the configured learning rate is multiplied by at an iteration from 0."""
+        """Return the factor of the configured learning rate at an iteration, counted from 0."""
         elapsed = iteration // self.iterations_per_unit
         factor = self.gamma ** sum(milestone <= elapsed for milestone in self.milestones)
         if elapsed < self.warmup:
@@ -76,15 +76,15 @@ class WarmupSteps(LRScheduler):
         return factor
 
     def get_lr(self) -> list[Any]:
-        """Gives the learning rate of each parameter group; torch's scheduler calls it."""
+        """Return the learning rate of each parameter group; called by torch's scheduler."""
         return [base * self.factor(self.last_epoch) for base in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives the iteration, which is all there is to restore."""
+        """Return the iteration, the only state."""
         return {"last_epoch": self.last_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes to the iteration of the state and sets the learning rates that hold there."""
+        """Restore the iteration of the state and set its learning rates."""
         self.last_epoch = state_dict["last_epoch"]
         self._last_lr = self.get_lr()
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
@@ -98,14 +98,14 @@ SCHEDULES = Registry(
 
 
 def bind_schedule(section: Any, total: int | None = None) -> Bound:
-    """Check ``scheduler_cfg`` and return the schedule, to be built when there is an optimizer.
+    """Return the schedule of ``scheduler_cfg``, checked and ready to build with an optimizer.
 
-    It is offered ``optimizer`` and ``iterations_per_epoch``, the iterations in which as many
-    tracklets are drawn as there are.
+    It is offered ``optimizer`` and ``iterations_per_epoch``, the number of iterations that draw as
+    many tracklets as there are.
 
     Args:
-        section: The section.
-        total: Iterations of the training; None: nobody asks.
+        section: The section ``scheduler_cfg``.
+        total: Iterations of the training; None: not checked.
 
     Raises:
         ConfigError: As :func:`opengait_ext.config.bind`.
@@ -120,9 +120,9 @@ def bind_schedule(section: Any, total: int | None = None) -> Bound:
 
 
 def derived(section: Mapping[str, Any], trainer_cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``scheduler_cfg`` with the length of OneCycleLR's curve, where it does not say it.
+    """Return ``scheduler_cfg`` with the length of OneCycleLR's curve filled in.
 
-    One step more than the training has, so that the last iteration still learns.
+    The curve has one step more than the training, so that the last iteration still learns.
     """
     lengths = ("total_steps", "epochs", "steps_per_epoch")
     if section.get("scheduler") != "OneCycleLR" or any(section.get(key) for key in lengths):
@@ -132,7 +132,7 @@ def derived(section: Mapping[str, Any], trainer_cfg: Mapping[str, Any]) -> Mappi
 
 
 def cycle_length(section: Mapping[str, Any]) -> int | None:
-    """Return for how many iterations the curve of a OneCycleLR goes; None: it does not say."""
+    """Return the length of a OneCycleLR's curve in iterations; None if it is not set."""
     if section.get("total_steps"):
         return int(section["total_steps"])
     epochs, steps = section.get("epochs"), section.get("steps_per_epoch")

@@ -1,7 +1,7 @@
-"""Checks a whole config against the components it names, before any data are touched.
+"""Check a whole config against the components it names, before any data are touched.
 
-Every section is bound once: what :func:`check` returns holds components that are built, or ready to
-be, and nobody looks a name up again.
+Every section is bound once: the result of :func:`check` holds components that are built or ready to
+build, and no name is looked up again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,12 +33,12 @@ _LISTS = ("loss_cfg", "optimizer_cfg")
 
 
 def check(config: Config, catalog: Catalog, phase: str = "both") -> Settings:
-    """Return the settings of a run, or say everything that is wrong with its config.
+    """Return the settings of a run after checking its config.
 
     Args:
         config: The sections of a config file.
-        catalog: What it can name.
-        phase: ``train``, ``test`` or ``both``; ``stored`` for the config of a run that is over.
+        catalog: The components that it can name.
+        phase: ``train``, ``test`` or ``both``; ``stored`` for the config of a finished run.
 
     Raises:
         ConfigError: With all faults of all sections.
@@ -86,7 +86,7 @@ def _section_faults(config: Config) -> Iterator[str]:
 
 
 def _bound(config: Config, catalog: Catalog, faults: list[str]) -> dict[str, Any]:
-    """Bind every section that is one; add what is wrong with keys and types to the faults."""
+    """Return every valid section, bound; add faults of keys and types to ``faults``."""
 
     def heard(name: str, bind_it: Callable[[Any], Any], kinds: Any = Mapping) -> Any:
         try:
@@ -142,7 +142,7 @@ def _options(name: str, kind: type, section: Config) -> Any:
 
 
 def _evaluator(catalog: Catalog, section: Config) -> tuple[EvaluatorOptions, Bound]:
-    """Bind ``evaluator_cfg``, which holds the engine's options and those of the evaluator."""
+    """Bind ``evaluator_cfg``: the engine's options and the evaluator's arguments."""
     known = [field.name for field in fields(EvaluatorOptions)]
     options = {key: section[key] for key in section if key in known}
     faults = faults_of(EvaluatorOptions, options)
@@ -189,7 +189,7 @@ def _reading(
 
 
 def _entries(section: Config, key: str, where: str) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a section's list, each with its place; none if it is no list."""
+    """Yield the entries of a section's list, each with its place; nothing if it is not a list."""
     entries = section.get(key)
     if isinstance(entries, list):
         for place, entry in enumerate(entries):
@@ -199,7 +199,7 @@ def _entries(section: Config, key: str, where: str) -> Iterator[tuple[str, Any]]
 def _made(
     config: Config, catalog: Catalog, bound: Mapping[str, Any], faults: list[str]
 ) -> Settings:
-    """Build what needs no data; add values that nothing can be built with to the faults."""
+    """Build the components that need no data; add values that they reject to ``faults``."""
     data, trainer = bound["data"], bound["trainer"]
     evaluator, evaluate = bound["evaluator"]
     faults += [f"data_cfg.{fault}" for fault in data.faults()]
@@ -219,7 +219,7 @@ def _made(
 def _shared_faults(
     data: DataOptions, trainer: TrainerOptions, evaluator: EvaluatorOptions
 ) -> Iterator[str]:
-    """Name values of two sections that do not fit each other."""
+    """Yield faults of values in different sections that do not fit each other."""
     if evaluator.save_name != trainer.save_name:
         yield (
             f"evaluator_cfg.save_name: expected that of trainer_cfg, {trainer.save_name!r}, "
@@ -236,7 +236,7 @@ def _shared_faults(
 def _built_losses(
     losses: list[tuple[str, Bound]], seed: int, faults: list[str]
 ) -> dict[str, nn.Module]:
-    """Build the losses; parameters of theirs start from the seed of the run, whoever checks."""
+    """Return the losses; their parameters are initialized from the seed of the run."""
     built = {}
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -253,7 +253,7 @@ def _built_reading(parts: tuple[Bound, list[Bound]], faults: list[str]) -> Readi
 
 
 def _heard(bound: Bound, faults: list[str]) -> Any:
-    """Build a component; add what it refuses to the faults."""
+    """Return a built component; add the values that it rejects to ``faults``."""
     try:
         return bound()
     except (ValueError, TypeError) as fault:
@@ -262,7 +262,7 @@ def _heard(bound: Bound, faults: list[str]) -> Any:
 
 
 def _rehearsal(optimizer: Any, schedule: Bound) -> Iterator[str]:
-    """Build optimizer and schedule for a number each, to hear what they refuse."""
+    """Yield the errors of a trial build of optimizer and schedule with dummy parameters."""
     try:
         rehearsed = rehearsed_optimizer(optimizer)
     except ConfigError as fault:
@@ -276,7 +276,7 @@ def _rehearsal(optimizer: Any, schedule: Bound) -> Iterator[str]:
         schedule(optimizer=rehearsed, iterations_per_epoch=1)
     except (ValueError, TypeError) as fault:
         yield f"scheduler_cfg: {fault}"
-    except ZeroDivisionError:  # explained by the contradictions of this schedule
+    except ZeroDivisionError:  # the contradictions of this schedule explain it
         yield "scheduler_cfg: torch divides by zero with these values"
 
 

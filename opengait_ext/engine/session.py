@@ -31,9 +31,9 @@ def run(
     catalog: Catalog | None = None,
     output: str | Path = OUTPUT,
 ) -> dict[str, Any]:
-    """Trains and tests what a config file describes, on any device.
+    """Train and test the model of a config, on any device.
 
-    One process, or as many as torchrun started.
+    Runs in one process, or in all that torchrun started.
 
     Args:
         cfg: The sections of the config file.
@@ -41,17 +41,17 @@ def run(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         log_to_file: Also write the log to ``<output folder>/logs``.
         command: The command line, for the record.
-        catalog: Where components come from; without it, from this package.
-        output: Where runs are written to.
+        catalog: The components that the config can name; None: those of this package.
+        output: Root folder of all runs.
 
     Returns:
-        What ``metrics.json`` holds; after training alone, the iteration. All processes but the
-        first return an empty dict after a test.
+        The content of ``metrics.json``; after training alone, the iteration. After a test, all
+        processes except the first return an empty dict.
 
     Raises:
-        ConfigError: If the config is wrong; all faults are named.
-        UserError: If data or a checkpoint are missing or unfit, or a loss is not finite.
-        Stopped: When a signal ended the training; its state is saved.
+        ConfigError: If the config is invalid; names all faults.
+        UserError: If data or a checkpoint are missing or do not fit, or a loss is not finite.
+        Stopped: If a signal ended the training; its state is saved.
     """
     settings = check(cfg, catalog or own_catalog(), phase)
     chosen = choose_device(device)
@@ -65,7 +65,7 @@ def run(
                 this.store.mend()
             _introduce(this, phase)
             partition = ready_partition(settings.data, group)
-            if phase == "both":  # not after the training
+            if phase == "both":  # fail before the training, not after it
                 check_tasks(this, partition, settings.evaluator.split)
             iteration = train(this, partition) if phase != "test" else 0
             if phase == "train":
@@ -96,7 +96,7 @@ def _introduce(this: Run, phase: str) -> None:
 
 
 def _check_hints(this: Run, phase: str) -> None:
-    """Looks for named checkpoints before data are read or made."""
+    """Look up named checkpoints before data are read or prepared."""
     if phase == "test":
         chosen_checkpoint(this, this.store, trained=False)
     elif this.settings.trainer.restore_hint != 0:

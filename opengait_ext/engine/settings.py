@@ -1,4 +1,4 @@
-"""A checked config: every section bound once, and ready to be used."""
+"""A checked config: every section bound once and ready to use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from .options import DataOptions, EvaluatorOptions, TrainerOptions
 
 @dataclass(frozen=True)
 class Reading:
-    """How ``trainer_cfg`` or ``evaluator_cfg`` reads tracklets.
+    """Reading of tracklets in ``trainer_cfg`` or ``evaluator_cfg``.
 
     Attributes:
-        sampler: Deals the tracklets out; is offered ``dataset``, ``draws``, ``rank`` and
-            ``world_size``. One without end takes ``draws``, and has ``batch(number)``.
+        sampler: The bound sampler; it is offered ``dataset``, ``draws``, ``rank`` and
+            ``world_size``. An endless one takes ``draws`` and has ``batch(number)``.
         frames: Frames of each tracklet; 0: all.
-        frame_rule: How these are taken.
-        transform: What happens to the frames, in order.
+        frame_rule: How frames are chosen.
+        transform: Transforms of the frames, in order.
     """
 
     sampler: Bound
@@ -35,7 +35,7 @@ class Reading:
     def dataset(
         self, data: DataOptions, partition: Partition, splits: Sequence[str]
     ) -> TrackletDataset:
-        """Return the tracklets of some splits, read so."""
+        """Return the dataset of some splits, read with these settings."""
         return TrackletDataset(
             data.dataset_root, partition, list(splits), self.transform, self.frames,
             self.frame_rule, stream=data.stream,
@@ -47,19 +47,20 @@ class Settings:
     """A checked config.
 
     Attributes:
-        config: The sections as they were read: for records, and to compare with others.
-        data: ``data_cfg``.
+        config: The sections as they were read, for records and comparisons.
+        data: Options of ``data_cfg``.
         model: The model's class, with the arguments of its ``build``.
-        losses: ``loss_cfg``, by ``log_prefix``; built, as nothing else shows that values are right.
-        optimizer: The entries of ``optimizer_cfg``.
-        schedule: ``scheduler_cfg``; is offered ``optimizer`` and ``iterations_per_epoch``.
-        trainer: ``trainer_cfg``.
-        training: How the training reads tracklets.
-        evaluator: ``evaluator_cfg`` without the arguments of the evaluator.
-        testing: How a test reads tracklets.
-        evaluate: The evaluator with these arguments; is offered ``embedded``, ``dataset`` and
+        losses: Losses of ``loss_cfg`` by ``log_prefix``; built, because only that checks values.
+        optimizer: Entries of ``optimizer_cfg``.
+        schedule: Schedule of ``scheduler_cfg``; it is offered ``optimizer`` and
+            ``iterations_per_epoch``.
+        trainer: Options of ``trainer_cfg``.
+        training: Reading of tracklets in training.
+        evaluator: Options of ``evaluator_cfg`` without the evaluator's arguments.
+        testing: Reading of tracklets in a test.
+        evaluate: The evaluator with its arguments; it is offered ``embedded``, ``dataset`` and
             ``split``.
-        catalog: Where the components come from.
+        catalog: The components that the config can name.
     """
 
     config: Config

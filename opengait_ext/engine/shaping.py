@@ -1,7 +1,7 @@
-"""Which values of a config shape what training makes, and in which of them two configs differ.
+"""The config values that affect the result of training, and their differences between configs.
 
-A value that is not written counts as its component's default, so writing a default out is no
-change. Losses are compared by their ``log_prefix``; one of weight 0 is the same as none.
+A missing value counts as its component's default, so writing out a default is not a difference.
+Losses are compared by ``log_prefix``; a loss of weight 0 equals a missing one.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from .optimizer import SOLVERS, placed_entries
 from .options import DataOptions, TrainerOptions, is_weight_file
 from .schedule import SCHEDULES, derived
 
-# Paths, workers, logging, what only a test reads, and how (not what) is computed.
+# Paths, workers, logging, values that only a test reads, and how (not what) is computed.
 _HARMLESS = {
     "data_cfg": (
         "dataset_name", "dataset_root", "dataset_partition", "num_workers", "loader_timeout",
@@ -27,18 +27,18 @@ _HARMLESS = {
     ),
     "optimizer_cfg": ("fused", "foreach", "capturable"),
 }  # fmt: skip
-_NO_FILES = ("imagenet",)  # values of such keys that name weights, but no file
+_NO_FILES = ("imagenet",)  # values of keys of weights that are not files
 _LONGEST = 120  # characters of a value in a message
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A value in which two configs differ.
+    """A difference between two configs.
 
     Attributes:
         place: ``section.key``.
-        before: In the first; ``Difference.ABSENT`` if it is not there.
-        after: In the second.
+        before: Value in the first config; ``Difference.ABSENT`` if it is missing.
+        after: Value in the second config.
     """
 
     ABSENT = "absent"
@@ -49,7 +49,7 @@ class Difference:
 
     @property
     def is_of_start(self) -> bool:
-        """Return whether it is the weights that training started from: checkpoints hold theirs."""
+        """Return whether it concerns initial weights, which a checkpoint's own weights replace."""
         return self.place.startswith("model_cfg.") and (
             _is_of_weights(self.place) or is_weight_file(self.before) or is_weight_file(self.after)
         )
@@ -64,13 +64,13 @@ def _is_of_weights(place: str) -> bool:
 
 
 def names_weights(place: str, value: Any) -> bool:
-    """Return whether a value of ``model_cfg`` names a file of weights, by its key or itself."""
+    """Return whether a value of ``model_cfg`` names a file of weights, by its key or its form."""
     is_path = isinstance(value, str) and value not in ("", *_NO_FILES)
     return is_weight_file(value) or is_path and _is_of_weights(place)
 
 
 def weight_files(model_cfg: Any, place: str = "model_cfg") -> Iterator[tuple[str, str]]:
-    """Yield the files of weights that a model starts from, each with its place."""
+    """Yield the files of a model's initial weights, each with its place."""
     if isinstance(model_cfg, Mapping):
         for key, value in model_cfg.items():
             yield from weight_files(value, f"{place}.{key}")
@@ -79,18 +79,18 @@ def weight_files(model_cfg: Any, place: str = "model_cfg") -> Iterator[tuple[str
 
 
 def training_differences(old: Config, new: Config, catalog: Catalog) -> list[Difference]:
-    """Return in which values that shape training two configs differ."""
+    """Return the differences between two configs in values that affect training."""
     return list(_differences(shape_of(old, catalog), shape_of(new, catalog)))
 
 
 def model_differences(old: Config, new: Config, catalog: Catalog) -> list[Difference]:
-    """Return in which values of the model two configs differ; what only a test reads is free."""
+    """Return the differences between two configs' models, without values that only a test reads."""
     before, after = (_model(config, catalog) for config in (old, new))
     return list(_differences(before, after, "model_cfg"))
 
 
 def shape_of(config: Config, catalog: Catalog) -> dict[str, Any]:
-    """Return the values of a config that shape training, with all defaults written out."""
+    """Return the values of a config that affect training, with all defaults written out."""
     trainer = _section(config, "trainer_cfg", TrainerOptions)
     data = _section(config, "data_cfg", DataOptions)
     if isinstance(data.get("train_splits"), list):
@@ -152,7 +152,7 @@ def _model(config: Config, catalog: Catalog) -> dict[str, Any]:
     section = config.get("model_cfg") or {}
     try:
         model = catalog.models[section.get("model", "")]
-    except KeyError:  # of a checkout that is not here
+    except KeyError:  # from a checkout that is missing here
         return dict(section)
     free = getattr(model, "test_only", ())
     filled = with_defaults(model.build, section)
@@ -167,12 +167,12 @@ def _named(registry: Any, section: Any, key: str = "type") -> dict[str, Any]:
 
 
 def with_defaults(component: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with those that are not written, as plain values."""
+    """Return arguments with the missing defaults filled in, as plain values."""
     parameters = inspect.signature(component).parameters
     values = {
         name: parameter.default
         for name, parameter in parameters.items()
-        # A dataclass whose default is made anew has a mark here, which is no value.
+        # A dataclass field with a default factory has a marker here instead of a value.
         if parameter.default is not parameter.empty and repr(parameter.default) != "<factory>"
     }
     try:
@@ -202,7 +202,7 @@ def _short(value: Any) -> str:
 
 
 def _names(value: Any) -> str:
-    """Return the names of listed components, which say more than the start of a long list."""
+    """Return the names of listed components, clearer than the start of a long list."""
     if not isinstance(value, Sequence) or not value or isinstance(value, str):
         return ""
     names = [each.get("type") if isinstance(each, Mapping) else None for each in value]

@@ -1,7 +1,7 @@
-"""How many batches the reading processes may hold ready, by what this machine has free.
+"""Number of loader processes and prefetched batches that this machine's free memory allows.
 
-A batch travels from a reading process in a file of ``/dev/shm``. Containers give it 64 MB as a
-rule, and a batch that finds no place there never arrives.
+A loader process passes a batch through a file in ``/dev/shm``. Containers usually limit that to
+64 MB, and a batch that does not fit never arrives.
 """
 
 import os
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PREFETCHED = 4  # batches that each process reads ahead
+PREFETCHED = 4  # batches that each process prefetches
 _PLACE = Path("/dev/shm")
 _IN_USE = 2  # batches that the main process holds while it waits for the next
-_SPARE = 0.9  # of what is free: others use it, too
+_SPARE = 0.9  # fraction of the free memory to use: others need some too
 _PAGE = 4096
-_OWN_FILES = 24  # descriptors that a run opens beside its reading processes
-_FILES_EACH = 8  # descriptors of a reading process in the main process
+_OWN_FILES = 24  # descriptors that a run opens in addition to its loader processes
+_FILES_EACH = 8  # descriptors per loader process in the main process
 REMEDY = (
     "give the container more (docker run --shm-size=8g, or --ipc=host), or read in the main "
     "process (data_cfg.num_workers: 0)"
@@ -24,12 +24,12 @@ REMEDY = (
 
 
 class Plan(NamedTuple):
-    """How a loader reads.
+    """Processes and prefetching of a loader.
 
     Attributes:
-        workers: Processes; 0: the main process reads.
-        prefetch: Batches that each of them reads ahead.
-        reason: Why these are fewer than wanted, and what to do; empty if they are not.
+        workers: Number of processes; 0: the main process reads.
+        prefetch: Batches that each process prefetches.
+        reason: Why these are fewer than requested, and the remedy; empty if they are not.
     """
 
     workers: int
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
 
 
 def free_shared_memory() -> int | None:
-    """Return the free bytes of ``/dev/shm``; None where torch shares in another way."""
+    """Return the free bytes of ``/dev/shm``; None where torch shares memory in another way."""
     if sys.platform != "linux":
         return None
     if not os.access(_PLACE, os.W_OK):
@@ -48,9 +48,9 @@ def free_shared_memory() -> int | None:
 
 
 def free_descriptors() -> int | None:
-    """Return how many files this process may still open; None where the system does not say.
+    """Return how many files this process may still open; None if the system does not tell.
 
-    The limit is first raised as far as this process may raise it.
+    The soft limit is first raised as far as the process is allowed to.
     """
     try:
         import resource
@@ -75,19 +75,19 @@ def plan_reading(
     memory: Callable[[], int | None] = free_shared_memory,
     descriptors: Callable[[], int | None] = free_descriptors,
 ) -> Plan:
-    """Choose the most batches ahead, then the most processes, for which there is room.
+    """Return the plan with the most prefetched batches, then the most processes, that fit.
 
     Args:
-        workers: Wanted processes.
-        batch_bytes: Of the largest batch.
-        memory: Gives the free bytes of shared memory; None: enough.
-        descriptors: Gives how many files may be opened; None: enough.
+        workers: Requested number of processes.
+        batch_bytes: Bytes of the largest batch.
+        memory: Function that returns the free bytes of shared memory; None: enough.
+        descriptors: Function that returns how many files may be opened; None: enough.
     """
     if not workers:
         return Plan(0, 0)
     free, files = memory(), descriptors()
     if free is not None:
-        # Processes of one run on one machine share the place, and begin at the same time.
+        # The processes of a run on one machine share the memory and start at the same time.
         free = int(free * _SPARE) // _processes_here()
     for count in range(workers, 0, -1):
         for prefetch in range(PREFETCHED, 0, -1):
@@ -102,7 +102,7 @@ def plan_reading(
 
 
 def _needed(workers: int, prefetch: int, batch_bytes: int) -> int:
-    """Return the bytes of all batches, of their numbers, and of the queues' semaphores."""
+    """Return the bytes of all batches, their indices and the queues' semaphores."""
     batches = workers * prefetch + _IN_USE
     return batches * (batch_bytes + 4 * _PAGE) + (3 * (workers + 1) + 5) * _PAGE
 

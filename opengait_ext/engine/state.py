@@ -1,4 +1,4 @@
-"""What training changes, and a checkpoint therefore holds."""
+"""The state of training, as stored in a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .distributed import Group
 from .objective import Objective
 from .optimizer import JointOptimizer, load_optimizer
 
-# What loading raises for a state of another shape, or for something that is no state at all.
+# Raised by loading a state of another shape, or a value that is not a state.
 _MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -25,13 +25,13 @@ class TrainingState:
 
     Attributes:
         model: The network, not wrapped.
-        objective: Losses, which may have parameters.
-        optimizer: Of both.
-        schedule: Of its learning rates.
-        scaler: Of the loss, for float16.
-        iteration: Finished iterations.
+        objective: The losses, which may have parameters.
+        optimizer: The optimizer of both.
+        schedule: The schedule of the learning rates.
+        scaler: The loss scaler, for float16.
+        iteration: Number of finished iterations.
         evaluated: Iteration of the last test.
-        best: Iteration and score of the best test so far, and on which split it was.
+        best: Iteration, score and split of the best test so far.
     """
 
     model: nn.Module
@@ -44,7 +44,7 @@ class TrainingState:
     best: dict[str, Any] | None = None
 
     def content(self, group: Group, device: torch.device) -> dict[str, Any]:
-        """Gives what a checkpoint holds of this state; every process has to call it."""
+        """Return this state's entries of a checkpoint; every process has to call it."""
         return {
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
@@ -58,10 +58,10 @@ class TrainingState:
         }
 
     def restore(self, content: Mapping[str, Any], strict: bool, path: Path) -> None:
-        """Goes back to the state of a checkpoint, but for the random generators.
+        """Restore the state of a checkpoint, except for the random generators.
 
         Raises:
-            CheckpointError: If it is of another model, or holds the weights alone.
+            CheckpointError: If it is of another model, or holds only weights.
         """
         lacking = [key for key in ("optimizer", "scheduler", "iteration") if key not in content]
         if lacking:
@@ -92,7 +92,7 @@ class TrainingState:
     def restore_random(
         self, content: Mapping[str, Any], group: Group, device: torch.device
     ) -> bool:
-        """Puts this process's random generators back; says whether the checkpoint has them."""
+        """Restore this process's random generators; return whether the checkpoint has them."""
         states = content.get("rng") or []
         if not isinstance(states, list) or len(states) != group.size:
             return False
@@ -104,7 +104,7 @@ class TrainingState:
 
 
 def _as_computed_here(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return an optimizer's state with this machine's way to compute a step, not the other's."""
+    """Return an optimizer's state with this machine's implementation of the step, not the saved."""
     ways = ("fused", "foreach", "capturable")
     if isinstance(optimizer, JointOptimizer) and len(saved.get("parts", [])) == len(
         optimizer.parts
@@ -113,14 +113,14 @@ def _as_computed_here(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer
         return {**saved, "parts": [_as_computed_here(old, own) for old, own in pairs]}
     groups = saved.get("param_groups", [])
     if len(groups) != len(optimizer.param_groups):
-        return dict(saved)  # refused where it is loaded
+        return dict(saved)  # rejected when it is loaded
     here = [{key: own[key] for key in ways if key in own} for own in optimizer.param_groups]
     changed = [{**old, **new} for old, new in zip(groups, here, strict=True)]
     return {**saved, "param_groups": changed}
 
 
 def _check_types(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse parts that no training saved."""
+    """Raise an error for entries of types that no training saves."""
     for key in ("objective", "optimizer", "scheduler", "scaler"):
         value = content.get(key)
         if value is None and key in ("objective", "scaler"):
@@ -140,7 +140,7 @@ def _check_types(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_length(schedule: Any, saved: Mapping[str, Any], path: Path) -> None:
-    """Refuse another length of a OneCycleLR: loading would silently put the old one back."""
+    """Raise an error if a OneCycleLR's length changed: loading would silently restore the old."""
     before, now = saved.get("total_steps"), getattr(schedule, "total_steps", None)
     if before is not None and before != now:
         raise CheckpointError(

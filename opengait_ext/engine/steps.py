@@ -1,4 +1,4 @@
-"""One forward and backward pass over a batch, in one piece or in several."""
+"""One forward and backward pass over a batch, whole or in micro-batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,23 +20,23 @@ _ALONE = Group()
 
 
 class Step:
-    """Computes the gradient of a batch.
+    """Compute the gradient of a batch.
 
-    In several pieces, the gradient is still that of the whole batch, although only one piece
-    is held in memory: the outputs of all pieces are computed without a graph, the losses are
-    taken of them all together, and then each piece is computed again, with the same random
-    numbers, to send its share of the gradient back. Statistics of batch normalization alone
-    are those of a piece; running averages are updated once per piece.
+    With micro-batches the gradient is still that of the whole batch, although only the graph of one
+    micro-batch is in memory: the outputs of all micro-batches are computed without a graph, the
+    losses are computed on all of them together, and then each micro-batch is computed again, with
+    the same random numbers, to propagate its share of the gradient. Only the statistics of batch
+    normalization are per micro-batch; running averages are updated once per micro-batch.
 
     Source: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited
     Setup", RepL4NLP 2021, https://arxiv.org/abs/2101.06983.
 
     Args:
-        model: May be wrapped for several processes.
+        model: The network, wrapped in a run of several processes.
         objective: The losses.
         computation: Device and precision.
-        scaler: Of the loss, for float16.
-        pieces: How many pieces a batch is cut into.
+        scaler: The loss scaler, for float16.
+        pieces: Number of micro-batches.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Step:
         self.pieces = pieces
 
     def __call__(self, batch: Any) -> tuple[Terms, Summary]:
-        """Adds the gradient of a batch to the parameters.
+        """Add the gradient of a batch to the parameters.
 
         Args:
-            batch: As it comes out of the loader.
+            batch: A batch of the loader.
 
         Returns:
-            The losses, and the model's ``visual_summary`` (of the last piece).
+            The losses, and the model's ``visual_summary`` (of the last micro-batch).
         """
         if self.pieces == 1:
             features, summary = self._forward(self.model, batch)
@@ -108,21 +108,22 @@ class Step:
 
 
 def cut(batch: Any, count: int, group: Group = _ALONE) -> list[Any]:
-    """Cuts a batch between tracklets; every piece gets its share of either modality.
+    """Return the micro-batches of a batch, each with its share of both modalities.
 
-    The pieces of several processes are together those of one process with the whole batch, unless
-    one of these had no tracklet of a process: then each process cuts its share by itself.
+    The micro-batches of several processes together equal those of one process with the whole batch,
+    unless one of these would have no tracklet of some process: then each process cuts its share
+    separately.
 
     Args:
-        batch: A named tuple as the loader gives it.
-        count: How many pieces.
+        batch: A named tuple of the loader.
+        count: Number of micro-batches.
         group: The processes that share the batch.
 
     Returns:
-        The pieces, of the same type.
+        The micro-batches, of the batch's type.
 
     Raises:
-        ConfigError: If there are fewer tracklets than pieces.
+        ConfigError: If there are fewer tracklets than micro-batches.
     """
     n = len(batch.labels)
     if count > n:
@@ -136,14 +137,14 @@ def cut(batch: Any, count: int, group: Group = _ALONE) -> list[Any]:
 
 
 def _dealt(types: Sequence[Sequence[str]], count: int) -> list[list[list[int]]]:
-    """Deal tracklets out to pieces, type by type.
+    """Return the assignment of tracklets to micro-batches, type by type.
 
     Args:
-        types: Of the tracklets of each process.
-        count: How many pieces.
+        types: Types of each process's tracklets.
+        count: Number of micro-batches.
 
     Returns:
-        For each piece the places of each process's tracklets, in their order.
+        For each micro-batch the indices of each process's tracklets, ascending.
     """
     every = [(rank, place) for rank, own in enumerate(types) for place in range(len(own))]
     by_type = sorted(every, key=lambda each: types[each[0]][each[1]])  # stable
@@ -172,7 +173,7 @@ def _part(batch: Any, places: list[int]) -> Any:
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
-    """Gives nested dicts with every tensor changed."""
+    """Return nested dicts with ``change`` applied to every tensor."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
@@ -181,12 +182,12 @@ def map_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 def joined(outputs: Sequence[Any], tracklets: Sequence[int]) -> Any:
-    """Joins what the pieces returned along the first dimension.
+    """Return the outputs of the micro-batches, joined along the first dimension.
 
     Args:
-        outputs: Nested dicts of the same keys. Numbers (tensors without dimension) become
-            their mean over the tracklets.
-        tracklets: How many each piece has.
+        outputs: Nested dicts with the same keys. Scalar tensors become their mean, weighted by
+            the tracklets.
+        tracklets: Number of tracklets of each micro-batch.
     """
     first = outputs[0]
     if isinstance(first, dict):
@@ -222,7 +223,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def _unchanged_buffers(model: nn.Module) -> Iterator[None]:
-    """Undoes what a forward pass does to buffers, such as running averages."""
+    """Restore buffers, such as running averages, at the end of this context."""
     before = [buffer.clone() for buffer in model.buffers()]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Curves and pictures of a run: TensorBoard, and the curves as JSON lines."""
+"""Curves and images of a run: TensorBoard, and the curves as JSON lines."""
 
 import json
 import logging
@@ -18,16 +18,16 @@ from .files import put_aside
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 8  # pictures of one kind
+_SHOWN = 8  # images of one name
 _SCALAR, _IMAGE = "scalar/", "image/"
 
 
 class Summary:
-    """Writes ``summary/`` (TensorBoard) and ``metrics.jsonl`` in a run's folder.
+    """Writer of ``summary/`` (TensorBoard) and ``metrics.jsonl`` in a run's folder.
 
     Args:
-        folder: Of the run.
-        start: Iteration that the run goes on from; what was written of later ones is dropped.
+        folder: Folder of the run.
+        start: Iteration from which the run resumes; records of later iterations are dropped.
 
     Raises:
         UserError: If TensorBoard is not installed.
@@ -43,11 +43,11 @@ class Summary:
         self._events = Events(events, purge_step=start + 1)
 
     def scalars(self, values: Mapping[str, float], iteration: int) -> None:
-        """Adds a point to each curve.
+        """Add a point to each curve.
 
         Args:
-            values: By tag; a leading ``scalar/`` is left away, as OpenGait does.
-            iteration: Where on the curves.
+            values: Values by tag; a leading ``scalar/`` is removed, as in OpenGait.
+            iteration: Iteration of the point.
         """
         values = {tag.removeprefix(_SCALAR): value for tag, value in values.items()}
         self._events.scalars(values.items(), iteration)
@@ -55,11 +55,11 @@ class Summary:
         self._lines.add((json.dumps({"iteration": iteration, **known}) + "\n").encode())
 
     def images(self, visual_summary: Mapping[str, Tensor], iteration: int) -> None:
-        """Adds a picture of each ``image/<name>``: at most 8 of its rows, side by side.
+        """Add an image of each ``image/<name>``: at most 8 of its rows, side by side.
 
         Args:
-            visual_summary: What the model returned; images ``[m, c, h, w]`` in 0..1.
-            iteration: When.
+            visual_summary: The model's output; images ``[m, c, h, w]`` in 0..1.
+            iteration: Iteration of the images.
         """
         for tag, images in visual_summary.items():
             if tag.startswith(_IMAGE):
@@ -67,10 +67,10 @@ class Summary:
 
 
 def grid(images: Tensor) -> Tensor:
-    """Gives one picture of several.
+    """Return several images as one.
 
     Shape:
-        - Input: ``[m, c, h, w]`` in 0..1; channels that are not three are shown one by one.
+        - Input: ``[m, c, h, w]`` in 0..1; channels are shown one by one unless there are three.
         - Output: ``[3, H, W]``, float32 on the CPU.
     """
     images = images[:_SHOWN].detach().float().clamp(0, 1).cpu()
@@ -80,7 +80,7 @@ def grid(images: Tensor) -> Tensor:
 
 
 def numbers_of(visual_summary: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Gives the ``scalar/<name>`` of what a model returned, each as its mean."""
+    """Return the mean of each ``scalar/<name>`` in a model's output."""
     return {
         tag.removeprefix(_SCALAR): torch.as_tensor(value).detach().float().mean()
         for tag, value in visual_summary.items()
@@ -89,7 +89,7 @@ def numbers_of(visual_summary: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _drop_later(path: Path, start: int) -> None:
-    """Remove lines of iterations after ``start``, and one that was cut short."""
+    """Remove lines of iterations after ``start``, and an incomplete line."""
     if not os.path.lexists(path):
         return
     if not path.is_file():
@@ -111,7 +111,7 @@ def _drop_later(path: Path, start: int) -> None:
 
 
 def _iteration(line: bytes) -> float | None:
-    """Return the iteration of a line; None if it is none."""
+    """Return the iteration of a line; None if the line is invalid."""
     try:
         step = json.loads(line)["iteration"]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):

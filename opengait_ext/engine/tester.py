@@ -1,4 +1,4 @@
-"""Embeds the tracklets of a split, has them evaluated, and writes down what came out."""
+"""Test of a checkpoint: embedding of a split, evaluation, and the record of the result."""
 
 import logging
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 
 def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str, Any]:
-    """Tests a checkpoint and writes ``test/metrics.json`` and ``test/embeddings.npz``.
+    """Test a checkpoint; write ``test/metrics.json`` and ``test/embeddings.npz``.
 
     Args:
         run: The run.
-        partition: Of the data.
+        partition: The partition of the data.
         path: The checkpoint.
         selection: How it was chosen, for the record.
 
     Returns:
-        What ``metrics.json`` holds; an empty dict in all processes but the first.
+        The content of ``metrics.json``; an empty dict in all processes except the first.
     """
     watch = Watch()
     options = run.settings.evaluator
@@ -72,16 +72,16 @@ def test(run: Run, partition: Partition, path: Path, selection: str) -> dict[str
 
 @dataclass(frozen=True)
 class Tested:
-    """What was tested.
+    """Facts about the tested checkpoint.
 
     Attributes:
         path: The checkpoint.
         selection: How it was chosen.
-        iteration: Where its training stood.
-        precision: Of the forward pass.
-        discarded: What discard lists took out of the data.
-        training: What the checkpoint says about its training.
-        host: Whose engine trained and tested.
+        iteration: Its training iteration.
+        precision: Precision of the forward pass.
+        discarded: Text on what discard lists removed from the data.
+        training: The checkpoint's facts about its training.
+        host: The engine that trained and tested.
         compiled: Parts of the model that were called compiled, in any process.
     """
 
@@ -96,7 +96,7 @@ class Tested:
 
 
 def noted(result: Any, dataset: TrackletDataset, tested: Tested, note: str) -> Any:
-    """Return an evaluator's result with what has to stand beside its numbers."""
+    """Return an evaluator's result with notes on how its numbers came about."""
     notes = {
         "frames": f"{dataset.frames or 'all'} per tracklet ({dataset.frame_rule})",
         "checkpoint": f"{tested.path.name} ({tested.selection})",
@@ -115,16 +115,16 @@ def record(
     tested: Tested,
     watch: Watch,
 ) -> dict[str, Any]:
-    """Writes ``test/metrics.json`` and ``test/embeddings.npz``; gives what the former holds.
+    """Write ``test/metrics.json`` and ``test/embeddings.npz``; return the content of the former.
 
     Args:
         run: The run.
-        partition: Of the data.
-        dataset: What was embedded.
+        partition: The partition of the data.
+        dataset: The embedded tracklets.
         embeddings: ``[N, d, p]``, in the dataset's order.
-        result: What the evaluator made of them, with its notes.
-        tested: What was tested.
-        watch: Runs since the test began.
+        result: The evaluator's result, with its notes.
+        tested: Facts about the checkpoint.
+        watch: Stopwatch started with the test.
     """
     content = {
         "result": result.to_dict(),
@@ -152,7 +152,7 @@ def record(
 
 
 def check_tasks(run: Run, partition: Partition, split: str) -> None:
-    """Refuse a split that cannot be tested.
+    """Raise an error for a split that cannot be tested.
 
     Raises:
         ConfigError: If the partition says nothing about who queries whom in this split.
@@ -166,7 +166,7 @@ def check_tasks(run: Run, partition: Partition, split: str) -> None:
 
 
 def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
-    """Gives the dataset of a split, read as ``evaluator_cfg`` says.
+    """Return the dataset of a split, read by the settings of ``evaluator_cfg``.
 
     Raises:
         ConfigError: If the partition says nothing about who queries whom in this split.
@@ -177,12 +177,12 @@ def split_of(run: Run, partition: Partition, split: str) -> TrackletDataset:
 
 
 def evaluate(run: Run, embedded: Embedded, split: str) -> Any:
-    """Have embeddings evaluated by the protocol of ``evaluator_cfg``.
+    """Return the result of the evaluator of ``evaluator_cfg``.
 
     Args:
         run: The run.
         embedded: The embeddings.
-        split: Which tasks of the partition.
+        split: Split of the partition whose tasks are scored.
 
     Returns:
         The evaluator's result.
@@ -192,11 +192,11 @@ def evaluate(run: Run, embedded: Embedded, split: str) -> Any:
 
 
 def chosen_checkpoint(run: Run, store: CheckpointStore, trained: bool) -> tuple[Path, str]:
-    """Gives the checkpoint to test, and how it was chosen.
+    """Return the checkpoint to test, and how it was chosen.
 
     Args:
         run: The run.
-        store: Its checkpoints.
+        store: The run's checkpoints.
         trained: Whether this run has just trained; a hint of 0 then means ``auto``.
 
     Raises:
@@ -225,13 +225,13 @@ def chosen_checkpoint(run: Run, store: CheckpointStore, trained: bool) -> tuple[
 def _partial(
     run: Run, partition: Partition, path: Path, computation: Computation
 ) -> PartialEmbeddings:
-    """Gives the file of what is embedded already, if everything is as it was then."""
+    """Return the cache of embeddings; an earlier one is reused only under equal conditions."""
     facts = provenance(run)
     conditions = {
         "checkpoint": [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns],
         "precision": computation.precision,
         "tracklets": [[tracklet.path, tracklet.frames] for tracklet in partition.tracklets],
-        "source": source_of(partition),  # other images discarded can leave equal numbers of frames
+        "source": source_of(partition),  # different discard lists can leave equal numbers of frames
         "sections": [
             run.settings.config[name] for name in ("data_cfg", "model_cfg", "evaluator_cfg")
         ],

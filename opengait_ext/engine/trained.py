@@ -1,4 +1,4 @@
-"""What a checkpoint says about its training, and whether a run may go on from it or test it."""
+"""A checkpoint's facts about its training, and checks before a run resumes from or tests it."""
 
 import hashlib
 import json
@@ -21,17 +21,17 @@ _SHOWN = 20
 
 
 class OtherRunError(CheckpointError):
-    """A checkpoint was trained with other values than the config has."""
+    """A checkpoint was trained with other values than those of the config."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a checkpoint says about its training.
+    """A checkpoint's facts about its training.
 
     Attributes:
-        config: That it was trained with; None: it does not say, as imported weights do not.
-        data: What identifies its data, as ``training_data`` returns it; None: it does not say.
-        started_in: Where relative paths of the config begin; None: it does not say.
+        config: The config of its training; None if not noted, as in imported weights.
+        data: The identity of its data, as returned by ``training_data``; None if not noted.
+        started_in: Base folder of the config's relative paths; None if not noted.
     """
 
     config: Mapping[str, Any] | None
@@ -40,11 +40,11 @@ class Training:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Training":
-        """Return what a checkpoint says."""
+        """Return the facts in a checkpoint."""
         return cls(content.get("config"), content.get("data"), content.get("started_in"))
 
     def told(self, run: Run) -> dict[str, Any]:
-        """Return what the record of a test holds about it."""
+        """Return the entries for the record of a test."""
         trainer = (self.config or {}).get("trainer_cfg") or {}
         return {
             "training_config": self.config,
@@ -54,18 +54,18 @@ class Training:
         }
 
     def told_of_data(self, run: Run) -> dict[str, Any]:
-        """Return which splits it was trained on."""
+        """Return the splits of its training data, for the record."""
         data = (self.config or {}).get("data_cfg") or {}
         return {"trained_on": data.get("train_splits", run.settings.data.train_splits)}
 
 
 def facts(run: Run, partition: Partition, precision: str) -> dict[str, Any]:
-    """Return what a checkpoint holds beside the state of the training.
+    """Return a checkpoint's entries other than the state of training.
 
     Args:
         run: The run.
-        partition: Of its data.
-        precision: Of its forward pass, chosen: never ``auto``.
+        partition: The partition of its data.
+        precision: Resolved precision of the forward pass, never ``auto``.
     """
     return {
         "config": run.settings.config,
@@ -78,15 +78,15 @@ def facts(run: Run, partition: Partition, precision: str) -> dict[str, Any]:
 
 
 def training_data(partition: Partition, splits: Sequence[str]) -> dict[str, Any]:
-    """Return what identifies the data of a training.
+    """Return the identity of training data.
 
     Args:
-        partition: All data.
-        splits: Those that are trained on.
+        partition: The partition of all data.
+        splits: The splits used for training.
 
     Returns:
-        ``digest``, of the tracklets and pairs of these splits; ``source``, the partition's own
-        digest of what the data were prepared from, and how.
+        ``digest`` of the tracklets and pairs of these splits, and ``source``, the partition's own
+        digest of its source data and preparation.
     """
     places = [n for n, tracklet in enumerate(partition.tracklets) if tracklet.split in splits]
     tracklets = [partition.tracklets[place] for place in places]
@@ -99,16 +99,16 @@ def training_data(partition: Partition, splits: Sequence[str]) -> dict[str, Any]
 
 
 def check_goes_on(run: Run, content: Mapping[str, Any], path: Path, now: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint if what shapes training is another now.
+    """Raise an error before resuming from a checkpoint if values that affect training changed.
 
     Args:
         run: The run.
-        content: Of the checkpoint.
-        path: Its file.
+        content: Content of the checkpoint.
+        path: File of the checkpoint.
         now: The facts of this run.
 
     Raises:
-        OtherRunError: With the keys, and what can be done.
+        OtherRunError: With the keys and the remedies.
     """
     iteration, total = content.get("iteration", 0), run.settings.trainer.total_iter
     if iteration > total:
@@ -131,13 +131,13 @@ def check_goes_on(run: Run, content: Mapping[str, Any], path: Path, now: Mapping
 
 
 def check_tested(run: Run, content: Mapping[str, Any], path: Path, strict: bool) -> None:
-    """Refuse to test a checkpoint under another model than it was trained as.
+    """Raise an error before testing a checkpoint with another model than it was trained as.
 
     Args:
         run: The run.
-        content: Of the checkpoint.
-        path: Its file.
-        strict: Whether the checkpoint has to fit; else differences are told.
+        content: Content of the checkpoint.
+        path: File of the checkpoint.
+        strict: Whether the checkpoint must fit; otherwise differences are logged.
 
     Raises:
         OtherRunError: With the keys.
@@ -147,7 +147,7 @@ def check_tested(run: Run, content: Mapping[str, Any], path: Path, strict: bool)
         return
     catalog = run.settings.catalog
     of_model = model_differences(config, run.settings.config, catalog)
-    # A checkpoint that has to fit holds all weights, wherever its training started from.
+    # A checkpoint that must fit has all weights, whatever its initial weights were.
     free = [each for each in of_model if each.is_of_start and (strict or _is_same_name(each))]
     wrong = [str(each) for each in of_model if each not in free]
     if wrong and strict:
@@ -161,7 +161,7 @@ def check_tested(run: Run, content: Mapping[str, Any], path: Path, strict: bool)
                 ]
             )
         )
-    if "loss_cfg" in config:  # a whole config, so that all else can be told
+    if "loss_cfg" in config:  # a complete config, so that everything else can be compared
         wrong += [
             str(each)
             for each in training_differences(config, run.settings.config, catalog)
@@ -195,20 +195,20 @@ def _listed(lines: list[str]) -> list[str]:
 
 
 def _is_same(each: Difference, content: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether two values that are written differently mean the same."""
+    """Return whether two differently written values mean the same."""
     if each.place == "trainer_cfg.precision":
         return content.get("precision") == now["precision"]
     if each.is_of_start:
         before = (content.get("weights") or {}).get(each.place)
         after = now["weights"].get(each.place)
         if before and after:
-            return before == after  # the same weights at another place
+            return before == after  # the same weights elsewhere
         return _is_same_name(each)
     return False
 
 
 def _is_same_name(each: Difference) -> bool:
-    """Return whether two paths lead to files of one name, seen from two folders."""
+    """Return whether two paths, seen from two folders, lead to files of the same name."""
     paths = (each.before, each.after)
     return all(isinstance(path, str) for path in paths) and len({Path(p).name for p in paths}) == 1
 
@@ -239,7 +239,7 @@ def _other_data(content: Mapping[str, Any], now: Mapping[str, Any], path: Path) 
 
 
 def _other_choice(content: Mapping[str, Any], run: Run) -> list[str]:
-    """Return whether the best checkpoint so far was measured on another split."""
+    """Return a fault if the best checkpoint so far was measured on another split, else []."""
     keep, best = run.settings.trainer.keep, content.get("best")
     if keep == "last" or not isinstance(best, Mapping):
         return []
@@ -259,7 +259,7 @@ def _tell_precision(content: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _digests(run: Run) -> dict[str, str]:
-    """Return the SHA-256 of the files of weights that the model starts from, by their place."""
+    """Return the SHA-256 of the model's files of initial weights, by place."""
     found = {}
     for place, name in weight_files(run.settings.config["model_cfg"]):
         file = weight_file(run.beginning / name)

@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 _NAMED = 16  # tracklets of a batch in a message
 
-# Tests the model: the score by which checkpoints are compared, and numbers for the curves.
+# Test of the model: returns the score that selects checkpoints, and numbers for the curves.
 Evaluate = Callable[[], tuple[float, dict[str, float]]]
 
 
 class NonFiniteError(UserError):
-    """A loss or the weights are not finite, so there is nothing to learn from here on."""
+    """A loss or the weights are not finite, so training cannot continue."""
 
 
 class OutOfMemoryError(UserError):
@@ -42,19 +42,19 @@ class OutOfMemoryError(UserError):
 
 
 class Trainer:
-    """Trains a model from the iteration of its state to the last.
+    """Training loop from the iteration of a state to the last.
 
     Args:
         options: ``trainer_cfg``.
-        state: What is trained.
-        step: Computes the gradient of a batch.
-        loader: Gives the batches of the iterations that are left.
-        names: Gives the paths of a batch's tracklets.
-        store: Where checkpoints go.
-        about: What a checkpoint tells beside the state: config, versions, commit.
-        group: The processes.
-        journal: Tells how the run stands.
-        evaluate: Tests the model every ``eval_iter`` iterations; all processes call it.
+        state: The state of training.
+        step: The gradient computation of a batch.
+        loader: The batches of the remaining iterations.
+        names: Function that returns the paths of a batch's tracklets.
+        store: The checkpoints.
+        about: Further entries of a checkpoint: config, versions, commit.
+        group: The processes of the run.
+        journal: The reports.
+        evaluate: Test of the model every ``eval_iter`` iterations; all processes call it.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class Trainer:
         self._first = True
 
     def run(self) -> None:
-        """Trains to the last iteration.
+        """Train to the last iteration.
 
         Raises:
-            Stopped: After a signal, when the state is saved.
-            NonFiniteError: If a loss is not finite; nothing is saved then.
+            Stopped: After a signal, once the state is saved.
+            NonFiniteError: If a loss is not finite; nothing is saved.
             CheckpointError: If a checkpoint cannot be written.
         """
         left = self.options.total_iter - self.state.iteration
@@ -110,7 +110,7 @@ class Trainer:
             self._pause(interrupt)  # a signal may have ended the wait for a batch
 
     def _batches(self, interrupt: Interrupt) -> Generator[Any, None, None]:
-        def gives_up() -> bool:  # several processes have to stop at the same iteration
+        def gives_up() -> bool:  # several processes must stop at the same iteration
             return bool(interrupt.number) and self.group.size == 1
 
         with closing(batches_of(self.loader, gives_up)) as batches:
@@ -146,7 +146,7 @@ class Trainer:
         self.journal.ends(terms, visual_summary, norm, tracklets, state.optimizer)
 
     def _tell_unreached(self) -> None:
-        """Name the parameters that no loss sends a gradient to: their rate has no effect."""
+        """Log the parameters that get no gradient from any loss: they are not trained."""
         self._first = False
         named = self.state.model.named_parameters()
         left = [name for name, each in named if each.requires_grad and each.grad is None]
@@ -157,7 +157,7 @@ class Trainer:
             )  # fmt: skip
 
     def _update(self) -> Tensor | None:
-        """Moves the weights along the gradient; gives its norm if that is clipped."""
+        """Step the optimizer; return the norm of the gradient if it is clipped."""
         state, norm = self.state, None
         if self.options.clip_grad_norm:
             state.scaler.unscale_(state.optimizer)
@@ -209,7 +209,7 @@ class Trainer:
         return iteration % every == 0 or iteration == self.options.total_iter
 
     def _pause(self, interrupt: Interrupt) -> None:
-        """Does what is due between two iterations: a test, or to stop."""
+        """Run a test if one is due; after a signal, save the state and stop."""
         signal = self._signal(interrupt)
         if not signal and self._is_test_due():
             self._test()

@@ -1,4 +1,4 @@
-"""Puts a training run together: data, model, losses, optimizer, and where to go on from."""
+"""Assembly of a training run: data, model, losses, optimizer, and the state to resume from."""
 
 import logging
 import math
@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 
 
 def train(run: Run, partition: Partition) -> int:
-    """Trains the model of a run to its last iteration.
+    """Train the model of a run to its last iteration.
 
     Returns:
-        The iteration that it stands at.
+        The last finished iteration.
     """
     settings, options, group = run.settings, run.settings.trainer, run.group
     computation = run.computation(options.precision, "trainer_cfg.precision", options.compile)
@@ -80,7 +80,7 @@ def train(run: Run, partition: Partition) -> int:
         _journal(run, state.iteration),
         _evaluation(run, state.model, partition, validation),
     )
-    # All processes alike: what is drawn is drawn for the whole batch, and each takes its share.
+    # The same seed in all processes: draws are for the whole batch, and each takes its share.
     random_state.seed_everything(options.seed + state.iteration)
     if content is not None and not state.restore_random(content, group, computation.device):
         logger.warning(
@@ -99,12 +99,12 @@ def _journal(run: Run, iteration: int) -> Journal:
 
 
 def _describe(run: Run, dataset: TrackletDataset, share: int) -> int:
-    """Log the size of data and batch; return how many iterations an epoch has.
+    """Log the sizes of data and batch; return the iterations per epoch.
 
     Args:
         run: The run.
-        dataset: What is trained on.
-        share: Tracklets of a batch in this process.
+        dataset: The training data.
+        share: Tracklets per batch in this process.
     """
     settings = run.settings
     epoch = math.ceil(len(dataset) / (share * run.group.size))
@@ -141,13 +141,13 @@ def _new_state(run: Run, computation: Computation, epoch: int) -> TrainingState:
 
 
 def _goes_on(run: Run) -> bool:
-    """Return whether ``restore_hint`` asks for a whole state, not for weights alone."""
+    """Return whether ``restore_hint`` asks for a full state instead of weights only."""
     hint = run.settings.trainer.restore_hint
     return hint == "auto" or (isinstance(hint, int) and hint > 0)
 
 
 def _found(run: Run, about: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
-    """Read the checkpoint that ``restore_hint`` means, and refuse one of another training."""
+    """Return the checkpoint of ``restore_hint``; raise an error if it is of another training."""
     hint = run.settings.trainer.restore_hint
     path = run.store.find(hint) if hint != 0 else None
     if path is None:
@@ -161,7 +161,7 @@ def _found(run: Run, about: dict[str, Any]) -> tuple[dict[str, Any] | None, Path
 def _restored(
     run: Run, state: TrainingState, found: dict[str, Any] | None, path: Path | None
 ) -> dict[str, Any] | None:
-    """Go where ``restore_hint`` says; return the checkpoint that training goes on from."""
+    """Restore the state of ``restore_hint``; return the checkpoint from which training resumes."""
     strict = run.settings.trainer.restore_strict
     content = None
     if found is not None and path is not None:
@@ -172,7 +172,7 @@ def _restored(
         else:
             load_weights(state.model, found["model"], strict, path)
             logger.info("starting from the weights of %s, at iteration 0", path)
-    run.group.barrier()  # before files are moved, every process has read its own
+    run.group.barrier()  # every process has read its file before any is moved
     if run.group.leads:
         if _goes_on(run):
             run.store.set_aside(above=state.iteration)
@@ -192,7 +192,7 @@ def _validation_set(run: Run, partition: Partition) -> TrackletDataset | None:
 def _evaluation(
     run: Run, model: nn.Module, partition: Partition, dataset: TrackletDataset | None
 ) -> Evaluate:
-    """Gives the test between two iterations."""
+    """Return the function that tests the model between two iterations."""
     options = run.settings.evaluator
     computation = run.computation(options.precision, "evaluator_cfg.precision", options.compile)
 
