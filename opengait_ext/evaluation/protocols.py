@@ -118,7 +118,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Trials:
-    """How galleries are drawn; see the table above."""
+    """The rules for drawing galleries; see the table above."""
 
     count: int
     per_camera: int
