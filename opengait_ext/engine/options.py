@@ -82,7 +82,7 @@ class TrainerOptions:
         log_iter: Iterations between two log lines and points of each curve.
         save_iter: Iterations between two checkpoints.
         eval_iter: Iterations between two tests on the validation split; 0: no tests.
-        keep: Which checkpoint the test takes: the last, the best on the validation split,
+        keep: Which checkpoint the test uses: the last, the best on the validation split,
             or the best on the test split (a published habit, named in the result).
         restore_hint: ``auto`` resumes from the newest checkpoint of this run; 0 starts anew;
             n resumes from iteration n; a path loads only the weights.

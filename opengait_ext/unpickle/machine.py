@@ -54,7 +54,7 @@ class Machine:
 
         Raises:
             BrokenPickleError: If it is damaged or exceeds a limit.
-            ForeignObjectError: If it asks for a class or function that has no maker.
+            ForeignObjectError: If it names a class or function that has no maker.
         """
         try:
             for _ in range(self._most):

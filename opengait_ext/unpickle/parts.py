@@ -19,7 +19,7 @@ class BrokenPickleError(ValueError):
 
 
 class ForeignObjectError(ValueError):
-    """A pickle asks for a class or function that is not in the table.
+    """A pickle names a class or function that is not in the table.
 
     Attributes:
         name: The full name, such as ``os.system``, shortened and printable.
