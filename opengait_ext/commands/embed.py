@@ -1,6 +1,7 @@
 """``opengait-ext embed``: embeddings of tracklets, written to a file or a gallery."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ _OTHER_FILES = (
     *(".hdf5", ".parquet", ".xlsx", ".zip", ".f32", ".bin", ".yaml", ".html"),
 )
 _SHARE = 512  # tracklets that are appended at a time: the most that a kill can lose
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(add: Callable[..., Any]) -> None:
@@ -191,6 +194,13 @@ def _chosen(tracklets: "list[Tracklet]", arguments: argparse.Namespace) -> "Iter
         raise UserError(
             f"{arguments.data}: no tracklet of the split {arguments.split!r} and the modality "
             f"{arguments.modality or 'any'} (splits: {known})"
+        )
+    others = sorted(
+        {tracklet.split for tracklet in tracklets} - {tracklet.split for tracklet in wanted}
+    )
+    if others:
+        logger.info(
+            "only the split %s; --split all takes %s, too", arguments.split, " and ".join(others)
         )
     yield from wanted
 

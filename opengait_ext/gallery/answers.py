@@ -33,8 +33,8 @@ def answered(
 
     Returns:
         ``gallery``, ``model``, ``threshold``, ``searches`` (method and number of tracklets, by
-        modality) and ``queries``, each with ``nobody`` (None without a threshold), ``matches``,
-        and ``itself``: whether the query is in the gallery. It is never its own match.
+        modality) and ``queries``, each with ``nobody`` (None without a threshold that holds),
+        ``matches``, and ``itself``: whether the query is in the gallery. It is never its own match.
 
     Raises:
         GalleryError: If a query does not fit the gallery's model, or there is nothing to search.
@@ -56,11 +56,12 @@ def answered(
         most = top + max(len(own[place]) for place in places)
         hits = search(embeddings[places], most, [names[place] for place in places])
         searches[kind] = {"tracklets": len(search), "how": search.described}
-        if threshold and "wanted_far" in threshold:
+        is_across = all(query.records[place].modality != kind != "any" for place in places)
+        if threshold and "wanted_far" in threshold and is_across:
             searches[kind]["expected_false_accepts"] = threshold["wanted_far"] * len(search)
         for place, rows, distances in zip(places, *hits, strict=True):
             found = _without(own[place], Hits(rows, distances), top)
-            matches = _matches(gallery, found, threshold)
+            matches = _matches(gallery, found, threshold, query.records[place].modality)
             nobody, itself = _nobody(matches, threshold), bool(own[place])
             answers[place] = {"nobody": nobody, "itself": itself, "matches": matches}
     return {
@@ -103,6 +104,12 @@ def told(answer: dict[str, Any]) -> list[str]:
         else "no threshold: run opengait-ext calibrate RUN --data DIR --split test (people whom "
         "the model was not trained on), and a stranger can be told as nobody"
     )
+    judged = [match["near"] for query in answer["queries"] for match in query["matches"]]
+    if threshold and None in judged:
+        lines.append(
+            "the threshold was found on pairs of an infrared and a visible tracklet; matches of "
+            "the query's own modality are not judged by it"
+        )
     for search in answer["searches"].values():
         if "expected_false_accepts" in search:
             lines.append(
@@ -112,22 +119,26 @@ def told(answer: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _matches(gallery: Gallery, hits: Hits, threshold: dict[str, Any] | None) -> list[Any]:
-    return [
-        {
-            "rank": rank,
-            "row": int(row),
-            "distance": float(distance),
+def _matches(
+    gallery: Gallery, hits: Hits, threshold: dict[str, Any] | None, modality: str
+) -> list[Any]:
+    """Return the matches of one query; a threshold of pairs across judges no other pairs."""
+    is_across_only = threshold is not None and "wanted_far" in threshold
+    matches = []
+    for rank, (row, distance) in enumerate(zip(*hits, strict=True), start=1):
+        record, near = gallery.records[row], None
+        if threshold and not (is_across_only and record.modality == modality):
             # As in calibration, an equal distance is not nearer.
-            "near": bool(distance < np.float32(threshold["distance"])) if threshold else None,
-            **gallery.records[row].__dict__,
-        }
-        for rank, (row, distance) in enumerate(zip(*hits, strict=True), start=1)
-    ]
+            near = bool(distance < np.float32(threshold["distance"]))
+        about = {"rank": rank, "row": int(row), "distance": float(distance), "near": near}
+        matches.append({**about, **record.__dict__})
+    return matches
 
 
 def _nobody(matches: list[Any], threshold: dict[str, Any] | None) -> bool | None:
-    return not (matches and matches[0]["near"]) if threshold else None
+    if not threshold or matches and matches[0]["near"] is None:
+        return None
+    return not (matches and matches[0]["near"])
 
 
 def _without(own: set[int], hits: Hits, top: int) -> Hits:

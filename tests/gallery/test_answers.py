@@ -131,3 +131,19 @@ def test_a_target_may_be_npz_or_a_folder_and_no_other_file(tmp_path):
     (tmp_path / "note").write_text("x")
     with pytest.raises(UserError, match="is a file, expected FILE.npz or a gallery's folder"):
         check_target(str(tmp_path / "note"))
+
+
+def test_a_threshold_of_pairs_across_the_modalities_judges_no_pair_of_one(gallery):
+    calibrated = {"distance": 9.0, "source": "calibrated", "wanted_far": 0.01}
+    query, lines = found(gallery, record_of(2), 2, threshold=calibrated)
+    assert query["nobody"] is None
+    assert {match["near"] for match in query["matches"]} == {None}
+    assert any("matches of the query's own modality are not judged by it" in line for line in lines)
+    assert not any("a stranger is nearer" in line for line in lines)
+    query, lines = found(gallery, record_of(2, "infrared", "else"), 2, threshold=calibrated)
+    assert query["nobody"] is False
+    assert [match["near"] for match in query["matches"]] == [True, True, True]
+    assert any("a stranger is nearer" in line for line in lines)
+    by_hand = {"distance": 9.0, "source": "--threshold"}
+    query, _ = found(gallery, record_of(2), 2, threshold=by_hand)
+    assert {match["near"] for match in query["matches"]} == {True}

@@ -68,3 +68,14 @@ def test_tracklets_without_contrast_are_named(tmp_path):
     assert found["warnings"] == 1
     (example,) = found["examples"]
     assert example["text"] == "3 of 3 frames have fewer than 10 levels; were 16 bits cut to 8?"
+
+
+def test_one_tracklet_twice_is_no_fault_where_nobody_knows_the_people(tmp_path):
+    write(tmp_path / "people", "anna", "rgb")
+    for walk in ("1", "2"):
+        write(tmp_path / "people", "unknown", "ir", walk)
+    first, second = sorted((tmp_path / "people" / "unknown" / "ir" / "cam2").iterdir())
+    for path in first.iterdir():
+        (second / path.name).write_bytes(path.read_bytes())
+    found = checks_of(tmp_path, "--camera-rule", "none")["duplicates"]
+    assert (found["faults"], found["warnings"]) == (0, 1)

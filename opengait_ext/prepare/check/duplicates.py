@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from opengait_ext.data.words import is_made_up
 from opengait_ext.prepare.check.findings import FAULT, WARNING, Findings
 from opengait_ext.prepare.check.images import DIGEST
 from opengait_ext.prepare.check.plan import Listed
@@ -67,7 +68,8 @@ def _kind(one: Listed, other: Listed) -> str:
         return "within"
     if one.split != other.split:
         return "splits"
-    if one.pid != other.pid:
+    # Of people without a pid nobody knows whether they are two.
+    if one.pid != other.pid and not (is_made_up(one.pid) or is_made_up(other.pid)):
         return "identities"
     return "modalities" if one.modality != other.modality else "tracklets"
 

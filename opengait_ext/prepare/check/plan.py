@@ -166,6 +166,8 @@ def _check_sides(plan: Plan) -> None:
         return
     modalities = {tracklet.modality for tracklet in plan.tracklets}
     if len(modalities) == 1:
+        if any(query for query, _ in plan.tasks.values()):
+            return  # a protocol of one modality, as that of MARS
         text = f"all are {modalities.pop()}: they can be embedded, but not paired or scored"
         plan.findings.warn("sides", "tracklets", text)
         return
@@ -207,7 +209,9 @@ def vcm_official(plan: Plan, rows: dict[str, int] | None) -> Iterator[tuple[str,
 def _check_official(plan: Plan) -> None:
     result = plan.findings.results["official"]
     if not plan.official:
-        result.note = "no official counts are known for these data"
+        result.note = (
+            "not compared here; the preparation compares with official counts, where known"
+        )
     for what, official, found in plan.official:
         result.numbers[what] = {"official": official, "found": found}
         if official != found:
