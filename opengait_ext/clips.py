@@ -109,6 +109,8 @@ def read_image(frames: FrameFolder, place: int, resize: Resize | None) -> Tensor
         image = decode(frames.jpeg(place).content, height, width)
     except ImageFolderError as error:
         raise EmbedError(str(error)) from error
+    except ValueError as error:
+        raise EmbedError(f"{frames.names[place]}: cannot be decoded: {error}") from error
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
 
 

@@ -102,11 +102,21 @@ def decode(image: bytes | np.ndarray, min_height: int = 0, min_width: int = 0) -
         return image.transpose(1, 2, 0)
     check_image_size(image)
     if image.startswith(_JPEG_START):
-        if min_height > 0 and min_width > 0:
-            return simplejpeg.decode_jpeg(
-                image, min_height=min_height, min_width=min_width, min_factor=2
-            )
-        return simplejpeg.decode_jpeg(image)
+        try:
+            if min_height > 0 and min_width > 0:
+                return simplejpeg.decode_jpeg(
+                    image, min_height=min_height, min_width=min_width, min_factor=2
+                )
+            return simplejpeg.decode_jpeg(image)
+        except ValueError as fault:
+            # Bytes between the segments: the picture is whole, and the preparation takes it.
+            if "extraneous" not in str(fault):
+                raise
+            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
+            if pixels is None:
+                raise
+            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     pixels = read_pixels(image)
     if pixels.dtype != np.uint8:
         raise ValueError(f"has pixels of {pixels.dtype}, expected 8 bits: prepare it again")

@@ -140,3 +140,14 @@ def test_pixels_of_another_form_are_refused():
 def test_pixels_of_one_channel_stay_so():
     silhouette = picture(6, 4)[None, :, :, 0]
     np.testing.assert_array_equal(decode(silhouette), silhouette.transpose(1, 2, 0))
+
+
+def test_bytes_between_the_segments_of_a_jpeg_leave_its_picture_whole():
+    image = np.random.default_rng(0).integers(0, 255, (32, 16, 3), np.uint8)
+    content = cv2.imencode(".jpg", image)[1].tobytes()
+    table = content.index(b"\xff\xc4")  # a table of codes
+    odd = content[:table] + bytes(35) + content[table:]
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(odd)
+    for sizes in ((0, 0), (8, 4)):
+        assert np.array_equal(decode(odd, *sizes), decode(content))
