@@ -168,7 +168,8 @@ def tell_next(partition: Partition, target: Path) -> None:
     data = (
         f"\\\n      --set data_cfg.dataset_root={_quoted(target)} \\\n"
         f"      --set data_cfg.dataset_partition={_quoted(target / PARTITION)} \\\n"
-        f"      --set data_cfg.dataset_name={_quoted(partition.dataset)}"
+        f"      --set data_cfg.dataset_name={_quoted(partition.dataset)} \\\n"
+        "      --set \"evaluator_cfg.note=''\""  # the config's own note is on the demo's data
     )
     trained = {t.pid for t in partition.tracklets if t.split == "train"}  # counted as in the config
     start = f"  python -m opengait.main --cfgs {_CONFIG}"
@@ -181,7 +182,7 @@ def tell_next(partition: Partition, target: Path) -> None:
     if not (found := _checkpoint_here()):
         print(f"{start}   # a first model: minutes, nothing to download")
     run = found.parents[1].as_posix() if found else _RUN
-    checkpoint = found.as_posix() if found else f"{_RUN}/checkpoints/<newest>.pt"
+    checkpoint = found.as_posix() if found else f"{_RUN}/checkpoints/NEWEST.pt"
     if "test" in partition.tasks:
         hint = f" \\\n      --set evaluator_cfg.restore_hint={_quoted(checkpoint)}"
         print(f"{start} --phase test {data}{hint}")
