@@ -89,6 +89,7 @@ MAY_IMPORT = {
     },  # fmt: skip
     "programs": set(),
     "shipped": set(),
+    "__main__": {"cli"},
     "cli": {"commands", "programs"},
     "upstream": {"config", "schema", "vision", "models", "losses", "data", "evaluation", "engine"},
 }
@@ -102,6 +103,7 @@ LATE = "the work of one command or option, loaded when it is asked for"
 NO_TORCH = "read without what its importer needs: torch, or the whole package"
 # Modules with a single importer, and why they are not a part of it.
 ONE_IMPORTER = {
+    "cli": NO_TORCH,
     "clips": OWN_IDEA,
     "commands.embed": COMPONENTS,
     "data": COMPONENTS,

@@ -144,3 +144,10 @@ def test_a_script_is_found_as_a_command():
     assert command_of("datasets/prep/synth_streams.py") == ["prepare", "synth-streams"]
     assert command_of("datasets/prep/weights.py") == ["weights"]
     assert command_of("vcm.py") is None
+
+
+@pytest.mark.slow
+def test_the_package_can_be_run_by_its_name():
+    command = [sys.executable, "-m", "opengait_ext", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("opengait-ext ")
