@@ -151,3 +151,12 @@ def test_the_package_can_be_run_by_its_name():
     command = [sys.executable, "-m", "opengait_ext", "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("opengait-ext ")
+
+
+def test_a_data_set_may_be_called_by_the_name_of_its_script(capsys):
+    from opengait_ext.commands.prepare import main
+
+    for name in ("vcm", "hitsz_vcm"):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert "usage: opengait-ext prepare vcm" in capsys.readouterr().out

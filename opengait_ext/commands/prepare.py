@@ -13,7 +13,9 @@ def main(words: list[str]) -> int:
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, program in PREPARE.items():
         names.add_parser(name, help=program.help)
-    if words[:1] and words[0] in PREPARE:
-        return run_program(PREPARE[words[0]], f"opengait-ext prepare {words[0]}", words[1:])
+    by_script = {program.script.removesuffix(".py"): name for name, program in PREPARE.items()}
+    name = by_script.get(words[0], words[0]) if words else ""
+    if name in PREPARE:
+        return run_program(PREPARE[name], f"opengait-ext prepare {name}", words[1:])
     parser.parse_args(words)  # help or misuse: ends here
     return 2
