@@ -9,8 +9,9 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m opengait.main --cfgs configs/dinogrl_synth.yaml
 
 # Two processes of one thread each, whole files at a time: what files share is made once. The golden
-# network and the check of a GPU go last and alone: beside others they would need more than 4 GiB.
-ALONE := tests/golden/test_golden_network.py tests/test_gpu_check.py
+# network and the check of a GPU go last and alone: beside others they would need more than 4 GiB, and
+# so would the check behind the network in one process.
+ALONE := tests/test_gpu_check.py tests/golden/test_golden_network.py
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)

@@ -145,7 +145,7 @@ def test_checkpoints_go_from_host_to_host(root, tmp_path, untouched):
     assert distance(embeddings(config.parent, "DinoGRL"), first) < 1e-5
     further = ("--set", "trainer_cfg.total_iter=2")
     assert "(iteration 1)" in run(config, "--phase", "train", *further, checkout=False)
-    assert "Restore Parameters from" in run(config, *further, "--set", "trainer_cfg.total_iter=3")
+    assert "Restore Parameters from" in run(config, "--set", "trainer_cfg.total_iter=3")
     assert (output(config.parent, "DinoGRL") / "checkpoints" / "tiny-00003.pt").is_file()
 
 

@@ -15,6 +15,7 @@ import yaml
 from torch import nn
 
 from opengait_ext.config import build, load_config
+from opengait_ext.layers.foreground import shaped_as
 from opengait_ext.losses import LOSSES
 from opengait_ext.models.biggait import BigGait
 from opengait_ext.released import BIGGAIT, MASK_BRANCH, translate
@@ -149,7 +150,8 @@ def assert_equal_maps(both, inputs):
     """Compares tokens, foreground and the maps of the branches."""
     frames, ratios = inputs[0][0].flatten(0, 1), inputs[0][1].flatten()
     with torch.no_grad():
-        last, joined = both.ours.dinov2(both.ours._shaped(frames, ratios))
+        shaped = shaped_as(frames, both.ours.map_size, ratios, "middle")
+        last, joined = both.ours.dinov2(shaped)
     tokens = both.seen["tokens"]
     close(last, tokens["x_norm_patchtokens"])
     close(joined, tokens["x_norm_patchtokens_mid4"])
