@@ -1,8 +1,6 @@
-"""``python -m opengait_ext`` is ``opengait-ext``."""
+"""Entry of ``python -m opengait_ext``, the same as ``opengait-ext``."""
 
-import sys
-
-from .cli import main
+from . import cli
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(cli.main())
