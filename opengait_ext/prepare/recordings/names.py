@@ -3,7 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
+from opengait_ext import ordering
 from opengait_ext.data.words import UNKNOWN, is_made_up, is_missing, is_nobody
 from opengait_ext.errors import UserError
 from opengait_ext.prepare.faults import listed
@@ -57,13 +59,9 @@ class Faults:
         return listed(f"{least}{len(self.texts)} {noun}", self.texts)
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Return the sort key of a name, by which ``2.jpg`` comes before ``10.jpg``."""
-    parts = re.split(r"([0-9]+)", name)
-    # Digits by their count, then as text: Python refuses to convert thousands of digits to int.
-    digits = {p: p.lstrip("0") for p in parts if p.isdecimal()}
-    key = [(0, len(digits[p]), digits[p]) if p in digits else (1, 0, p.lower()) for p in parts if p]
-    return [*key, (-1, 0, name)]
+def natural_key(name: str) -> tuple[Any, str]:
+    """Return the sort key of a name without regard to case: ``2.jpg`` comes before ``10.jpg``."""
+    return ordering.natural_key(name.lower()), name
 
 
 def normal(name: str) -> str:
