@@ -1,4 +1,4 @@
-"""What each documented command gets when the docs are tried: more words, or a reason not to run.
+"""Additions to each documented command when the docs are tried: more words, or a reason not to run.
 
 The words make it small; of an option that stands twice, programs take the second. What is not
 listed runs as it is written.

@@ -13,7 +13,7 @@ DOTTED = {"loss_cfg.1.log_prefix": "of.parts"}
 
 
 def set_in(config, *changes):
-    """Gives the config with changes of the command line."""
+    """Return the config with changes of the command line."""
     result = changed(config, {})
     apply_changes(result, changes, lambda now, place: accepted_at(now, CATALOG, place))
     return result

@@ -42,7 +42,7 @@ def numbers():
 
 
 def built(section, named):
-    """Gives the optimizer of an ``optimizer_cfg``."""
+    """Return the optimizer of an ``optimizer_cfg``."""
     return build_optimizer(bind_optimizer(section), named)
 
 

@@ -1,4 +1,4 @@
-"""Gives every reader damaged files, each in a process with bounds, and tells what went wrong.
+"""A fuzzer: every reader gets damaged files, each in a process with bounds.
 
     python tests/fuzz/runner.py --count 2000
 

@@ -29,7 +29,7 @@ def gallery(tmp_path):
 
 
 def found(gallery, record, row, top=3, among="visible", threshold=None):
-    """What one query finds: paths."""
+    """Return the answer to one query, and the lines that show it."""
     answer = answered(gallery, EmbeddingFile(ROWS[row : row + 1], [record], MARK, "c.pt"), among,
                       top, threshold)  # fmt: skip
     (query,) = answer["queries"]

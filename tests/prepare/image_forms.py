@@ -194,7 +194,7 @@ def write_form(form, root):
 
 
 def compared(model, form, root):
-    """Gives distances: recordings against --frames, between the people, and to the plain ones."""
+    """Return distances: recordings against --frames, between the people, and to the plain ones."""
     from own_recordings import prepare
 
     from opengait_ext.data.layout import read_partition

@@ -1,4 +1,4 @@
-"""What tests of published data sets share: tiny images, and a preparation in this process."""
+"""Parts shared by tests of published data sets: tiny images, and a preparation in this process."""
 
 import os
 
